@@ -1,0 +1,69 @@
+/** The same model without a browser. */
+import { checkScenario } from '../scenario/plan.ts';
+import { settingOf } from '../core/settings.ts';
+import type { SettingChoices } from '../scenario/ast.ts';
+import { problemText, readScenario, runCatalogue, runCommand, type Print, type RunOptions } from './run.ts';
+import { walkCommand } from './walk.ts';
+
+const USAGE = `usage: npm run -s mmuscope -- <command>
+  run <file or catalogue id> [--set key=value]... [--text [--depth operation|function|step] | --json]
+  run --catalogue
+  walk <vectors.jsonl[.gz]>...
+  check <file or catalogue id>`;
+
+class UsageError extends Error {}
+
+function main(args: readonly string[], print: Print): number {
+  const [command, ...rest] = args;
+  switch (command) {
+    case 'run':
+      return rest[0] === '--catalogue' ? runCatalogue(print) : runOne(rest, print);
+    case 'walk':
+      if (rest.length === 0) throw new UsageError('walk needs at least one file');
+      return walkCommand(rest, print);
+    case 'check': {
+      if (rest[0] === undefined) throw new UsageError('check needs a file');
+      const problems = checkScenario(readScenario(rest[0]));
+      problems.forEach((problem) => { print(problemText(problem)); });
+      return problems.length === 0 ? 0 : 1;
+    }
+    default:
+      throw new UsageError(command === undefined ? 'a command is needed' : `there is no command "${command}"`);
+  }
+}
+
+function runOne(args: readonly string[], print: Print): number {
+  let name: string | undefined;
+  let settings: SettingChoices = {};
+  let output: RunOptions['output'] = 'summary';
+  let depth: RunOptions['depth'] = 'step';
+  const queue = [...args];
+  for (let arg = queue.shift(); arg !== undefined; arg = queue.shift()) {
+    if (arg === '--text') output = 'text';
+    else if (arg === '--json') output = 'json';
+    else if (arg === '--depth') depth = depthOf(queue.shift());
+    else if (arg === '--set') settings = { ...settings, ...choiceOf(queue.shift() ?? '') };
+    else if (arg.startsWith('--')) throw new UsageError(`there is no option ${arg}`);
+    else name = arg;
+  }
+  if (name === undefined) throw new UsageError('run needs a file or a catalogue id');
+  return runCommand(name, { settings, output, depth }, print);
+}
+
+function depthOf(text: string | undefined): RunOptions['depth'] {
+  if (text === 'operation' || text === 'function' || text === 'step') return text;
+  throw new UsageError('--depth is operation, function or step');
+}
+
+function choiceOf(text: string): SettingChoices {
+  const [name = '', value = ''] = text.split('=', 2);
+  if (settingOf(name) === undefined) throw new UsageError(`there is no setting "${name}"`);
+  return { [name]: value };
+}
+
+try {
+  process.exitCode = main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${error instanceof UsageError ? `${USAGE}\n` : ''}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,18 @@
+/**
+ * Assertions about our own code. They name the rule that is broken and are never used for a person's input
+ * (that is a list of problems) or for what a guest does (that is a value of the domain).
+ */
+export function assert(condition: boolean, rule: string): asserts condition {
+  if (!condition) throw new Error(`assertion failed: ${rule}`);
+}
+
+/** The value, or an assertion failure that names what should have been there. */
+export function must<T>(value: T | undefined | null, what: string): T {
+  if (value === undefined || value === null) throw new Error(`assertion failed: ${what} must exist`);
+  return value;
+}
+
+/** For the default of an exhaustive switch. */
+export function unreachable(value: never): never {
+  throw new Error(`assertion failed: unexpected ${String(value)}`);
+}

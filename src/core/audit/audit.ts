@@ -1,0 +1,144 @@
+/**
+ * The audit: at the points where invariants must hold, finds what is false, names the step since which it has been,
+ * and keeps it as a violation. INV-6 is about obligations: an owed flush that is past due while a TLB entry still
+ * grants more than the tables.
+ */
+import { hasShippedBug } from '../settings.ts';
+import type { AuditPoint, Machine } from '../machine/machine.ts';
+import { idText, type TableName, type TlbEntry, type Violation } from '../machine/tables.ts';
+import { grantsMoreThanTables } from '../hardware/tlb.ts';
+import { kvm2007 } from '../kvm/kvm-2007.ts';
+import { scan, type Falsity } from './scan.ts';
+
+/** Tables that the scan reads: while none of them changes, nothing that it says changes. */
+const SCANNED: readonly TableName[] = ['word', 'sp', 'rmap', 'rnode', 'pnode', 'reg'];
+
+interface Finding {
+  readonly rule: string;
+  readonly subject: string;
+  readonly cause: number;
+  readonly bug?: string;
+}
+
+export function audit(m: Machine, point: AuditPoint): void {
+  if (point === 'entry') callOverdue(m);
+  const scanned = SCANNED.some((table) => m.changedTables.has(table));
+  const flushes = m.world.tables.owed.size > 0 || openViolations(m, 'INV-6').length > 0;
+  m.changedTables.clear();
+  if (!scanned && !flushes) return;
+  const findings = [...(scanned ? scan(m.world).map((falsity) => nameCause(m, falsity)) : []), ...overdueFlushes(m)];
+  const covered = (rule: string): boolean => rule === 'INV-6' || (scanned && rule !== 'INV-14');
+  m.amendLastStep(() => {
+    record(m, findings, point);
+    mend(m, findings, covered);
+  });
+}
+
+/** Adds a violation that an operation itself has seen. */
+export function reportViolation(m: Machine, finding: Finding, point: AuditPoint): void {
+  m.amendLastStep(() => {
+    record(m, [finding], point);
+  });
+}
+
+const openViolations = (m: Machine, rule?: string): readonly Violation[] =>
+  [...m.world.tables.violation.values()].filter((v) => v.mended !== true && (rule === undefined || v.rule === rule));
+
+function record(m: Machine, findings: readonly Finding[], point: AuditPoint): void {
+  const known = new Set(openViolations(m).map((violation) => `${violation.rule} ${violation.subject}`));
+  for (const finding of findings) {
+    if (known.has(`${finding.rule} ${finding.subject}`)) continue;
+    known.add(`${finding.rule} ${finding.subject}`);
+    const serial = m.serial('violation');
+    m.set('violation', serial, Object.freeze({ serial, point, ...finding }));
+  }
+}
+
+function mend(m: Machine, findings: readonly Finding[], covered: (rule: string) => boolean): void {
+  for (const violation of openViolations(m)) {
+    if (!covered(violation.rule)) continue;
+    if (findings.some((f) => f.rule === violation.rule && f.subject === violation.subject)) continue;
+    m.set('violation', violation.serial, Object.freeze({ ...violation, mended: true }));
+  }
+}
+
+function nameCause(m: Machine, falsity: Falsity): Finding {
+  const subject = typeof falsity.subject === 'number' ? idText('word', falsity.subject) : falsity.subject;
+  const bug = bugOf(m, falsity.rule);
+  const finding = { rule: falsity.rule, subject, cause: lastStepAmong(m, falsity.decidedBy) };
+  return bug === undefined ? finding : { ...finding, bug };
+}
+
+/** The step of the latest change among the words that decide a rule. */
+function lastStepAmong(m: Machine, words: readonly number[]): number {
+  const { journal } = m;
+  if (journal === undefined) return m.steps - 1;
+  const steps = words.map((word) => {
+    const change = journal.lastChange('word', word);
+    return change === undefined ? 0 : journal.stepOfChange(change);
+  });
+  return steps.length === 0 ? m.steps - 1 : Math.max(...steps);
+}
+
+/** The shipped bug or broken policy to which a violation goes back, where it is one that can cause it. */
+function bugOf(m: Machine, rule: string): string | undefined {
+  if (rule === 'INV-13') return hasShippedBug(m.settings, 'C-B3') ? 'C-B3' : undefined;
+  if (rule === 'INV-2') return hasShippedBug(m.settings, 'C-B2') ? 'C-B2' : undefined;
+  return [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;
+}
+
+/** The guest runs: flushes that were due before and were not made are past due, where an entry still needs them. */
+function callOverdue(m: Machine): void {
+  for (const owed of [...m.world.tables.owed.values()]) {
+    if (owed.vcpu !== m.vcpu || owed.overdue === true) continue;
+    const needed = tlbEntriesOf(m).some((entry) => owed.words.some((word) => entry.filledFrom.includes(word)));
+    m.amendLastStep(() => {
+      m.set('owed', owed.serial, needed ? Object.freeze({ ...owed, overdue: true }) : undefined);
+    });
+  }
+}
+
+/** Entries that the processor can use now. */
+function tlbEntriesOf(m: Machine): readonly TlbEntry[] {
+  const tag = kvm2007.tlbTag(m);
+  return [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu && entry.asid === tag);
+}
+
+function overdueFlushes(m: Machine): readonly Finding[] {
+  const registers = kvm2007.hardwareRegisters(m);
+  return [...m.world.tables.owed.values()].flatMap((owed) => {
+    if (owed.overdue !== true) return [];
+    const entry = tlbEntriesOf(m).find(
+      (e) => owed.words.some((word) => e.filledFrom.includes(word)) && grantsMoreThanTables(m, e, registers),
+    );
+    if (entry === undefined) return [];
+    const finding = { rule: 'INV-6', subject: `tlb:${String(entry.vcpu)}:${String(entry.serial)}`, cause: owed.cause };
+    return [owed.bug === undefined ? finding : { ...finding, bug: owed.bug }];
+  });
+}
+
+/** What the lamp shows. */
+export type AuditState =
+  | { readonly kind: 'holds' }
+  | { readonly kind: 'in-flight' }
+  | { readonly kind: 'broken'; readonly violations: readonly Violation[] };
+
+/** Between two audit points rules may be false for good reason: while the hypervisor is at work. */
+export function auditState(world: Machine['world']): AuditState {
+  const violations = [...world.tables.violation.values()].filter((violation) => violation.mended !== true);
+  if (violations.length > 0) return { kind: 'broken', violations };
+  const atWork = [...world.tables.vcpu.values()].some((vcpu) => vcpu.mode === 'hypervisor');
+  return { kind: atWork ? 'in-flight' : 'holds' };
+}
+
+/** The rules in plain words. */
+export const RULES: Readonly<Record<string, string>> = {
+  'INV-1': "Every shadow leaf points to the host frame behind the guest frame that the guest's own entry names.",
+  'INV-2': 'The reverse map lists exactly the shadow leaves that are present and writable.',
+  'INV-3': 'No shadow leaf lets the guest write a frame that is shadowed as one of its page tables.',
+  'INV-4': 'A shadow page knows exactly the entries that link to it.',
+  'INV-5': 'A shadow page that is in use as a root is not freed.',
+  'INV-6': 'No TLB entry allows more than the tables do once the flush for it was due.',
+  'INV-13': "A shadow leaf grants no right that the guest's own tables refuse.",
+  'INV-14': 'No access faults more than 8 times in a row without any table having changed.',
+};

@@ -1,0 +1,71 @@
+/**
+ * Harm: an access that reached what no correct processor could have given. A correct TLB may hold a translation until
+ * the guest invalidates it, so what was once given correctly stays excused until then; all else is compared with a
+ * walk of the guest's own tables.
+ */
+import type { Machine } from '../machine/machine.ts';
+import type { Harm, TlbEntry } from '../machine/tables.ts';
+import { pagingRegisters } from '../hardware/registers.ts';
+import type { AccessRequest } from '../hardware/fault.ts';
+import { walk } from '../hardware/walk.ts';
+import { pfnOfGfn } from '../kvm/memslots.ts';
+
+export interface CompletedAccess extends AccessRequest {
+  readonly gva: bigint;
+  /** Host frame that the access reached. */
+  readonly pfn: number;
+  /** The TLB entry used, where a fresh walk would no longer give it. */
+  readonly stale?: TlbEntry;
+}
+
+/** Judges an access inside its own step, before what it stores takes effect. */
+export function judgeAccess(m: Machine, access: CompletedAccess): void {
+  const key = `${String(m.vcpu)}:${(access.gva >> 12n).toString(16)}`;
+  const held = m.get('held', key) ?? [];
+  const write = access.access === 'write';
+  const overdue = staleByOwedFlush(m, access.stale);
+  const correct = correctFrame(m, access);
+  if (!overdue) {
+    if (correct === access.pfn) {
+      if (held.some((t) => t.pfn === access.pfn && (t.writable || !write))) return;
+      const kept = held.filter((t) => t.pfn !== access.pfn);
+      m.set('held', key, Object.freeze([...kept, Object.freeze({ pfn: access.pfn, writable: write })]));
+      return;
+    }
+    if (held.some((translation) => translation.pfn === access.pfn && (translation.writable || !write))) return;
+  }
+  const serial = m.serial('harm');
+  const kind: Harm['kind'] = !write ? 'stale-read' : overdue ? 'stale-write' : 'lost-write';
+  const harm = { serial, kind, gva: access.gva, got: access.pfn };
+  m.set('harm', serial, Object.freeze(correct === undefined ? harm : { ...harm, correct }));
+}
+
+/** Whether an overdue flush should have removed this entry. Staleness that the guest itself owes is not harm. */
+function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
+  if (stale === undefined) return false;
+  return [...m.world.tables.owed.values()].some(
+    (debt) => debt.overdue === true && debt.words.some((word) => stale.filledFrom.includes(word)),
+  );
+}
+
+/** The host frame that the guest's own tables name for this access, or undefined where they refuse it. */
+function correctFrame(m: Machine, access: CompletedAccess): number | undefined {
+  const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
+  // The era's walker ignores reserved address bits; that is one of its stated deviations, not harm.
+  const registers = { ...pagingRegisters(raw), physicalBits: 52 };
+  const hostFrame = (frame: number): number | undefined => pfnOfGfn(m.world, frame);
+  const outcome = m.lookAside(() => walk(m, { ...access, registers, hostFrame }));
+  return outcome.kind === 'ok' ? Number(outcome.address >> 12n) : undefined;
+}
+
+/** The guest invalidates: what a correct TLB may still hold ends here. Inside the step marked last. */
+export function forgetHeld(m: Machine, gva?: bigint): void {
+  if (gva !== undefined) {
+    const key = `${String(m.vcpu)}:${(gva >> 12n).toString(16)}`;
+    if (m.get('held', key) !== undefined) m.set('held', key, undefined);
+    return;
+  }
+  for (const key of [...m.world.tables.held.keys()]) {
+    if (key.startsWith(`${String(m.vcpu)}:`)) m.set('held', key, undefined);
+  }
+}

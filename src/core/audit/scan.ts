@@ -1,0 +1,143 @@
+/**
+ * The invariants of the 2007 shadow MMU, as a scan over the world: what is false now, and since which places.
+ * Rules INV-1 to INV-5 and INV-13 of the reference.
+ */
+import type { ShadowPage } from '../machine/tables.ts';
+import type { World } from '../machine/world.ts';
+import { CR0_WP, EFER_NXE } from '../hardware/registers.ts';
+import { PTE_ADDRESS, PTE_NX, PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
+import { gfnOfPfn, pfnOfGfn } from '../kvm/memslots.ts';
+import { pointers, RMAP_LIST } from '../kvm/pointer-list.ts';
+import { levelOfRole, roleOf } from '../kvm/role-2007.ts';
+import { parentWords, shadowPageAt } from '../kvm/shadow-page.ts';
+import {
+  isPresent, isTracked, pfnOfEntry, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE,
+} from '../kvm/spte-2007.ts';
+
+/** Something that is false: the rule, the word or thing that breaks it, and the words that decide it. */
+export interface Falsity {
+  readonly rule: string;
+  /** A word's number for a table entry, or the id of a thing. */
+  readonly subject: number | string;
+  readonly decidedBy: readonly number[];
+}
+
+interface Leaf {
+  readonly page: ShadowPage;
+  readonly word: number;
+  readonly entry: bigint;
+}
+
+export function scan(world: World): readonly Falsity[] {
+  const found: Falsity[] = [];
+  const writable = new Map<number, number[]>();
+  let tracked = 0;
+  for (const page of world.tables.sp.values()) {
+    const level = levelOfRole(page.role);
+    for (const word of world.wordsOfShadowFrame(page.pfn)) {
+      const entry = world.word(word);
+      if (!isPresent(entry)) continue;
+      if (level > 1) {
+        found.push(...checkLink(world, { page, word, entry }));
+        continue;
+      }
+      if (isTracked(entry)) {
+        tracked += 1;
+        const pfn = pfnOfEntry(entry);
+        writable.set(pfn, [...(writable.get(pfn) ?? []), word]);
+      }
+      found.push(...checkLeaf(world, { page, word, entry }));
+    }
+    found.push(...checkParents(world, page));
+  }
+  found.push(...checkWriteProtection(world, writable));
+  const listed = [...world.tables.rmap.values()].reduce((sum, head) => sum + pointers(world, RMAP_LIST, head).length, 0);
+  if (listed !== tracked) found.push({ rule: 'INV-2', subject: 'rmap', decidedBy: [] });
+  found.push(...checkRoots(world));
+  return found;
+}
+
+/** INV-1 and INV-13 for one leaf. */
+function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
+  const guestWord = guestWordOf(world, leaf);
+  if (guestWord === undefined) return [];
+  const guest = world.word(guestWord);
+  const named = (guest & PTE_P) === 0n ? undefined : pfnOfGfn(world, Number((guest & PTE_ADDRESS) >> 12n));
+  if (named !== pfnOfEntry(leaf.entry)) {
+    return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guestWord] }];
+  }
+  return guestPaths(world, leaf.page).flatMap((path) => {
+    const words = [...path, guestWord];
+    return grantsTooMuch(world, leaf.entry, words)
+      ? [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, ...words] }]
+      : [];
+  }).slice(0, 1);
+}
+
+/** The guest's entry behind a shadow entry; a page without a guest table has none. */
+function guestWordOf(world: World, { page, word }: Pick<Leaf, 'page' | 'word'>): number | undefined {
+  if (roleOf(page.role).metaphysical) return undefined;
+  const pfn = pfnOfGfn(world, page.gfn);
+  return pfn === undefined ? undefined : pfn * 512 + (word % 512);
+}
+
+/** Guest entries above a page, for each way that leads to it from a root: words, nearest first. */
+function guestPaths(world: World, page: ShadowPage): readonly (readonly number[])[] {
+  if (levelOfRole(page.role) === 4) return [[]];
+  return parentWords(world, page).flatMap((word) => {
+    const parent = shadowPageAt(world, Math.floor(word / 512));
+    const guestWord = parent === undefined ? undefined : guestWordOf(world, { page: parent, word });
+    if (parent === undefined || guestWord === undefined) return [];
+    return guestPaths(world, parent).map((rest) => [guestWord, ...rest]);
+  });
+}
+
+/** Whether a leaf allows what a walk over these guest entries would refuse. */
+function grantsTooMuch(world: World, leaf: bigint, words: readonly number[]): boolean {
+  const entries = words.map((word) => world.word(word));
+  if (entries.some((entry) => (entry & PTE_P) === 0n)) return true;
+  const user = entries.every((entry) => (entry & PTE_U) !== 0n);
+  const writable = entries.every((entry) => (entry & PTE_W) !== 0n);
+  const noExecute = entries.some((entry) => (entry & PTE_NX) !== 0n);
+  const nxOn = ((world.get('reg', '0.efer') ?? 0n) & EFER_NXE) !== 0n;
+  if ((leaf & PTE_U) !== 0n && !user) return true;
+  if (nxOn && noExecute && (leaf & PTE_NX) === 0n) return true;
+  if ((leaf & PTE_W) === 0n || writable) return false;
+  // CR0.WP=0 lets the kernel write read-only pages: the leaf is then the kernel's alone, and stays so until it faults.
+  const kernelTrick = (leaf & (PTE_U | SPTE_SHADOW_USER | SPTE_SHADOW_WRITABLE)) === SPTE_SHADOW_USER;
+  const kernelMayWrite = ((world.get('reg', '0.cr0') ?? 0n) & CR0_WP) === 0n;
+  return !kernelTrick && !(kernelMayWrite && (leaf & PTE_U) === 0n);
+}
+
+/** INV-4, downwards: an entry that links to a page is among that page's parents. */
+function checkLink(world: World, { word, entry }: Leaf): readonly Falsity[] {
+  const child = shadowPageAt(world, pfnOfEntry(entry));
+  if (child !== undefined && parentWords(world, child).includes(word)) return [];
+  return [{ rule: 'INV-4', subject: word, decidedBy: [word] }];
+}
+
+/** INV-4, upwards: each parent entry of a page links to it. */
+function checkParents(world: World, page: ShadowPage): readonly Falsity[] {
+  return parentWords(world, page)
+    .filter((word) => !isPresent(world.word(word)) || pfnOfEntry(world.word(word)) !== page.pfn)
+    .map((word) => ({ rule: 'INV-4', subject: word, decidedBy: [word] }));
+}
+
+/** INV-3: no leaf writes to a frame that is shadowed as a guest table. */
+function checkWriteProtection(world: World, writable: ReadonlyMap<number, readonly number[]>): readonly Falsity[] {
+  const shadowed = new Set([...world.tables.sp.values()].filter((p) => !roleOf(p.role).metaphysical).map((p) => p.gfn));
+  return [...writable].flatMap(([pfn, words]) => {
+    const gfn = gfnOfPfn(pfn);
+    if (gfn === undefined || !shadowed.has(gfn)) return [];
+    return words.map((word) => ({ rule: 'INV-3', subject: word, decidedBy: [word] }));
+  });
+}
+
+/** INV-5: a root in use is never freed. */
+function checkRoots(world: World): readonly Falsity[] {
+  return [...world.tables.vcpu.keys()].flatMap((vcpu) => {
+    const serial = Number(world.get('reg', `${String(vcpu)}.root_serial`) ?? 0n);
+    if (serial === 0 || world.get('sp', serial) !== undefined) return [];
+    return [{ rule: 'INV-5', subject: `sp:${String(serial)}`, decidedBy: [] }];
+  });
+}

@@ -1,0 +1,32 @@
+/**
+ * Every bound of the project, in one place. Whoever hits one is told which, by name and number.
+ */
+export const BOUNDS = {
+  stepsPerRun: 1_000_000,
+  stepsPerOperation: 20_000,
+  /** Faults in a row of one access without any table having changed: rule INV-14. */
+  faultsInARow: 8,
+  /** Times that a guest's own fault handler may ask to retry one access. */
+  handlerRetries: 16,
+  operationsPerScenario: 4096,
+  scenarioBytes: 64 * 1024,
+  linkBytes: 16 * 1024,
+  linkUnpackedBytes: 256 * 1024,
+  tablesDrawn: 256,
+  tlbEntriesDrawn: 12,
+  vcpus: 4,
+  slotBytes: 1n << 40n,
+  changesPerCheckpoint: 16_384,
+} as const;
+
+export type BoundName = keyof typeof BOUNDS;
+
+/** Thrown by the recorder when a run may not go on; the runner turns it into a statement about the run. */
+export class BoundHit extends Error {
+  readonly bound: BoundName;
+  constructor(bound: BoundName) {
+    super(`the bound ${bound} = ${String(BOUNDS[bound])} is hit`);
+    this.name = 'BoundHit';
+    this.bound = bound;
+  }
+}

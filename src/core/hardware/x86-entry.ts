@@ -1,0 +1,77 @@
+/**
+ * The layout of x86-64 page-table entries, stated once, as data (Intel SDM vol. 3, "4-level paging"; AMD APM vol. 2).
+ * Everything that needs a bit's place, name or meaning reads this table: the walk, the shadow engine, the flags on
+ * the stage, the bit diff and the help text.
+ *
+ * Leaves out: 32-bit and PAE forms, EPT.
+ */
+export interface EntryBit {
+  readonly name: string;
+  /** The letter or short sign under which the stage shows it. */
+  readonly short: string;
+  readonly bit: number;
+  readonly meaning: string;
+  readonly source: string;
+}
+
+const MANUAL = 'Intel SDM vol. 3, 4-level paging';
+
+export const X86_BITS: readonly EntryBit[] = [
+  { name: 'P', short: 'P', bit: 0, meaning: 'present: the entry may be used', source: MANUAL },
+  { name: 'RW', short: 'W', bit: 1, meaning: 'writable', source: MANUAL },
+  { name: 'US', short: 'U', bit: 2, meaning: 'user mode may use it', source: MANUAL },
+  { name: 'PWT', short: 'wt', bit: 3, meaning: 'write-through caching', source: MANUAL },
+  { name: 'PCD', short: 'cd', bit: 4, meaning: 'caching off', source: MANUAL },
+  { name: 'A', short: 'A', bit: 5, meaning: 'accessed: a walk has used the entry', source: MANUAL },
+  { name: 'D', short: 'D', bit: 6, meaning: 'dirty: the page has been written (leaf only)', source: MANUAL },
+  { name: 'PS', short: 'L', bit: 7, meaning: 'large page (levels 2 and 3); PAT in a level-1 entry', source: MANUAL },
+  { name: 'G', short: 'G', bit: 8, meaning: 'global: survives a CR3 load (leaf only)', source: MANUAL },
+  { name: 'XD', short: 'NX', bit: 63, meaning: 'no instruction fetch, when EFER.NXE is set', source: MANUAL },
+];
+
+const bit = (name: string): bigint => {
+  const found = X86_BITS.find((candidate) => candidate.name === name);
+  if (found === undefined) throw new Error(`assertion failed: no entry bit ${name}`);
+  return 1n << BigInt(found.bit);
+};
+
+export const PTE_P = bit('P');
+export const PTE_W = bit('RW');
+export const PTE_U = bit('US');
+export const PTE_A = bit('A');
+export const PTE_D = bit('D');
+export const PTE_PS = bit('PS');
+export const PTE_G = bit('G');
+export const PTE_NX = bit('XD');
+/** Bits 51:12. */
+export const PTE_ADDRESS = 0x000f_ffff_ffff_f000n;
+const PROTECTION_KEY_SHIFT = 59n;
+
+/** Index of the entry that translates `gva` at `level` (1 = PT): 0..511. */
+export const indexAt = (gva: bigint, level: number): number => Number((gva >> BigInt(3 + 9 * level)) & 0x1ffn);
+
+/** Bytes that one entry of `level` covers: 4 KiB, 2 MiB, 1 GiB, 512 GiB. */
+export const coverageOf = (level: number): bigint => 1n << BigInt(3 + 9 * level);
+
+export const protectionKeyOf = (entry: bigint): number => Number((entry >> PROTECTION_KEY_SHIFT) & 0xfn);
+
+/** Whether bits 63:47 (48-bit addresses) or 63:56 (57-bit) are all equal. */
+export function isCanonical(gva: bigint, levels: number): boolean {
+  const width = 12 + 9 * levels;
+  return BigInt.asUintN(64, BigInt.asIntN(width, gva)) === gva;
+}
+
+/**
+ * Reserved bits of a present entry at `level`. Bit 7 at levels 4 and 5 is reserved; a large leaf has reserved bits
+ * between its offset and bit 12 (PAT); bit 63 is reserved without NXE; so is all from MAXPHYADDR to bit 51.
+ */
+export function reservedBits(options: { level: number; large: boolean; physicalBits: number; nxe: boolean }): bigint {
+  const { level, large, physicalBits, nxe } = options;
+  const high = PTE_ADDRESS & ~((1n << BigInt(physicalBits)) - 1n);
+  const noExecute = nxe ? 0n : PTE_NX;
+  if (level >= 4) return high | noExecute | PTE_PS;
+  if (!large || level === 1) return high | noExecute;
+  return high | noExecute | (coverageOf(level) - 1n & ~0x1fffn);
+}
+
+export const TABLE_NAMES_BY_LEVEL = ['', 'PT', 'PD', 'PDPT', 'PML4', 'PML5'] as const;

@@ -1,0 +1,158 @@
+/**
+ * KVM's first shadow MMU, as of mid-2007, for 4-level guests on one vCPU: `page_fault` and what leads to it and away
+ * from it. Source: the mid-2007 paging_tmpl.h and mmu.c, as the project's reference describes them.
+ *
+ * Leaves out: other guest modes, the dirty log, several vCPUs.
+ */
+import type { Machine } from '../machine/machine.ts';
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, EFER_NXE, pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
+import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
+import type { ControlRegisterName, Engine, FaultRequest, FaultResult } from './engine.ts';
+import { fetch } from './fetch.ts';
+import { fixReadFault, fixWriteFault } from './fix-fault.ts';
+import { walkAddr, type GuestWalk } from './guest-walk.ts';
+import { guestWord, pfnOfGfn } from './memslots.ts';
+import { pteWrite } from './pte-write.ts';
+import { pagingNewCr3, resetContext } from './roots.ts';
+import { freeSomePages } from './shadow-page.ts';
+import { isMmio } from './spte-2007.ts';
+import { currentAsid, vmEntry, vmExit } from './vendor.ts';
+
+export const kvm2007: Engine = {
+  start: (m) => {
+    resetContext(m);
+    enterGuest(m);
+  },
+  hardwareRegisters,
+  tlbTag: currentAsid,
+  pageFault: (m, fault) =>
+    duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () => handlePageFault(m, fault)),
+  writeRegister,
+  trivialExit: (m, reason) => {
+    duringExit(m, { reason }, () => undefined);
+  },
+};
+
+/** The guest runs on shadow tables with CR0.WP set, whatever it chose itself. */
+function hardwareRegisters(m: Machine): PagingRegisters {
+  return pagingRegisters({ cr0: m.reg('cr0') | CR0_WP, cr3: m.reg('root_hpa'), cr4: CR4_PAE, efer: m.reg('efer') });
+}
+
+function duringExit<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () => R): R {
+  const serial = m.must('vcpu', m.vcpu).exitSerial + 1;
+  return m.call('VM exit', { reason: exit.reason, serial }, () => {
+    vmExit(m, exit);
+    const result = handle();
+    m.point('unlock');
+    enterGuest(m);
+    return result;
+  });
+}
+
+function enterGuest(m: Machine): void {
+  vmEntry(m);
+  m.point('entry');
+}
+
+function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
+  return m.call('page_fault', { gva: fault.gva, errorCode: fault.errorCode }, () => {
+    freeSomePages(m);
+    const walk = walkAddr(m, fault);
+    if (walk.kind === 'fault') return injectPageFault(m, fault.gva, walk.errorCode);
+    const word = fetch(m, walk);
+    const fixed =
+      fault.access === 'write'
+        ? fixWriteFault(m, { walk, request: fault, word })
+        : fixReadFault(m, { walk, request: fault, word });
+    if (fixed !== 'write-to-table') resetFlood(m);
+    if (isMmio(m.word(word))) return emulateMmio(m, walk, fault);
+    m.amendLastStep(() => {
+      m.count('pf_fixed');
+    });
+    return fixed === 'write-to-table' ? emulateTableWrite(m, walk, fault) : { kind: 'resume' };
+  });
+}
+
+function injectPageFault(m: Machine, gva: bigint, errorCode: number): FaultResult {
+  m.call('inject_page_fault', { gva, errorCode }, () => {
+    m.step('inject', { gva, errorCode });
+    m.setReg('cr2', gva);
+    m.count('injected');
+    m.count('pf_guest');
+    resetFlood(m);
+  });
+  return { kind: 'inject', errorCode };
+}
+
+/** `last_pt_write_count` = 0: a fault that is no table write ends a series of them. */
+function resetFlood(m: Machine): void {
+  m.step('flood-reset', { was: Number(m.reg('last_pt_write_count')) });
+  m.setReg('last_pt_write_count', 0n);
+}
+
+function emulateTableWrite(m: Machine, walk: GuestWalk, fault: FaultRequest): FaultResult {
+  const { value, bytes } = fault.store;
+  const gpa = (BigInt(walk.gfn) << 12n) | (fault.gva & 0xfffn);
+  m.call('emulate_instruction', { gva: fault.gva }, () => {
+    m.step('emulate', { gva: fault.gva, gpa, value, bytes });
+    m.count('emulated');
+    const word = guestWord(m, walk.gfn, Number((gpa & 0xfffn) >> 3n));
+    const after = mergeBytes(word === undefined ? 0n : m.word(word), { value, bytes, offset: Number(gpa & 7n) });
+    pteWrite(m, { gpa, bytes, word: after });
+    if (word === undefined) return;
+    m.step('guest-copy', { gfn: walk.gfn, value: after, bytes });
+    m.set('word', word, after);
+  });
+  return { kind: 'emulated', value: 0n };
+}
+
+/** An 8-byte word with `bytes` bytes of it replaced, from byte `offset` on (little-endian). */
+export function mergeBytes(word: bigint, store: { value: bigint; bytes: number; offset: number }): bigint {
+  const shift = BigInt(store.offset * 8);
+  const mask = ((1n << BigInt(store.bytes * 8)) - 1n) << shift;
+  return BigInt.asUintN(64, (word & ~mask) | ((store.value << shift) & mask));
+}
+
+/** Reads of a device that nobody models give all ones. */
+function emulateMmio(m: Machine, walk: GuestWalk, fault: FaultRequest): FaultResult {
+  const gpa = (BigInt(walk.gfn) << 12n) | (fault.gva & 0xfffn);
+  m.call('emulate_instruction', { gva: fault.gva }, () => {
+    m.step('emulate-mmio', { gpa, write: fault.access === 'write' });
+    m.count('emulated');
+    m.count('mmio_exits');
+  });
+  return { kind: 'emulated', value: (1n << BigInt(fault.store.bytes * 8)) - 1n };
+}
+
+/** Bits that a guest of this machine may change. */
+const CHANGEABLE: Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> = { cr0: CR0_WP, cr4: CR4_PGE, efer: EFER_NXE };
+/** Bits 51:12 and the two cache-control bits. */
+const CR3_VALID = PTE_ADDRESS | 0x18n;
+
+function writeRegister(m: Machine, register: ControlRegisterName, value: bigint): boolean {
+  const reason = register === 'efer' ? 'wrmsr' : (`mov-${register}` as const);
+  return duringExit(m, { reason }, () =>
+    m.call('set_register', { register }, () => {
+      if (!registerValueFits(m, register, value)) return false;
+      m.step('register-write', { register, value });
+      m.setReg(register, value);
+      if (register === 'cr3') pagingNewCr3(m, value);
+      else resetContext(m);
+      return true;
+    }),
+  );
+}
+
+function registerValueFits(m: Machine, register: ControlRegisterName, value: bigint): boolean {
+  if (register === 'cr3') {
+    return (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, Number((value & PTE_ADDRESS) >> 12n)) !== undefined;
+  }
+  return ((value ^ m.reg(register)) & ~CHANGEABLE[register]) === 0n;
+}
+
+/** Registers of a vCPU when a scenario begins: long mode, paging on, write protect on, NX on. */
+export const START_REGISTERS = {
+  cr0: CR0_PG | CR0_WP | 1n,
+  cr4: CR4_PAE | CR4_PGE,
+  efer: EFER_NXE | 0x500n,
+} as const;

@@ -1,0 +1,65 @@
+/**
+ * The reverse map of 2007: for a host frame, the shadow leaves that map it **writably**. It hangs on the frame, and
+ * its only client is write protection.
+ */
+import { assert } from '../assert.ts';
+import { HostStopped, type Machine } from '../machine/machine.ts';
+import { PTE_W } from '../hardware/x86-entry.ts';
+import { pfnOfGfn } from './memslots.ts';
+import { addPointer, firstPointer, pointers, removePointer, RMAP_LIST } from './pointer-list.ts';
+import { isTracked, pfnOfEntry } from './spte-2007.ts';
+import { flushTlb, oweFlush } from './vendor.ts';
+
+export const rmapCount = (m: Machine, pfn: number): number =>
+  pointers(m.world, RMAP_LIST, m.get('rmap', pfn)).length;
+
+/** Enters a leaf that was just made writable; a leaf that is not present and writable is passed over silently. */
+export function rmapAdd(m: Machine, options: { gfn: number; word: number }): void {
+  const entry = m.word(options.word);
+  if (!isTracked(entry)) return;
+  const pfn = pfnOfEntry(entry);
+  m.call('rmap_add', { gfn: options.gfn }, () => {
+    m.step('rmap-add', { pfn, count: rmapCount(m, pfn) + 1 }, [options.word]);
+    m.set('rmap', pfn, addPointer(m, RMAP_LIST, m.get('rmap', pfn), options.word));
+  });
+}
+
+/** Takes a leaf out, before it loses W or P; a leaf that is not present and writable is passed over silently. */
+export function rmapRemove(m: Machine, options: { gfn: number; word: number }): void {
+  const entry = m.word(options.word);
+  if (!isTracked(entry)) return;
+  const pfn = pfnOfEntry(entry);
+  const head = m.get('rmap', pfn);
+  assert(head !== undefined && pointers(m.world, RMAP_LIST, head).includes(options.word), 'a tracked leaf is in its reverse map');
+  m.call('rmap_remove', { gfn: options.gfn }, () => {
+    m.step('rmap-remove', { pfn, count: rmapCount(m, pfn) - 1 }, [options.word]);
+    m.set('rmap', pfn, removePointer(m, RMAP_LIST, head, options.word));
+  });
+}
+
+/**
+ * `rmap_write_protect(gfn, flush_tlb)`: takes the write right from every leaf that maps the frame, because the frame
+ * is about to be shadowed as a page table. The flush comes before the entry changes; that is legal only because a
+ * flush here means "before the next entry" and there is one vCPU.
+ */
+export function rmapWriteProtect(m: Machine, options: { gfn: number; flushTlb: boolean }): void {
+  const { gfn } = options;
+  const pfn = pfnOfGfn(m.world, gfn);
+  if (pfn === undefined) return;
+  m.call('rmap_write_protect', { gfn, flushTlb: options.flushTlb }, () => {
+    m.step('rmap-look', { pfn, count: rmapCount(m, pfn) });
+    m.reads('rmap', pfn);
+    for (;;) {
+      const word = firstPointer(m.world, RMAP_LIST, m.get('rmap', pfn));
+      if (word === undefined) return;
+      if (!isTracked(m.word(word))) throw new HostStopped('rmap_write_protect met a leaf that is not writable');
+      assert(pfnOfEntry(m.word(word)) === pfn, 'the reverse map holds leaves of its frame');
+      rmapRemove(m, { gfn, word });
+      if (options.flushTlb) flushTlb(m, 'write-protect');
+      else m.step('flush-left-out', { why: m.settings.flush === 'never' ? 'policy' : 'cr3 load follows' });
+      m.step('write-protect', { gfn }, [word]);
+      m.set('word', word, m.word(word) & ~PTE_W);
+      oweFlush(m, m.settings.flush === 'never' ? { words: [word], bug: 'C-B1' } : { words: [word] });
+    }
+  });
+}

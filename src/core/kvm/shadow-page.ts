@@ -1,0 +1,183 @@
+/**
+ * Shadow pages of 2007: finding or making one, the links from parent entries, and giving one up.
+ */
+import { assert } from '../assert.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Parents, ShadowPage } from '../machine/tables.ts';
+import { FIRST_SHADOW_PFN, type World } from '../machine/world.ts';
+import { gfnOfPfn } from "./memslots.ts";
+import { addPointer, firstPointer, PARENT_LIST, pointers, removePointer, type PointerHead } from './pointer-list.ts';
+import { rmapRemove, rmapWriteProtect } from './rmap.ts';
+import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
+import { isPresent, isTracked, pfnOfEntry } from './spte-2007.ts';
+import { flushTlb, oweFlush } from './vendor.ts';
+
+/** Shadow pages of a machine of era 2007b, and hash buckets. */
+export const POOL_PAGES = 1024;
+const HASH_BUCKETS = 1024;
+/** `KVM_MIN_FREE` and `KVM_REFILL_PAGES`. */
+const MIN_FREE = 5;
+const REFILL = 25;
+
+export const bucketOf = (gfn: number): number => gfn % HASH_BUCKETS;
+
+/** Shadow pages that shadow the guest table in frame `gfn`, in the order of the hash bucket. */
+export function shadowPagesOf(world: World, gfn: number): readonly ShadowPage[] {
+  return (world.get('hash', bucketOf(gfn)) ?? [])
+    .map((serial) => world.get('sp', serial))
+    .filter((page): page is ShadowPage => page?.gfn === gfn && !roleOf(page.role).metaphysical);
+}
+
+export const isShadowed = (m: Machine, gfn: number): boolean => shadowPagesOf(m.world, gfn).length > 0;
+
+/** The shadow page whose table lies in a host frame. */
+export function shadowPageAt(world: World, pfn: number): ShadowPage | undefined {
+  const serial = world.get('owner', pfn);
+  return serial === undefined ? undefined : world.get('sp', serial);
+}
+
+export interface PageRequest {
+  readonly gfn: number;
+  readonly role: Role;
+  /** The entry that will link to the page; a root has none. */
+  readonly parent?: number;
+  /** What `rmap_write_protect` is told. */
+  readonly flushTlb: boolean;
+}
+
+/** `kvm_mmu_get_page`. */
+export function getPage(m: Machine, request: PageRequest): ShadowPage {
+  const { gfn } = request;
+  const role = roleWord(request.role);
+  return m.call('kvm_mmu_get_page', { gfn, level: request.role.level }, () => {
+    const found = (m.get('hash', bucketOf(gfn)) ?? [])
+      .map((serial) => m.must('sp', serial))
+      .find((page) => page.gfn === gfn && page.role === role);
+    m.step('hash-lookup', { gfn, role, found: found?.serial ?? 0 });
+    m.reads('hash', bucketOf(gfn));
+    const page = found ?? makePage(m, { gfn, role });
+    if (request.parent !== undefined) addParent(m, page.serial, request.parent);
+    if (found === undefined && !request.role.metaphysical) rmapWriteProtect(m, { gfn, flushTlb: request.flushTlb });
+    return m.must('sp', page.serial);
+  });
+}
+
+function makePage(m: Machine, key: { gfn: number; role: number }): ShadowPage {
+  const frames = m.must('frames', 'shadow');
+  assert(frames.pagesLeft > 0, 'the pool is refilled before a fault');
+  const reused = frames.free[0];
+  const pfn = reused ?? frames.fresh;
+  m.step('shadow-alloc', { serial: (m.get('serial', 'sp') ?? 0) + 1, pfn });
+  const serial = m.serial('sp');
+  m.set('frames', 'shadow', Object.freeze({
+    fresh: reused === undefined ? frames.fresh + 1 : frames.fresh,
+    free: reused === undefined ? frames.free : Object.freeze(frames.free.slice(1)),
+    pagesLeft: frames.pagesLeft - 1,
+  }));
+  const page: ShadowPage = Object.freeze({
+    serial, pfn, ...key, parents: NO_PARENTS, rootCount: 0, age: m.serial('age'),
+  });
+  m.step('shadow-hash', { serial, gfn: key.gfn, role: key.role });
+  m.set('sp', serial, page);
+  m.set('owner', pfn, serial);
+  m.set('hash', bucketOf(key.gfn), Object.freeze([serial, ...(m.get('hash', bucketOf(key.gfn)) ?? [])]));
+  return page;
+}
+
+const NO_PARENTS: Parents = Object.freeze({ kind: 'none' });
+const headOf = (parents: Parents): PointerHead | undefined => (parents.kind === 'none' ? undefined : parents);
+
+export const parentWords = (world: World, page: ShadowPage): readonly number[] =>
+  pointers(world, PARENT_LIST, headOf(page.parents));
+
+function addParent(m: Machine, serial: number, word: number): void {
+  const page = m.must('sp', serial);
+  m.step('parent-add', { serial, count: parentWords(m.world, page).length + 1 });
+  m.set('sp', serial, Object.freeze({ ...page, parents: addPointer(m, PARENT_LIST, headOf(page.parents), word) }));
+}
+
+export function removeParent(m: Machine, serial: number, word: number): void {
+  const page = m.must('sp', serial);
+  const head = headOf(page.parents);
+  assert(head !== undefined, 'a linked page knows its parent');
+  m.step('parent-remove', { serial, count: parentWords(m.world, page).length - 1 });
+  m.set('sp', serial, Object.freeze({ ...page, parents: removePointer(m, PARENT_LIST, head, word) ?? NO_PARENTS }));
+}
+
+/** `kvm_mmu_zap_page`. Gives whether the page was freed (a root in use is only emptied). */
+export function zapPage(m: Machine, serial: number): boolean {
+  return m.call('kvm_mmu_zap_page', { serial }, () => {
+    unlinkParents(m, serial);
+    unlinkChildren(m, serial);
+    return releasePage(m, serial);
+  });
+}
+
+function unlinkParents(m: Machine, serial: number): void {
+  for (;;) {
+    const page = m.must('sp', serial);
+    const word = firstPointer(m.world, PARENT_LIST, headOf(page.parents));
+    if (word === undefined) return;
+    removeParent(m, serial, word);
+    m.step('spte-clear', { level: levelOfRole(page.role) + 1, why: 'parent' }, [word]);
+    m.set('word', word, 0n);
+  }
+}
+
+function unlinkChildren(m: Machine, serial: number): void {
+  const page = m.must('sp', serial);
+  const level = levelOfRole(page.role);
+  const lost: number[] = [];
+  for (const word of m.world.wordsOfShadowFrame(page.pfn)) {
+    const entry = m.word(word);
+    if (isPresent(entry) && level === 1) {
+      if (isTracked(entry)) lost.push(word);
+      rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? 0, word });
+    } else if (isPresent(entry)) {
+      const child = shadowPageAt(m.world, pfnOfEntry(entry));
+      if (child !== undefined) removeParent(m, child.serial, word);
+    }
+    m.step('spte-clear', { level, why: 'zap' }, [word]);
+    m.set('word', word, 0n);
+    if (lost.at(-1) === word) oweFlush(m, { words: [word] });
+  }
+  if (level === 1) flushTlb(m, 'zap');
+}
+
+function releasePage(m: Machine, serial: number): boolean {
+  const page = m.must('sp', serial);
+  if (page.rootCount > 0) {
+    m.step('shadow-keep', { serial, rootCount: page.rootCount });
+    m.count('pages_zapped');
+    m.set('sp', serial, Object.freeze({ ...page, age: m.serial('age') }));
+    return false;
+  }
+  m.step('shadow-unhash', { serial, gfn: page.gfn });
+  m.count('pages_zapped');
+  const rest = (m.get('hash', bucketOf(page.gfn)) ?? []).filter((other) => other !== serial);
+  m.set('hash', bucketOf(page.gfn), rest.length === 0 ? undefined : Object.freeze(rest));
+  m.step('shadow-free', { serial, pfn: page.pfn });
+  m.set('sp', serial, undefined);
+  m.set('owner', page.pfn, undefined);
+  const frames = m.must('frames', 'shadow');
+  const free = [...frames.free, page.pfn].sort((a, b) => a - b);
+  m.set('frames', 'shadow', Object.freeze({ ...frames, free: Object.freeze(free), pagesLeft: frames.pagesLeft + 1 }));
+  return true;
+}
+
+/** `kvm_mmu_free_some_pages`: before a fault or a CR3 load, when the pool is nearly empty. */
+export function freeSomePages(m: Machine): void {
+  const left = m.must('frames', 'shadow').pagesLeft;
+  if (left >= MIN_FREE) return;
+  m.call('kvm_mmu_free_some_pages', { left }, () => {
+    m.step('pool-check', { left });
+    for (let tries = 0; tries < POOL_PAGES && m.must('frames', 'shadow').pagesLeft < REFILL; tries += 1) {
+      const oldest = [...m.world.tables.sp.values()].reduce((a, b) => (a.age < b.age ? a : b));
+      zapPage(m, oldest.serial);
+    }
+  });
+}
+
+/** The allocator of a new machine. */
+export const EMPTY_POOL = Object.freeze({ fresh: FIRST_SHADOW_PFN, free: Object.freeze([]), pagesLeft: POOL_PAGES });
+

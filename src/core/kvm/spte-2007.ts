@@ -1,0 +1,64 @@
+/**
+ * Shadow entries of 2007: the hardware's bits, and the software bits that remember what the guest allows while the
+ * hypervisor holds W or U down for its own reasons.
+ */
+import {
+  PTE_A, PTE_ADDRESS, PTE_D, PTE_G, PTE_NX, PTE_P, PTE_U, PTE_W, X86_BITS, type EntryBit,
+} from '../hardware/x86-entry.ts';
+
+const SOURCE = 'KVM, mid-2007';
+export const SPTE_2007_BITS: readonly EntryBit[] = [
+  { name: 'IO', short: 'IO', bit: 9, meaning: 'in a leaf that is not present: device memory', source: SOURCE },
+  { name: 'SHADOW_WRITABLE', short: 'SW', bit: 10, meaning: 'the guest allows writing, whatever W says', source: SOURCE },
+  { name: 'SHADOW_USER', short: 'SU', bit: 11, meaning: 'the guest allows user mode, whatever U says', source: SOURCE },
+];
+/** All bits of a shadow entry, hardware first. */
+export const SPTE_BITS: readonly EntryBit[] = [...X86_BITS, ...SPTE_2007_BITS];
+
+export const SPTE_IO = 1n << 9n;
+export const SPTE_SHADOW_WRITABLE = 1n << 10n;
+export const SPTE_SHADOW_USER = 1n << 11n;
+/** Moves the guest's RW and US bits to the software bits. */
+const SHADOW_BITS_SHIFT = 9n;
+const ACCESS_BITS = PTE_W | PTE_U;
+
+export const linkSpte = (childPfn: number): bigint => (BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U;
+export const isPresent = (entry: bigint): boolean => (entry & PTE_P) !== 0n;
+export const isMmio = (entry: bigint): boolean => (entry & (PTE_P | SPTE_IO)) === SPTE_IO;
+/** Tracked by the reverse map of this era: present and writable. */
+export const isTracked = (entry: bigint): boolean => (entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W);
+export const pfnOfEntry = (entry: bigint): number => Number((entry & PTE_ADDRESS) >> 12n);
+
+export interface LeafRequest {
+  /** The guest's entry. */
+  readonly entry: bigint;
+  /** RW, US and XD bits that the upper guest entries leave, as the caller knows them. */
+  readonly inherited: bigint;
+  /** Host frame, or undefined where no slot covers the guest frame. */
+  readonly pfn: number | undefined;
+  /** The guest frame is itself a shadowed page table. */
+  readonly shadowed: boolean;
+}
+
+/** `set_pte_common`: the leaf for a guest entry. */
+export function leafSpte({ entry, inherited, pfn, shadowed }: LeafRequest): bigint {
+  const allowed = entry & inherited & ACCESS_BITS;
+  const copied = (entry & (PTE_P | PTE_A | PTE_D | PTE_G)) | ((entry | ~inherited) & PTE_NX);
+  // A clean guest entry stays unwritable, so that the first write faults and D can be set.
+  const granted = (entry & PTE_D) === 0n ? allowed & ~PTE_W : allowed;
+  const base = copied | (allowed << SHADOW_BITS_SHIFT) | granted;
+  if (pfn === undefined) return (base | (entry & PTE_ADDRESS) | SPTE_IO) & ~PTE_P;
+  return ((BigInt(pfn) << 12n) | base) & ~(shadowed ? PTE_W : 0n);
+}
+
+/** Inherited rights before any entry was read: everything. In `inherited` a set XD bit means "may execute". */
+export const ALL_ACCESS = PTE_W | PTE_U | PTE_NX;
+
+/** Narrows inherited rights by one upper guest entry. */
+export const inherit = (inherited: bigint, entry: bigint): bigint => inherited & (entry ^ PTE_NX);
+
+/** Rights as the 3-bit field of the role word keeps them. */
+export const accessField = (inherited: bigint): number =>
+  Number((inherited & ACCESS_BITS) >> 1n) | ((inherited & PTE_NX) === 0n ? 4 : 0);
+export const accessOfField = (field: number): bigint =>
+  (BigInt(field & 3) << 1n) | ((field & 4) === 0 ? PTE_NX : 0n);

@@ -1,0 +1,148 @@
+/**
+ * The closed list of micro-steps and of calls. Actor, operation and kind of object follow from a step's kind by
+ * this table; the sentence that a reader sees is made from kind and facts elsewhere (scene/sentences).
+ *
+ * Facts are typed here so that the journal can keep them in columns: `n` a number, `w` a 64-bit word,
+ * `b` yes or no, `s` a text out of a small set.
+ */
+
+export type Actor = 'cpu' | 'kvm' | 'guest' | 'host' | 'vmm';
+export type StepOp =
+  | 'read' | 'write' | 'cmpxchg' | 'alloc' | 'free' | 'link' | 'unlink' | 'lookup' | 'flush' | 'fill' | 'hit' | 'miss'
+  | 'exit' | 'entry' | 'inject' | 'emulate' | 'ipi' | 'request' | 'lock' | 'unlock' | 'check';
+export type Space = 'gPT' | 'sPT' | 'rmap' | 'hash' | 'TLB' | 'slot' | 'vcpu' | 'page' | 'role';
+export type FactType = 'n' | 'w' | 'b' | 's';
+type FactSchema = Readonly<Record<string, FactType>>;
+
+interface StepSpec {
+  readonly actor: Actor;
+  readonly op: StepOp;
+  readonly space: Space;
+  readonly facts: FactSchema;
+}
+
+const spec = <F extends FactSchema>(actor: Actor, op: StepOp, space: Space, facts: F): StepSpec & { readonly facts: F } => ({
+  actor, op, space, facts,
+});
+
+export const STEPS = {
+  'setup-memory': spec('host', 'write', 'page', { gfn: 'n' }),
+  'setup-slot': spec('vmm', 'write', 'slot', { gfn: 'n', frames: 'n' }),
+  'setup-vcpu': spec('vmm', 'write', 'vcpu', { root: 'n' }),
+
+  'begin': spec('host', 'check', 'vcpu', {}),
+
+  'tlb-hit': spec('cpu', 'hit', 'TLB', { serial: 'n', write: 'b', stale: 'b' }),
+  'tlb-miss': spec('cpu', 'miss', 'TLB', { gva: 'w' }),
+  'tlb-fill': spec('cpu', 'fill', 'TLB', { serial: 'n', pfn: 'n', writable: 'b' }),
+  'tlb-refuse': spec('cpu', 'check', 'TLB', { serial: 'n', errorCode: 'n' }),
+  'walk-not-canonical': spec('cpu', 'check', 'vcpu', { gva: 'w' }),
+  'walk-read': spec('cpu', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
+  'walk-set-bits': spec('cpu', 'cmpxchg', 'sPT', { level: 'n', dirty: 'b' }),
+  'walk-fault': spec('cpu', 'check', 'sPT', { level: 'n', errorCode: 'n' }),
+  'data-read': spec('cpu', 'read', 'page', { gva: 'w', value: 'w', bytes: 'n' }),
+  'data-write': spec('cpu', 'write', 'page', { gva: 'w', value: 'w', bytes: 'n' }),
+  'data-execute': spec('cpu', 'read', 'page', { gva: 'w' }),
+  'vm-exit': spec('cpu', 'exit', 'vcpu', { reason: 's', gva: 'w', errorCode: 'n', dropped: 'n' }),
+  'vm-entry': spec('cpu', 'entry', 'vcpu', { asid: 'n', dropped: 'n', freshAsid: 'b' }),
+  'invlpg': spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
+
+  'guest-gp': spec('guest', 'inject', 'vcpu', {}),
+  'guest-handler': spec('guest', 'entry', 'vcpu', { errorCode: 'n', gva: 'w' }),
+  'guest-retry': spec('guest', 'entry', 'vcpu', { gva: 'w' }),
+  'guest-skip': spec('guest', 'entry', 'vcpu', { gva: 'w', handled: 'b' }),
+
+  'guest-walk-root': spec('kvm', 'read', 'vcpu', { gfn: 'n', level: 'n' }),
+  'guest-walk-read': spec('kvm', 'read', 'gPT', { level: 'n', index: 'n', entry: 'w' }),
+  'guest-walk-set-accessed': spec('kvm', 'write', 'gPT', { level: 'n' }),
+  'guest-walk-refuse': spec('kvm', 'check', 'gPT', { level: 'n', errorCode: 'n', because: 's' }),
+  'guest-walk-done': spec('kvm', 'check', 'gPT', { gfn: 'n', refs: 'n' }),
+
+  'inject': spec('kvm', 'inject', 'vcpu', { gva: 'w', errorCode: 'n' }),
+  'flood-reset': spec('kvm', 'write', 'vcpu', { was: 'n' }),
+  'flood-count': spec('kvm', 'write', 'vcpu', { gfn: 'n', count: 'n', flooded: 'b' }),
+
+  'pool-check': spec('kvm', 'check', 'hash', { left: 'n' }),
+  'hash-lookup': spec('kvm', 'lookup', 'hash', { gfn: 'n', role: 'n', found: 'n' }),
+  'shadow-alloc': spec('kvm', 'alloc', 'page', { serial: 'n', pfn: 'n' }),
+  'shadow-hash': spec('kvm', 'write', 'hash', { serial: 'n', gfn: 'n', role: 'n' }),
+  'parent-add': spec('kvm', 'link', 'sPT', { serial: 'n', count: 'n' }),
+  'parent-remove': spec('kvm', 'unlink', 'sPT', { serial: 'n', count: 'n' }),
+  'shadow-unhash': spec('kvm', 'unlink', 'hash', { serial: 'n', gfn: 'n' }),
+  'shadow-free': spec('kvm', 'free', 'page', { serial: 'n', pfn: 'n' }),
+  'shadow-keep': spec('kvm', 'check', 'page', { serial: 'n', rootCount: 'n' }),
+  'root-pin': spec('kvm', 'write', 'vcpu', { serial: 'n', rootCount: 'n' }),
+  'root-unpin': spec('kvm', 'write', 'vcpu', { serial: 'n', rootCount: 'n' }),
+  'set-cr3': spec('kvm', 'write', 'vcpu', { root: 'n' }),
+
+  'rmap-look': spec('kvm', 'lookup', 'rmap', { pfn: 'n', count: 'n' }),
+  'rmap-add': spec('kvm', 'link', 'rmap', { pfn: 'n', count: 'n' }),
+  'rmap-remove': spec('kvm', 'unlink', 'rmap', { pfn: 'n', count: 'n' }),
+  'write-protect': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
+  'flush': spec('kvm', 'flush', 'TLB', { why: 's', effect: 's' }),
+  'flush-left-out': spec('kvm', 'check', 'TLB', { why: 's' }),
+
+  'fetch-look': spec('kvm', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
+  'spte-link': spec('kvm', 'write', 'sPT', { level: 'n', serial: 'n' }),
+  'spte-set': spec('kvm', 'write', 'sPT', { gfn: 'n', writable: 'b', shadowed: 'b', guestDirty: 'b' }),
+  'spte-mmio': spec('kvm', 'write', 'sPT', { gpa: 'w' }),
+  'spte-clear': spec('kvm', 'write', 'sPT', { level: 'n', why: 's' }),
+  'spte-raise': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
+  'spte-lower-user': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
+  'spte-raise-user': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
+  'spurious': spec('kvm', 'check', 'sPT', { gfn: 'n' }),
+  'fix-refuse': spec('kvm', 'check', 'sPT', { because: 's' }),
+  'shadowed-check': spec('kvm', 'lookup', 'hash', { gfn: 'n', pages: 'n' }),
+  'guest-set-dirty': spec('kvm', 'write', 'gPT', { gfn: 'n' }),
+  'emulate': spec('kvm', 'emulate', 'vcpu', { gva: 'w', gpa: 'w', value: 'w', bytes: 'n' }),
+  'emulate-mmio': spec('vmm', 'emulate', 'vcpu', { gpa: 'w', write: 'b' }),
+  'update-refuse': spec('kvm', 'check', 'sPT', { because: 's' }),
+  'guest-copy': spec('kvm', 'write', 'gPT', { gfn: 'n', value: 'w', bytes: 'n' }),
+  'register-write': spec('kvm', 'write', 'vcpu', { register: 's', value: 'w' }),
+} as const;
+
+export type StepKind = keyof typeof STEPS;
+export const STEP_KINDS = Object.keys(STEPS) as readonly StepKind[];
+
+interface FactValue {
+  n: number;
+  w: bigint;
+  b: boolean;
+  s: string;
+}
+export type FactsOf<Schema> = { readonly [K in keyof Schema]: Schema[K] extends FactType ? FactValue[Schema[K]] : never };
+export type StepFacts<K extends StepKind> = FactsOf<(typeof STEPS)[K]['facts']>;
+
+/** The calls that open a span, named as the kernel (or the processor's manual) names them. */
+export const CALLS = {
+  operation: { index: 'n' },
+  handler: { gva: 'w' },
+  'page walk': { gva: 'w', access: 's' },
+  'VM exit': { reason: 's', serial: 'n' },
+  page_fault: { gva: 'w', errorCode: 'n' },
+  walk_addr: { gva: 'w' },
+  inject_page_fault: { gva: 'w', errorCode: 'n' },
+  fetch: { gva: 'w' },
+  fix_write_pf: { gva: 'w' },
+  fix_read_pf: { gva: 'w' },
+  kvm_mmu_get_page: { gfn: 'n', level: 'n' },
+  rmap_write_protect: { gfn: 'n', flushTlb: 'b' },
+  rmap_add: { gfn: 'n' },
+  rmap_remove: { gfn: 'n' },
+  set_pte: { gfn: 'n' },
+  emulate_instruction: { gva: 'w' },
+  kvm_mmu_pte_write: { gpa: 'w', bytes: 'n' },
+  mmu_pte_write_zap_pte: { index: 'n' },
+  mmu_pte_write_new_pte: { index: 'n' },
+  kvm_mmu_zap_page: { serial: 'n' },
+  kvm_mmu_free_some_pages: { left: 'n' },
+  paging_new_cr3: { root: 'n' },
+  mmu_alloc_roots: { root: 'n' },
+  mmu_free_roots: { serial: 'n' },
+  kvm_mmu_reset_context: { root: 'n' },
+  set_register: { register: 's' },
+} as const satisfies Readonly<Record<string, FactSchema>>;
+
+export type CallName = keyof typeof CALLS;
+export const CALL_NAMES = Object.keys(CALLS) as readonly CallName[];
+export type CallFacts<K extends CallName> = FactsOf<(typeof CALLS)[K]>;

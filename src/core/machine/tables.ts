@@ -1,0 +1,209 @@
+/**
+ * The world's tables: the whole state of a machine, at a glance. Every value is a word, a number or a small frozen
+ * record; records refer to one another by key, never by reference, so that each change can be undone alone.
+ *
+ * Keys: a memory word is named by its number (host physical address / 8), a register by `<vcpu>.<name>`, a thing by
+ * a serial that is never used twice.
+ */
+
+/** Number of an 8-byte word of host memory: pfn * 512 + index. */
+export type WordKey = number;
+
+/** What a vCPU is doing. */
+export interface VcpuState {
+  readonly mode: 'guest' | 'hypervisor';
+  /** Why the guest was left, while `mode` is `hypervisor`. */
+  readonly exit?: ExitReason;
+  /** Serial of the current or last exit: `exit:3`. */
+  readonly exitSerial: number;
+}
+export type ExitReason = 'start' | '#PF' | 'mov-cr3' | 'mov-cr0' | 'mov-cr4' | 'wrmsr' | 'cpuid';
+
+/** One cached translation of a vCPU's TLB. Rights are the effective ones of the whole path. */
+export interface TlbEntry {
+  readonly vcpu: number;
+  readonly serial: number;
+  /** Address space tag; 0 where the processor has none. */
+  readonly asid: number;
+  /** Virtual page number: address / 4096, of the first 4 KiB page that the entry covers. */
+  readonly vpn: number;
+  /** 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB. */
+  readonly level: number;
+  readonly pfn: number;
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executable: boolean;
+  readonly global: boolean;
+  readonly dirty: boolean;
+  readonly protectionKey: number;
+  /** The table words it was derived from, root first, and what they held. */
+  readonly filledFrom: readonly WordKey[];
+  readonly filledValues: readonly bigint[];
+}
+
+export interface SlotRecord {
+  readonly firstGfn: number;
+  readonly frames: number;
+}
+
+/** Where a shadow page is pointed to from: nothing, one entry, or a chain of five-slot nodes. */
+export type Parents =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'one'; readonly word: WordKey }
+  | { readonly kind: 'chain'; readonly head: number };
+
+/** `struct kvm_mmu_page` of 2007. Its 512 entries are the words of frame `pfn`. */
+export interface ShadowPage {
+  readonly serial: number;
+  readonly pfn: number;
+  readonly gfn: number;
+  /** The role word; see kvm/role-2007. */
+  readonly role: number;
+  readonly parents: Parents;
+  readonly rootCount: number;
+  /** Place in the active list: the newest has the largest. */
+  readonly age: number;
+}
+
+/** Reverse map head of a host frame, in the representation of 2007. */
+export type RmapHead =
+  | { readonly kind: 'one'; readonly word: WordKey }
+  | { readonly kind: 'chain'; readonly head: number };
+
+/** A node of a reverse map (four entries) or of a parent chain (five). */
+export interface ListNode {
+  readonly words: readonly WordKey[];
+  readonly next?: number;
+}
+
+/** The shadow frame allocator: `fresh` is the lowest frame never used, `free` the returned ones, ascending. */
+export interface FrameAllocator {
+  readonly fresh: number;
+  readonly free: readonly number[];
+  /** `n_free_mmu_pages`. */
+  readonly pagesLeft: number;
+}
+
+/** A flush that a change of a table obliges the hypervisor to make. */
+export interface OwedFlush {
+  readonly serial: number;
+  readonly vcpu: number;
+  readonly words: readonly WordKey[];
+  readonly due: 'entry';
+  /** The step that made the change. */
+  readonly cause: number;
+  /** Id of the shipped bug or broken policy by which nobody will pay. */
+  readonly bug?: string;
+  readonly overdue?: true;
+}
+
+export interface Violation {
+  readonly serial: number;
+  readonly rule: string;
+  /** The audit point at which it was found. */
+  readonly point: 'unlock' | 'entry' | 'free' | 'op';
+  /** The step since which the rule has been false. */
+  readonly cause: number;
+  /** Id of the place or thing that breaks it: `word:20003.022`. */
+  readonly subject: string;
+  /** Set once the rule holds again for this subject. */
+  readonly mended?: true;
+  readonly bug?: string;
+}
+
+export interface Harm {
+  readonly serial: number;
+  readonly kind: 'stale-read' | 'stale-write' | 'lost-write';
+  readonly gva: bigint;
+  /** Host frame that the access reached. */
+  readonly got: number;
+  /** Host frame that a correct walk names, or undefined where a correct walk refuses. */
+  readonly correct?: number;
+}
+
+/** A translation that a correct TLB may still hold, because the guest has not invalidated it. */
+export interface ArchitecturalTranslation {
+  readonly pfn: number;
+  readonly writable: boolean;
+}
+
+/** The value of each table. */
+export interface TableValues {
+  word: bigint;
+  reg: bigint;
+  counter: number;
+  serial: number;
+  blank: number;
+  vcpu: VcpuState;
+  tlb: TlbEntry;
+  slot: SlotRecord;
+  sp: ShadowPage;
+  /** Serial of the shadow page whose table lies in a frame. */
+  owner: number;
+  hash: readonly number[];
+  rmap: RmapHead;
+  rnode: ListNode;
+  pnode: ListNode;
+  frames: FrameAllocator;
+  owed: OwedFlush;
+  violation: Violation;
+  harm: Harm;
+  held: readonly ArchitecturalTranslation[];
+}
+
+/** The key of each table. */
+export interface TableKeys {
+  word: number;
+  reg: string;
+  counter: string;
+  serial: string;
+  blank: number;
+  vcpu: number;
+  tlb: string;
+  slot: number;
+  sp: number;
+  owner: number;
+  hash: number;
+  rmap: number;
+  rnode: number;
+  pnode: number;
+  frames: string;
+  owed: number;
+  violation: number;
+  harm: number;
+  held: string;
+}
+
+export type TableName = keyof TableValues;
+
+/** How the journal stores a table's values: 64-bit words and numbers inline, records in a side table. */
+export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'>> = {
+  word: 'word',
+  reg: 'word',
+  counter: 'number',
+  serial: 'number',
+  blank: 'number',
+  vcpu: 'record',
+  tlb: 'record',
+  slot: 'record',
+  sp: 'record',
+  owner: 'number',
+  hash: 'record',
+  rmap: 'record',
+  rnode: 'record',
+  pnode: 'record',
+  frames: 'record',
+  owed: 'record',
+  violation: 'record',
+  harm: 'record',
+  held: 'record',
+};
+
+export const TABLE_NAMES = Object.keys(TABLE_FORM) as readonly TableName[];
+
+/** The id of a place or thing as text: `word:10013.023`, `reg:0.cr3`, `sp:12`, `tlb:0:57`. */
+export function idText(table: TableName, key: number | string): string {
+  if (table !== 'word') return `${table}:${String(key)}`;
+  const word = Number(key);
+  return `word:${Math.floor(word / 512).toString(16)}.${(word % 512).toString(16).padStart(3, '0')}`;
+}

@@ -1,0 +1,124 @@
+/**
+ * The world: a record of tables. It knows how to hold and copy values and how to find TLB entries by address;
+ * it does not know who changes them (the machine) nor how changes are kept (the journal).
+ */
+import { TABLE_NAMES, type TableKeys, type TableName, type TableValues, type TlbEntry } from './tables.ts';
+
+type Tables = { readonly [T in TableName]: Map<TableKeys[T], TableValues[T]> };
+
+/** First host frame behind guest memory: the host frame of gfn g is this plus g. */
+export const FIRST_GUEST_PFN = 0x10000;
+/** First host frame that shadow tables take. */
+export const FIRST_SHADOW_PFN = 0x20000;
+const FIRST_SHADOW_WORD = FIRST_SHADOW_PFN * 512;
+/** What an untouched data word reads, plus its gfn. */
+const UNTOUCHED = 0xda7a0000n;
+
+export class World {
+  readonly tables: Tables;
+  /** TLB keys by vCPU, page size and page number: derived from the table `tlb`, for look-up only. */
+  private readonly tlbIndex = new Map<number, Set<string>>();
+
+  /** Non-zero words of each shadow frame: derived from the table `word`, so that audits need not read zeros. */
+  private readonly shadowWords = new Map<number, Set<number>>();
+
+  constructor(source?: World) {
+    const entries = TABLE_NAMES.map((name) => [name, new Map(source?.tables[name] as Map<never, never> | undefined)]);
+    this.tables = Object.fromEntries(entries) as Tables;
+    for (const [key, entry] of this.tables.tlb) this.indexTlb(key, entry);
+    if (source !== undefined) {
+      for (const [frame, words] of source.shadowWords) this.shadowWords.set(frame, new Set(words));
+    }
+  }
+
+  get<T extends TableName>(table: T, key: TableKeys[T]): TableValues[T] | undefined {
+    return this.tables[table].get(key);
+  }
+
+  /** Sets or, with undefined, removes. Only the machine and the timeline call this. */
+  put<T extends TableName>(table: T, key: TableKeys[T], value: TableValues[T] | undefined): void {
+    const map = this.tables[table];
+    if (table === 'word' && (key as number) >= FIRST_SHADOW_WORD) this.indexShadowWord(key as number, value as bigint | undefined);
+    if (table === 'tlb') this.reindexTlb(key as string, value as TlbEntry | undefined);
+    if (value === undefined) map.delete(key);
+    else map.set(key, value);
+  }
+
+  /** The word of memory, or what an untouched one reads: 0 in tables, 0xda7a0000 + gfn in data frames. */
+  word(word: number): bigint {
+    return this.tables.word.get(word) ?? this.untouched(word);
+  }
+
+  /** What a word reads that nobody has written. */
+  untouched(word: number): bigint {
+    const frame = Math.floor(word / 512);
+    if (frame < FIRST_GUEST_PFN || frame >= FIRST_SHADOW_PFN || this.tables.blank.has(frame)) return 0n;
+    return UNTOUCHED + BigInt(frame - FIRST_GUEST_PFN);
+  }
+
+  /** Keys of the TLB entries of a vCPU for the page `vpn` (in units of the page size of `level`), any tag. */
+  tlbKeys(vcpu: number, level: number, vpn: number): ReadonlySet<string> | undefined {
+    return this.tlbIndex.get(indexKey(vcpu, level, vpn));
+  }
+
+  /** The non-zero words of a shadow frame, ascending. */
+  wordsOfShadowFrame(frame: number): readonly number[] {
+    return [...(this.shadowWords.get(frame) ?? [])].sort((a, b) => a - b);
+  }
+
+  /** Number of values in all tables. */
+  size(): number {
+    return TABLE_NAMES.reduce((sum, name) => sum + this.tables[name].size, 0);
+  }
+
+  /** The first place in which two worlds differ, as text, or undefined when they are equal. */
+  firstDifference(other: World): string | undefined {
+    for (const name of TABLE_NAMES) {
+      const mine = this.tables[name] as Map<number | string, unknown>;
+      const theirs = other.tables[name] as Map<number | string, unknown>;
+      for (const key of new Set([...mine.keys(), ...theirs.keys()])) {
+        if (!sameValue(mine.get(key), theirs.get(key))) return `${name}:${String(key)}`;
+      }
+    }
+    return undefined;
+  }
+
+  private indexShadowWord(word: number, value: bigint | undefined): void {
+    const frame = Math.floor(word / 512);
+    const words = this.shadowWords.get(frame);
+    if (value === undefined || value === 0n) words?.delete(word);
+    else if (words === undefined) this.shadowWords.set(frame, new Set([word]));
+    else words.add(word);
+  }
+
+  private reindexTlb(key: string, value: TlbEntry | undefined): void {
+    const before = this.tables.tlb.get(key);
+    if (before !== undefined) {
+      const index = indexKey(before.vcpu, before.level, before.vpn);
+      const keys = this.tlbIndex.get(index);
+      keys?.delete(key);
+      if (keys?.size === 0) this.tlbIndex.delete(index);
+    }
+    if (value !== undefined) this.indexTlb(key, value);
+  }
+
+  private indexTlb(key: string, entry: TlbEntry): void {
+    const index = indexKey(entry.vcpu, entry.level, entry.vpn);
+    const keys = this.tlbIndex.get(index);
+    if (keys === undefined) this.tlbIndex.set(index, new Set([key]));
+    else keys.add(key);
+  }
+}
+
+/** Page numbers have at most 45 significant bits once the copies of the sign bit are dropped (57-bit addresses). */
+function indexKey(vcpu: number, level: number, vpn: number): number {
+  return (vpn % 2 ** 45) * 16 + vcpu * 4 + level;
+}
+
+function sameValue(left: unknown, right: unknown): boolean {
+  if (Object.is(left, right)) return true;
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
+  const a = Object.entries(left);
+  const b = right as Record<string, unknown>;
+  return a.length === Object.keys(right).length && a.every(([key, value]) => sameValue(value, b[key]));
+}

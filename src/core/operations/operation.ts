@@ -1,0 +1,93 @@
+/**
+ * What a scenario can ask a machine to do: the vocabulary that stands between a scenario's text and the model.
+ * A program holds inputs only: guest memory, slots, address spaces, and operations.
+ */
+import type { Gfn, Gva, VcpuId } from '../quantities.ts';
+import type { Settings } from '../settings.ts';
+
+export type AccessKind = 'read' | 'write' | 'execute';
+export type Privilege = 'user' | 'kernel';
+export type ControlRegister = 'cr0' | 'cr4' | 'efer';
+
+/** One memory access by the guest. `value` is what a write stores, in `bytes` bytes. */
+export interface AccessOperation {
+  readonly kind: 'access';
+  readonly vcpu: VcpuId;
+  readonly privilege: Privilege;
+  readonly access: AccessKind;
+  readonly gva: Gva;
+  readonly bytes: 1 | 2 | 4 | 8;
+  readonly value: bigint;
+  /** What the guest's own page-fault handler does; without one, a faulting access is skipped. */
+  readonly onFault?: Handler;
+  /** Set when the store is meant as a change of a guest's entry (`set-pte`): the address that it maps, for the reader. */
+  readonly setsEntryOf?: Gva;
+}
+
+export interface Handler {
+  readonly operations: readonly PlannedOperation[];
+  readonly then: 'retry' | 'skip';
+}
+
+export type Operation =
+  | AccessOperation
+  | { readonly kind: 'invlpg'; readonly vcpu: VcpuId; readonly gva: Gva }
+  | { readonly kind: 'load-cr3'; readonly vcpu: VcpuId; readonly root: Gfn }
+  | {
+      readonly kind: 'set-register';
+      readonly vcpu: VcpuId;
+      readonly register: ControlRegister;
+      /** The bits to change and what they become. */
+      readonly mask: bigint;
+      readonly value: bigint;
+    }
+  | { readonly kind: 'cpuid'; readonly vcpu: VcpuId };
+
+/** An operation with its place in the scenario's text. */
+export interface PlannedOperation {
+  readonly operation: Operation;
+  /** The text as printed, without indentation: `v0 user write 0x7f3c5a823010`. */
+  readonly text: string;
+  /** First line of it in the scenario's text, from 1. */
+  readonly line: number;
+  /** Last line that belongs to it (a handler's block is longer than one line). */
+  readonly lastLine: number;
+}
+
+/** A range of guest frames backed by host memory. */
+export interface Slot {
+  readonly firstGfn: Gfn;
+  /** Number of 4 KiB frames. */
+  readonly frames: number;
+}
+
+/** One 8-byte word of guest memory as it stands before anything runs. */
+export interface MemoryWord {
+  readonly gfn: Gfn;
+  /** 0..511. */
+  readonly index: number;
+  readonly value: bigint;
+}
+
+/** A frame that the scenario's `map` lines use as a page table; knowledge of the author, for names on the stage. */
+export interface GuestTable {
+  readonly gfn: Gfn;
+  /** 1 = PT .. 4 = PML4. */
+  readonly level: number;
+  /** First address that the table translates. */
+  readonly firstGva: Gva;
+  readonly space: string;
+}
+
+export interface Program {
+  readonly settings: Settings;
+  readonly slots: readonly Slot[];
+  readonly memory: readonly MemoryWord[];
+  readonly tables: readonly GuestTable[];
+  /** Root frame of the address space that the vCPUs start in. */
+  readonly root: Gfn;
+  /** Run first, shown folded. */
+  readonly given: readonly PlannedOperation[];
+  /** Run after counters and step numbers are set to 0. */
+  readonly body: readonly PlannedOperation[];
+}

@@ -1,0 +1,211 @@
+/**
+ * Runs a program on a machine, operation by operation, and records where each begins and ends. Between two operations
+ * the caller may do something else (draw a frame); nothing of the run lives outside the world, so a run can also go
+ * on from the world before any operation.
+ */
+import { must } from '../assert.ts';
+import { BoundHit } from '../bounds.ts';
+import { gfn, type Gfn } from '../quantities.ts';
+import { audit } from '../audit/audit.ts';
+import { forgetHeld } from '../audit/harm.ts';
+import { dropEntries, translates, countEntries } from '../hardware/tlb.ts';
+import { kvm2007, START_REGISTERS } from '../kvm/kvm-2007.ts';
+import { EMPTY_POOL } from '../kvm/shadow-page.ts';
+import { Journal } from '../machine/journal.ts';
+import { HostStopped, Machine } from '../machine/machine.ts';
+import { FIRST_GUEST_PFN, type World } from '../machine/world.ts';
+import { runAccess, type AccessResult } from './access.ts';
+import type { Handler, Operation, PlannedOperation, Program } from './operation.ts';
+
+export type Section = 'setup' | 'given' | 'body';
+
+/** Where an operation lies in the journal, and what the guest saw of it. */
+export interface OperationRecord {
+  readonly section: Section;
+  /** From 1 in its section; the setup is 0. */
+  readonly number: number;
+  readonly text: string;
+  readonly line: number;
+  readonly lastLine: number;
+  readonly firstStep: number;
+  /** The step after its last. */
+  readonly endStep: number;
+  /** Absent where the operation is no access. */
+  readonly result?: AccessResult;
+}
+
+/** Why a run ended before its last operation. */
+export type Stop =
+  | { readonly kind: 'bound'; readonly bound: string; readonly message: string }
+  | { readonly kind: 'host-stopped'; readonly message: string };
+
+export interface RecorderOptions {
+  /** Without a journal nothing is recorded: for measuring. */
+  readonly record?: boolean;
+  readonly stepsPerRun?: number;
+  /** Called after each operation. */
+  readonly checkpoint?: (machine: Machine) => void;
+}
+
+export class Recorder {
+  readonly machine: Machine;
+  readonly operations: OperationRecord[] = [];
+  readonly program: Program;
+  /** Number of steps before `begin`; counters start there. */
+  beginStep = 0;
+  stop: Stop | undefined;
+  private readonly queue: { section: Section; number: number; planned: PlannedOperation | undefined }[];
+  private next = 0;
+
+  constructor(program: Program, options: RecorderOptions = {}, from?: { world: World; operation: number }) {
+    this.program = program;
+    this.machine = new Machine({
+      settings: program.settings,
+      audit,
+      ...(options.record === false ? {} : { journal: new Journal() }),
+      ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
+      ...(from === undefined ? {} : { world: from.world }),
+    });
+    this.queue = [
+      { section: 'setup', number: 0, planned: undefined },
+      ...program.given.map((planned, index) => ({ section: 'given' as const, number: index + 1, planned })),
+      ...program.body.map((planned, index) => ({ section: 'body' as const, number: index + 1, planned })),
+    ];
+    this.next = from?.operation ?? 0;
+  }
+
+  get done(): boolean {
+    return this.stop !== undefined || this.next >= this.queue.length;
+  }
+
+  /** Index in the queue of the operation that runs next: 0 is the setup. */
+  get position(): number {
+    return this.next;
+  }
+
+  /** Runs one operation. */
+  advance(): void {
+    const { section, number, planned } = must(this.queue[this.next], 'operation');
+    const firstStep = this.machine.steps;
+    this.next += 1;
+    let result: AccessResult | undefined;
+    try {
+      result = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
+    } catch (error) {
+      this.stop = stopOf(error);
+    }
+    const place = planned ?? { text: 'setup', line: 0, lastLine: 0 };
+    const record = {
+      section, number, text: place.text, line: place.line, lastLine: place.lastLine, firstStep, endStep: this.machine.steps,
+    };
+    this.operations.push(result === undefined ? record : { ...record, result });
+    const upcoming = this.queue[this.next];
+    if (section !== 'body' && (upcoming === undefined || upcoming.section === 'body')) this.begin();
+  }
+
+  /** Runs to the end. */
+  finish(): this {
+    while (!this.done) this.advance();
+    return this;
+  }
+
+  private run(section: Section, planned: PlannedOperation | undefined): AccessResult | undefined {
+    const m = this.machine;
+    m.beginOperation();
+    if (section === 'setup' || planned === undefined) {
+      setUp(m, this.program);
+      return undefined;
+    }
+    const result = runOperation(m, planned.operation);
+    m.point('op');
+    return result;
+  }
+
+  /** `begin`: counters and step numbers start here. */
+  private begin(): void {
+    const m = this.machine;
+    m.call('operation', { index: 0 }, () => {
+      m.step('begin', {});
+      for (const key of [...m.world.tables.counter.keys()]) m.set('counter', key, undefined);
+    });
+    this.beginStep = m.steps;
+  }
+}
+
+function stopOf(error: unknown): Stop {
+  if (error instanceof BoundHit) return { kind: 'bound', bound: error.bound, message: error.message };
+  if (error instanceof HostStopped) return { kind: 'host-stopped', message: error.message };
+  throw error;
+}
+
+function setUp(m: Machine, program: Program): void {
+  program.slots.forEach((slot, index) => {
+    m.step('setup-slot', { gfn: slot.firstGfn, frames: slot.frames });
+    m.set('slot', index, Object.freeze({ firstGfn: slot.firstGfn, frames: slot.frames }));
+  });
+  for (const [frame, words] of wordsByFrame(program)) {
+    m.step('setup-memory', { gfn: frame });
+    m.set('blank', FIRST_GUEST_PFN + frame, 1);
+    for (const { index, value } of words) m.set('word', (FIRST_GUEST_PFN + frame) * 512 + index, value);
+  }
+  m.step('setup-vcpu', { root: program.root });
+  m.set('frames', 'shadow', EMPTY_POOL);
+  m.set('vcpu', 0, Object.freeze({ mode: 'hypervisor', exit: 'start', exitSerial: 0 }));
+  for (const [name, value] of Object.entries(START_REGISTERS)) m.setReg(name, value);
+  m.setReg('cr3', BigInt(program.root) << 12n);
+  kvm2007.start(m);
+  m.point('op');
+}
+
+function wordsByFrame(program: Program): Map<Gfn, { index: number; value: bigint }[]> {
+  const frames = new Map<Gfn, { index: number; value: bigint }[]>();
+  for (const table of program.tables) frames.set(gfn(table.gfn), []);
+  for (const word of program.memory) {
+    const words = frames.get(word.gfn);
+    if (words === undefined) frames.set(word.gfn, [word]);
+    else words.push(word);
+  }
+  return frames;
+}
+
+function runOperation(m: Machine, operation: Operation): AccessResult | undefined {
+  m.vcpu = operation.vcpu;
+  switch (operation.kind) {
+    case 'access':
+      return runAccess(m, operation, {
+        engine: kvm2007,
+        runHandler: (handler) => {
+          runHandler(m, handler);
+        },
+      });
+    case 'invlpg':
+      invlpg(m, operation.gva);
+      return undefined;
+    case 'load-cr3':
+      if (kvm2007.writeRegister(m, 'cr3', BigInt(operation.root) << 12n)) m.amendLastStep(() => { forgetHeld(m); });
+      else m.step('guest-gp', {});
+      return undefined;
+    case 'set-register': {
+      const value = (m.reg(operation.register) & ~operation.mask) | operation.value;
+      if (!kvm2007.writeRegister(m, operation.register, value)) m.step('guest-gp', {});
+      return undefined;
+    }
+    case 'cpuid':
+      kvm2007.trivialExit(m, 'cpuid');
+      return undefined;
+  }
+}
+
+function runHandler(m: Machine, handler: Handler): void {
+  handler.operations.forEach((planned, index) => {
+    m.call('operation', { index: index + 1 }, () => runOperation(m, planned.operation));
+  });
+}
+
+/** INVLPG runs in the guest itself: neither vendor's KVM intercepted it in this era. */
+function invlpg(m: Machine, gva: bigint): void {
+  const which = translates(gva, kvm2007.tlbTag(m));
+  m.step('invlpg', { gva, dropped: countEntries(m, which) });
+  dropEntries(m, which);
+  forgetHeld(m, gva);
+}

@@ -1,0 +1,124 @@
+/**
+ * The syntax tree of a scenario: lines of tokens with their places, and the statements that they make. Lines keep
+ * everything that a person wrote, comments included, so that printing gives the text back.
+ */
+import type { SettingName } from '../core/settings.ts';
+import type { AccessKind, ControlRegister, Privilege } from '../core/operations/operation.ts';
+
+/** Half-open range of character offsets. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Problem {
+  /** From 1; 0 for what has no place in the text, such as a setting of a link. */
+  readonly line: number;
+  /** From 1, in characters. */
+  readonly column: number;
+  readonly span: Span;
+  /** What was found and what was expected, one sentence. */
+  readonly message: string;
+  /** What to do about it, one sentence. */
+  readonly remedy: string;
+  /** Text that would mend it in place of `span`, where that is certain. */
+  readonly fix?: string;
+}
+
+export type TokenKind = 'word' | 'number' | 'text' | 'equals' | 'arrow';
+
+export interface Token extends Span {
+  readonly kind: TokenKind;
+  readonly text: string;
+  /** Directly after the token before, without a blank. */
+  readonly glued: boolean;
+}
+
+export interface Line extends Span {
+  /** From 1. */
+  readonly number: number;
+  /** Blanks before the first token. */
+  readonly indent: number;
+  readonly tokens: readonly Token[];
+  readonly comment?: string;
+}
+
+/** Any subset of settings, as in `policy`, `try`, `when` and links. */
+export type SettingChoices = Readonly<Partial<Record<SettingName, string>>>;
+
+export interface EntryFlags {
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly accessed: boolean;
+  readonly dirty: boolean;
+  readonly noExecute: boolean;
+  readonly global: boolean;
+}
+
+/** What an entry shall name. */
+export type MapTarget =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'gfn'; readonly gfn: number }
+  /** The frame of the table of `level` that serves `gva` in `space`. */
+  | { readonly kind: 'table-of'; readonly gva: bigint; readonly level: number; readonly space: string }
+  /** The child table that map lines made below the entry. */
+  | { readonly kind: 'table' };
+
+export interface EntryChange {
+  readonly gva: bigint;
+  /** Level of the entry that is meant, 1 = PT. */
+  readonly level: number;
+  readonly target: MapTarget;
+  readonly flags: EntryFlags;
+}
+
+export type Expectation =
+  | { readonly kind: 'counters'; readonly counters: readonly CounterClaim[] }
+  | { readonly kind: 'violation'; readonly rule: string }
+  | { readonly kind: 'no-violation' }
+  | { readonly kind: 'harm'; readonly harm: string }
+  | { readonly kind: 'no-harm' }
+  /** What the last read before this line got. */
+  | { readonly kind: 'read'; readonly value: bigint };
+
+export interface CounterClaim {
+  readonly name: string;
+  readonly vcpu?: number;
+  readonly value: number;
+}
+
+export type GuestAction =
+  | { readonly kind: 'access'; readonly access: AccessKind; readonly gva: bigint; readonly bytes: 1 | 2 | 4 | 8; readonly value: bigint }
+  | { readonly kind: 'set-pte'; readonly change: EntryChange }
+  | { readonly kind: 'invlpg'; readonly gva: bigint }
+  | { readonly kind: 'load-cr3'; readonly space: string }
+  | { readonly kind: 'load-cr3-gfn'; readonly gfn: number }
+  | { readonly kind: 'set'; readonly register: ControlRegister; readonly mask: bigint; readonly on: boolean }
+  | { readonly kind: 'cpuid' };
+
+export interface OperationStatement {
+  readonly vcpu: number;
+  readonly privilege: Privilege;
+  readonly action: GuestAction;
+  readonly line: Line;
+  readonly handler?: HandlerBlock;
+}
+
+export interface HandlerBlock {
+  readonly operations: readonly OperationStatement[];
+  readonly then: 'retry' | 'skip';
+  readonly lastLine: number;
+}
+
+export type Statement =
+  | { readonly kind: 'title'; readonly text: string; readonly line: Line }
+  | { readonly kind: 'settings'; readonly choices: SettingChoices; readonly line: Line }
+  | { readonly kind: 'slot'; readonly gpa: bigint; readonly bytes: bigint; readonly line: Line }
+  | { readonly kind: 'space'; readonly name: string; readonly kernelOf?: string; readonly line: Line }
+  | { readonly kind: 'map'; readonly change: EntryChange; readonly line: Line }
+  | { readonly kind: 'entry'; readonly gpa: bigint; readonly value: bigint; readonly line: Line }
+  | { readonly kind: 'given' | 'begin'; readonly line: Line }
+  | { readonly kind: 'operation'; readonly operation: OperationStatement; readonly line: Line }
+  | { readonly kind: 'note'; readonly text: string; readonly at?: { readonly call: string; readonly occurrence: number }; readonly line: Line }
+  | { readonly kind: 'expect'; readonly expectation: Expectation; readonly when: SettingChoices; readonly line: Line }
+  | { readonly kind: 'try'; readonly label: string; readonly choices: SettingChoices; readonly line: Line };

@@ -1,0 +1,83 @@
+/** Checks what an author expects against what the model did. */
+import { hex } from '../core/quantities.ts';
+import { COUNTERS } from '../core/counters.ts';
+import type { Settings } from '../core/settings.ts';
+import type { OperationRecord } from '../core/operations/recorder.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+import type { Expectation, SettingChoices } from './ast.ts';
+import type { PlannedExpectation } from './plan.ts';
+
+export interface ExpectationResult {
+  readonly line: number;
+  readonly text: string;
+  readonly passed: boolean;
+  /** What the model did instead. */
+  readonly got?: string;
+}
+
+/** Expectations whose condition the settings meet, each judged at its place. Moves the timeline and puts it back. */
+export function judge(timeline: Timeline, expectations: readonly PlannedExpectation[]): readonly ExpectationResult[] {
+  const position = timeline.position;
+  const results = expectations
+    .filter((planned) => applies(planned.when, timeline.program.settings))
+    .map((planned) => judgeOne(timeline, planned));
+  timeline.seek(position);
+  return results;
+}
+
+export const applies = (when: SettingChoices, settings: Settings): boolean =>
+  Object.entries(when).every(([name, value]) => settings[name as keyof Settings] === value);
+
+function judgeOne(timeline: Timeline, planned: PlannedExpectation): ExpectationResult {
+  const { line, text } = planned;
+  const before = timeline.operations.filter((o) => o.section === planned.section && o.number <= planned.after);
+  const last = before.at(-1);
+  const ran = planned.after === 0 || last?.number === planned.after;
+  if (!ran) return { line, text, passed: false, got: `the run ended before this line: ${timeline.stop?.message ?? ''}` };
+  timeline.seek(last?.endStep ?? timeline.begin);
+  const got = failure(timeline, planned.expectation, before);
+  return got === undefined ? { line, text, passed: true } : { line, text, passed: false, got };
+}
+
+/** What was found instead, or undefined where the expectation holds. */
+function failure(timeline: Timeline, expectation: Expectation, before: readonly OperationRecord[]): string | undefined {
+  const { tables } = timeline.world;
+  switch (expectation.kind) {
+    case 'counters': {
+      const wrong = expectation.counters.filter(({ name, vcpu, value }) => counter(timeline, name, vcpu) !== value);
+      return wrong.length === 0 ? undefined : wrong.map(({ name, vcpu }) => `${name}=${String(counter(timeline, name, vcpu))}`).join(' ');
+    }
+    case 'violation': {
+      const rules = [...tables.violation.values()].map((violation) => violation.rule);
+      return rules.includes(expectation.rule) ? undefined : rules.length === 0 ? 'no violation' : rules.join(', ');
+    }
+    case 'no-violation': {
+      const found = [...tables.violation.values()];
+      return found.length === 0 ? undefined : found.map((violation) => violation.rule).join(', ');
+    }
+    case 'harm': {
+      const kinds = [...tables.harm.values()].map((harm) => harm.kind as string);
+      return kinds.includes(expectation.harm) ? undefined : kinds.length === 0 ? 'no harm' : kinds.join(', ');
+    }
+    case 'no-harm': {
+      const kinds = [...tables.harm.values()].map((harm) => harm.kind);
+      return kinds.length === 0 ? undefined : kinds.join(', ');
+    }
+    case 'read': {
+      const value = before.findLast((operation) => operation.result?.value !== undefined)?.result?.value;
+      return value === expectation.value ? undefined : value === undefined ? 'nothing was read' : `read=${hex(value)}`;
+    }
+  }
+}
+
+/** A counter at the timeline's position; without a vCPU the sum over all. */
+export function counter(timeline: Timeline, name: string, vcpu?: number): number {
+  if (vcpu !== undefined) return timeline.world.get('counter', `${name}@${String(vcpu)}`) ?? 0;
+  let sum = 0;
+  for (const [key, value] of timeline.world.tables.counter) if (key.startsWith(`${name}@`)) sum += value;
+  return sum;
+}
+
+/** All counters, zeros too. */
+export const allCounters = (timeline: Timeline): Readonly<Record<string, number>> =>
+  Object.fromEntries(COUNTERS.map(({ name }) => [name, counter(timeline, name)]));

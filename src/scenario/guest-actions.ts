@@ -1,0 +1,154 @@
+/** The parts of a line that say what a guest does: accesses, changes of its entries, privileged instructions. */
+import { registerMask } from '../core/hardware/registers.ts';
+import type { AccessKind, ControlRegister, Privilege } from '../core/operations/operation.ts';
+import type { EntryChange, EntryFlags, GuestAction, MapTarget, Token } from './ast.ts';
+import type { Cursor } from './cursor.ts';
+
+/** Guest frames go up to here, so that host frames behind them stay below the shadow tables'. */
+export const MAX_GFN = 0xffff;
+
+const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = { read: 'read', write: 'write', exec: 'execute' };
+const VERBS = ['read', 'write', 'exec', 'set-pte', 'invlpg', 'load-cr3', 'set', 'cpuid'] as const;
+/** MOV to control registers of the modelled processor changes only these here. */
+const REGISTER_NAMES = ['cr0.wp', 'cr4.pge', 'efer.nxe'] as const;
+
+export function readVcpu(cursor: Cursor): number {
+  const token = cursor.next();
+  const vcpu = Number(token?.text.slice(1));
+  if (vcpu !== 0) {
+    cursor.fail(token, { message: `${token?.text ?? ''} does not exist: the machine has one vCPU`, remedy: 'Write v0.', fix: 'v0' });
+  }
+  return vcpu;
+}
+
+export function readAction(cursor: Cursor, by: { privilege: Privilege }): GuestAction {
+  const place = cursor.peek();
+  const verb = cursor.oneOf(VERBS, 'an operation');
+  const isAccess = verb === 'read' || verb === 'write' || verb === 'exec';
+  if (!isAccess && verb !== 'cpuid' && by.privilege === 'user') {
+    cursor.fail(place, { message: `${verb} is for the kernel only`, remedy: `Write: v0 kernel ${verb} ...` });
+  }
+  switch (verb) {
+    case 'read':
+    case 'write':
+    case 'exec':
+      return readAccess(cursor, verb);
+    case 'set-pte':
+      return { kind: 'set-pte', change: readChange(cursor, { of: 'set-pte' }) };
+    case 'invlpg':
+      return { kind: 'invlpg', gva: cursor.number('an address') };
+    case 'load-cr3':
+      if (cursor.take('gfn')) return { kind: 'load-cr3-gfn', gfn: cursor.small('the frame', { min: 0, max: MAX_GFN }) };
+      return { kind: 'load-cr3', space: cursor.word('the name of an address space', 'Write: load-cr3 main.').text };
+    case 'set':
+      return readSet(cursor);
+    case 'cpuid':
+      return { kind: 'cpuid' };
+  }
+}
+
+function readAccess(cursor: Cursor, verb: 'read' | 'write' | 'exec'): GuestAction {
+  const place = cursor.peek();
+  const gva = cursor.number('an address');
+  let value = 0n;
+  let bytes: 1 | 2 | 4 | 8 = 8;
+  if (verb === 'write' && cursor.peek()?.kind === 'equals') {
+    cursor.equals();
+    value = cursor.number('the value');
+  }
+  if (cursor.atPair()) {
+    cursor.oneOf(['bytes'], 'bytes=1, 2, 4 or 8');
+    cursor.equals();
+    const size = cursor.oneOf(['1', '2', '4', '8'], 'a size of 1, 2, 4 or 8');
+    bytes = Number(size) as 1 | 2 | 4 | 8;
+  }
+  if (verb === 'exec') bytes = 1;
+  if (Number(gva & 7n) + bytes > 8) {
+    if (Number(gva & 7n) !== 0 && verb === 'read' && bytes === 8) bytes = 1;
+    else {
+      cursor.fail(place, {
+        message: `An access of ${String(bytes)} bytes here would cross an 8-byte word`,
+        remedy: 'Use an address that is a multiple of the size, or a smaller bytes=.',
+      });
+    }
+  }
+  return { kind: 'access', access: ACCESS[verb], gva, bytes, value };
+}
+
+function readSet(cursor: Cursor): GuestAction {
+  const name = cursor.oneOf(REGISTER_NAMES, 'a bit of a control register');
+  cursor.equals();
+  const on = cursor.oneOf(['0', '1'], '0 or 1') === '1';
+  const [register = 'cr0', bit = 'wp'] = name.split('.');
+  return { kind: 'set', register: register as ControlRegister, mask: registerMask(register, bit), on };
+}
+
+/** `<gva> [level=N] -> <target> <flags>`, as in `map` and `set-pte`. */
+export function readChange(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): EntryChange {
+  const gva = cursor.number('an address');
+  let level = readLevel(cursor) ?? 1;
+  cursor.arrow();
+  const place = cursor.peek();
+  const target = readTarget(cursor, { of });
+  if (target.kind === 'absent') level = readLevel(cursor) ?? level;
+  if (target.kind === 'gfn' && level !== 1) {
+    cursor.fail(place, { message: `An entry of level ${String(level)} names a table, not a page, on this machine`, remedy: 'Write: -> table, or level=1.' });
+  }
+  if (target.kind === 'table' && level === 1) {
+    cursor.fail(place, { message: 'An entry of level 1 names a page, not a table', remedy: 'Write level=2, 3 or 4 before ->.' });
+  }
+  return { gva, level, target, flags: target.kind === 'absent' ? NO_FLAGS : readFlags(cursor) };
+}
+
+function readLevel(cursor: Cursor): number | undefined {
+  if (cursor.peek()?.text !== 'level') return undefined;
+  cursor.next();
+  cursor.equals();
+  return cursor.small('the level', { min: 1, max: 4 });
+}
+
+function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarget {
+  const words = of === 'map' ? (['gfn', 'absent', 'table-of'] as const) : (['gfn', 'absent', 'table-of', 'table'] as const);
+  switch (cursor.oneOf<'gfn' | 'absent' | 'table-of' | 'table'>(words, 'a target')) {
+    case 'absent':
+      return { kind: 'absent' };
+    case 'table':
+      return { kind: 'table' };
+    case 'gfn':
+      return { kind: 'gfn', gfn: cursor.small('the frame', { min: 0, max: 0xfffffff }) };
+    case 'table-of': {
+      const gva = cursor.number('an address');
+      const level = readLevel(cursor) ?? 1;
+      const space = cursor.take('in') ? cursor.word('the name of an address space', 'Write: in B.').text : '';
+      return { kind: 'table-of', gva, level, space };
+    }
+  }
+}
+
+const NO_FLAGS: EntryFlags = { writable: false, user: false, accessed: false, dirty: false, noExecute: false, global: false };
+const FLAGS = ['rw', 'ro', 'user', 'kernel', 'accessed', 'dirty', 'nx', 'global'] as const;
+
+function readFlags(cursor: Cursor): EntryFlags {
+  const seen = new Set<string>();
+  let last: Token | undefined;
+  while (cursor.peek() !== undefined) {
+    last = cursor.peek();
+    const flag = cursor.oneOf(FLAGS, 'a flag');
+    const opposite = { rw: 'ro', ro: 'rw', user: 'kernel', kernel: 'user' }[flag as string];
+    if (opposite !== undefined && seen.has(opposite)) {
+      cursor.note(last, { message: `${flag} contradicts ${opposite}`, remedy: 'Keep one of the two.' });
+    }
+    seen.add(flag);
+  }
+  if (!seen.has('rw') && !seen.has('ro')) {
+    cursor.note(undefined, { message: 'The entry does not say whether it may be written', remedy: 'Add rw or ro.' });
+  }
+  if (!seen.has('user') && !seen.has('kernel')) {
+    cursor.note(undefined, { message: 'The entry does not say who may use it', remedy: 'Add user or kernel.' });
+  }
+  return {
+    writable: seen.has('rw'), user: seen.has('user'), accessed: seen.has('accessed'), dirty: seen.has('dirty'),
+    noExecute: seen.has('nx'), global: seen.has('global'),
+  };
+}
+
