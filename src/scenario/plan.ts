@@ -46,6 +46,8 @@ export interface Plan {
   readonly suggestions: readonly Suggestion[];
   /** Settings as the text has them, without the caller's. */
   readonly ownSettings: Settings;
+  /** Names that the text gives to addresses. */
+  readonly names: ReadonlyMap<string, bigint>;
 }
 
 export type PlanResult =
@@ -56,8 +58,8 @@ export function planScenario(text: string, overrides: SettingChoices = {}): Plan
   if (text.length > BOUNDS.scenarioBytes) {
     return { kind: 'problems', problems: [placeless(`The text is longer than ${String(BOUNDS.scenarioBytes)} characters`, 'Shorten it.')] };
   }
-  const { statements, problems } = interpret(readLines(text));
-  const planner = new Planner(statements, [...problems, ...checkOverrides(overrides)]);
+  const { statements, problems, names } = interpret(readLines(text));
+  const planner = new Planner({ statements, names }, [...problems, ...checkOverrides(overrides)]);
   return planner.plan(overrides);
 }
 
@@ -87,10 +89,16 @@ class Planner {
   private readonly problems: Problem[];
   private readonly tables: GuestTables;
   private readonly slots: Slot[] = [];
+  private readonly names: ReadonlyMap<string, bigint>;
   private space = MAIN_SPACE;
 
-  constructor(statements: readonly Statement[], problems: readonly Problem[]) {
+  constructor(
+    source: { statements: readonly Statement[]; names: ReadonlyMap<string, bigint> },
+    problems: readonly Problem[],
+  ) {
+    const { statements } = source;
     this.statements = statements;
+    this.names = source.names;
     this.problems = [...problems];
     this.tables = new GuestTables(namedFrames(statements));
   }
@@ -108,6 +116,7 @@ class Planner {
       plan: {
         title: title?.text ?? 'Untitled',
         ownSettings,
+        names: this.names,
         ...this.remarks(),
         program: {
           settings: { ...ownSettings, ...overrides },

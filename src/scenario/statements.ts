@@ -15,6 +15,8 @@ const LATER = ['predict', 'goal', 'par', 'fork', 'at'];
 export interface Interpretation {
   readonly statements: readonly Statement[];
   readonly problems: readonly Problem[];
+  /** Names that `let` gives to numbers. */
+  readonly names: ReadonlyMap<string, bigint>;
 }
 
 export function interpret(lines: readonly Line[]): Interpretation {
@@ -41,7 +43,7 @@ class Interpreter {
         this.statement(line);
       });
     }
-    return { statements: this.statements, problems: this.problems };
+    return { statements: this.statements, problems: this.problems, names: this.names };
   }
 
   private guard(body: () => void): void {

@@ -7,6 +7,7 @@
  */
 import type { Machine } from '../machine/machine.ts';
 import type { ExitReason } from '../machine/tables.ts';
+import type { World } from '../machine/world.ts';
 import { countEntries, dropEntries } from '../hardware/tlb.ts';
 
 /** ASIDs of the modelled processor: 1..63; 0 is the host's. */
@@ -14,6 +15,9 @@ const MAX_ASID = 63n;
 
 const hasAsids = (m: Machine): boolean => m.settings.cpu === 'svm';
 const everything = (): boolean => true;
+
+/** The same, read off a world: 0 before the first entry and where the processor has no tags. */
+export const currentAsidOf = (world: World, vcpu: number): number => Number(world.get('reg', `${String(vcpu)}.asid`) ?? 0n);
 
 /** The tag of the vCPU's entries now. */
 export const currentAsid = (m: Machine): number => (hasAsids(m) ? Number(m.reg('asid')) : 0);

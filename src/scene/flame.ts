@@ -1,0 +1,55 @@
+/** The timeline as blocks and marks: operations, nested calls, and what stands out. */
+import type { StepKind } from '../core/machine/steps.ts';
+import { operationLabel, type Timeline } from '../timeline/timeline.ts';
+
+export interface Block {
+  readonly id: string;
+  readonly label: string;
+  /** Positions: the block covers steps first .. end-1. */
+  readonly first: number;
+  readonly end: number;
+  /** 0 is an operation; calls nest below it. */
+  readonly depth: number;
+}
+
+export interface Mark {
+  readonly step: number;
+  readonly letter: string;
+  readonly kind: 'exit' | 'fault' | 'write-protect' | 'flush' | 'inject' | 'broken';
+  readonly meaning: string;
+}
+
+const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
+  'vm-exit': { letter: 'E', kind: 'exit', meaning: 'VM exit' },
+  'write-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
+  flush: { letter: 'F', kind: 'flush', meaning: 'flush' },
+  inject: { letter: 'I', kind: 'inject', meaning: 'fault injected' },
+};
+
+/** Marks of the steps `from` .. `to`-1. */
+export function marksOf(timeline: Timeline, from: number, to: number): readonly Mark[] {
+  const marks: Mark[] = [];
+  for (let step = from; step < to && marks.length < 2000; step += 1) {
+    const mark = MARKS[timeline.journal.kind(step)];
+    if (mark !== undefined) marks.push({ step, ...mark });
+  }
+  return marks;
+}
+
+export const operationBlocks = (timeline: Timeline): readonly Block[] =>
+  timeline.operations.filter((operation) => operation.section === 'body').map((operation) => ({
+    id: operationLabel(operation), label: operation.text, first: operation.firstStep, end: operation.endStep, depth: 0,
+  }));
+
+/** Calls inside the steps `from` .. `to`-1, down to a depth. */
+export function callBlocks(timeline: Timeline, range: { from: number; to: number; depth: number }): readonly Block[] {
+  const seen = new Map<number, Block>();
+  for (let step = range.from; step < range.to && seen.size < 1000; step += 1) {
+    timeline.calls(step).forEach((call, depth) => {
+      if (depth === 0 || depth > range.depth || seen.has(call.span)) return;
+      const label = call.name === 'VM exit' ? `VM exit, ${String(call.facts['reason'])}` : call.name;
+      seen.set(call.span, { id: `c${String(call.span)}`, label, first: call.first, end: call.end, depth });
+    });
+  }
+  return [...seen.values()];
+}

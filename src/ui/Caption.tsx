@@ -1,0 +1,37 @@
+/** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
+import { addressAt } from '../scene/address.ts';
+import { sentenceOf } from '../scene/sentences.ts';
+import { stepAt, useApp, useRun } from './use-app.ts';
+import { STRINGS } from './strings.ts';
+
+export function Caption(): React.JSX.Element {
+  const at = useRun();
+  const problems = useApp((state) => state.problems);
+  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  const { what, why } = at === undefined
+    ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
+    : sentenceOf(step ?? { kind: 'begin', facts: {} });
+  return (
+    <div className="caption" aria-live="polite">
+      <p className="what">{what}</p>
+      <p className="why">{why}</p>
+    </div>
+  );
+}
+
+export function AddressStrip(): React.JSX.Element {
+  const at = useRun();
+  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  const strip = at === undefined ? undefined : addressAt(at.run.timeline, step);
+  const operation = step === undefined ? undefined : at?.run.timeline.operationAt(step.index);
+  return (
+    <div className="strip">
+      <div className="who"><b>{operation?.text ?? ''}</b><span>{strip === undefined ? '' : `translated by ${strip.by}`}</span></div>
+      {strip?.fields.map((field) => (
+        <div key={field.label} className={`field${field.lit ? ' lit' : field.level === undefined ? ' end' : ''}`}>
+          <span>{field.digits}</span><small>{field.label}</small>
+        </div>
+      ))}
+    </div>
+  );
+}

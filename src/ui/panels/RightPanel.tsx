@@ -1,0 +1,138 @@
+/** Where we are in the calls, what changes bit by bit, and the counters. */
+import { COUNTERS } from '../../core/counters.ts';
+import { RULES } from '../../core/audit/audit.ts';
+import { allCounters } from '../../scenario/expectations.ts';
+import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
+import { go } from '../../store/store.ts';
+import { STRINGS } from '../strings.ts';
+import { stepAt, useRun } from '../use-app.ts';
+
+export function RightPanel(): React.JSX.Element {
+  return (
+    <aside className="right" id="right" aria-label={STRINGS.rightPanel}>
+      <Calls />
+      <Trouble />
+      <Bits />
+      <Counters />
+      <Expectations />
+    </aside>
+  );
+}
+
+function Calls(): React.JSX.Element | null {
+  const at = useRun();
+  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  if (at === undefined) return null;
+  const calls = step === undefined ? [] : at.run.timeline.calls(step.index);
+  return (
+    <section>
+      <h2>{STRINGS.where}</h2>
+      <ol className="calls">
+        {calls.map((call, depth) => (
+          <li key={call.span} style={{ paddingLeft: `${String(depth * 9)}px` }} aria-current={depth === calls.length - 1 ? 'step' : undefined}>
+            {call.name === 'operation' ? (at.run.timeline.operationAt(call.first)?.text.slice(0, 24) ?? call.name) : call.name === 'VM exit' ? `VM exit ${String(call.facts['serial'])}, ${String(call.facts['reason'])}` : call.name}
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+/** Broken rules and harm, in words, with the step that began it. */
+function Trouble(): React.JSX.Element | null {
+  const at = useRun();
+  if (at === undefined) return null;
+  const { timeline } = at.run;
+  const violations = [...timeline.world.tables.violation.values()].filter((violation) => violation.mended !== true);
+  const harms = [...timeline.world.tables.harm.values()];
+  if (violations.length === 0 && harms.length === 0) return null;
+  return (
+    <section className="trouble" role="status">
+      {violations.map((violation) => (
+        <p key={violation.serial}>
+          <b>{violation.rule}</b>{` ${RULES[violation.rule] ?? ''} `}
+          <button type="button" className="inline" onClick={() => { go(violation.cause + 1); }}>{`False since step ${String(violation.cause - timeline.begin + 1)}.`}</button>
+        </p>
+      ))}
+      {harms.map((harm) => (
+        <p key={`h${String(harm.serial)}`}><b>Harm:</b>{` ${HARM_WORDS[harm.kind]}`}</p>
+      ))}
+    </section>
+  );
+}
+
+const HARM_WORDS = {
+  'stale-read': 'a read got what no correct processor could have given.',
+  'stale-write': 'a write went through a TLB entry that should be gone. The hypervisor never saw it.',
+  'lost-write': 'a write landed in a frame that the guest no longer maps here.',
+} as const;
+
+function Bits(): React.JSX.Element | null {
+  const at = useRun();
+  if (at === undefined) return null;
+  const diffs = entryDiffs(at.run.timeline.world, stepAt(at.run, at.cursor));
+  return (
+    <section>
+      <h2>{STRINGS.bits}</h2>
+      {diffs.length === 0 ? <p className="quiet">{STRINGS.noBits}</p> : diffs.map((diff) => <BitRow key={diff.id} diff={diff} />)}
+    </section>
+  );
+}
+
+function BitRow({ diff }: { diff: EntryDiff }): React.JSX.Element {
+  const changed = diff.bits.filter((bit) => bit.before !== bit.after);
+  return (
+    <div className="diff">
+      <p>{diff.name}</p>
+      <p className="mono">{diff.before === diff.after ? `0x${diff.after.toString(16)}` : `0x${diff.before.toString(16)} → 0x${diff.after.toString(16)}`}</p>
+      <ul className="bits">
+        {diff.bits.map((bit) => (
+          <li key={bit.name} className={`${bit.after ? 'set' : ''}${bit.before === bit.after ? '' : ' changed'}`} title={`${bit.name}: ${bit.meaning}`}>{bit.after ? bit.short : '–'}</li>
+        ))}
+      </ul>
+      {changed.slice(0, 3).map((bit) => <p key={bit.name} className="quiet">{`${bit.name} ${bit.after ? 'set' : 'cleared'}: ${bit.meaning}.`}</p>)}
+    </div>
+  );
+}
+
+function Counters(): React.JSX.Element | null {
+  const at = useRun();
+  if (at === undefined) return null;
+  const values = allCounters(at.run.timeline);
+  const prominent = COUNTERS.filter((counter) => 'prominent' in counter);
+  const rest = COUNTERS.filter((counter) => !('prominent' in counter));
+  return (
+    <section>
+      <h2>{STRINGS.counters}</h2>
+      <dl className="counters">
+        {prominent.map((counter) => (
+          <div key={counter.name} title={counter.meaning}><dd>{values[counter.name]}</dd><dt>{counter.label}</dt></div>
+        ))}
+      </dl>
+      <details>
+        <summary>{STRINGS.allCounters}</summary>
+        <dl className="counters">
+          {rest.map((counter) => <div key={counter.name} title={counter.meaning}><dd>{values[counter.name]}</dd><dt>{counter.label}</dt></div>)}
+        </dl>
+      </details>
+    </section>
+  );
+}
+
+function Expectations(): React.JSX.Element | null {
+  const at = useRun();
+  if (at === undefined || at.run.results.length === 0) return null;
+  return (
+    <section>
+      <h2>{STRINGS.expectations}</h2>
+      <ul className="expectations">
+        {at.run.results.map((result) => (
+          <li key={result.line} className={result.passed ? 'passed' : 'failed'}>
+            <span aria-label={result.passed ? 'holds' : 'fails'}>{result.passed ? '✓' : '✗'}</span>
+            {` ${result.text.replace(/^expect /, '').replace(/ when .*$/, '')}${result.got === undefined ? '' : `: got ${result.got}`}`}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,74 @@
+/** The stage: the frame around d3's picture, its tools, and its text twin. */
+import { useEffect, useRef, useState } from 'react';
+import { store, beginBusy, select, set } from '../../store/store.ts';
+import { STRINGS } from '../strings.ts';
+import { useApp, useScene } from '../use-app.ts';
+import { createStage, type StageView } from './stage-view.ts';
+import { TextTwin } from './TextTwin.tsx';
+
+function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; height: number }] {
+  const host = useRef<HTMLDivElement>(null);
+  const [size, setSize] = useState({ width: 900, height: 560 });
+  useEffect(() => {
+    const element = host.current;
+    if (element === null) return undefined;
+    const observer = new ResizeObserver(() => {
+      const { width, height } = element.getBoundingClientRect();
+      setSize({ width: Math.round(width), height: Math.round(height) });
+    });
+    observer.observe(element);
+    return () => { observer.disconnect(); };
+  }, []);
+  return [host, size];
+}
+
+const prefersStill = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
+export function Stage(): React.JSX.Element {
+  const [host, size] = useSize();
+  const svg = useRef<SVGSVGElement>(null);
+  const view = useRef<StageView | undefined>(undefined);
+  const scene = useScene(size);
+  const stageView = useApp((state) => state.stageView);
+  const leftOut = useApp((state) => state.runs[0]?.cast.leftOut ?? 0);
+
+  useEffect(() => {
+    if (svg.current === null) return undefined;
+    const made = createStage(svg.current, { select });
+    view.current = made;
+    const unsubscribe = store.subscribe((state, before) => {
+      if (state.selected !== before.selected) made.highlight(state.selected);
+    });
+    return () => {
+      unsubscribe();
+      made.destroy();
+      view.current = undefined;
+    };
+  }, [stageView]);
+
+  useEffect(() => {
+    if (scene === undefined || view.current === undefined) return;
+    const done = beginBusy();
+    const { cursor, previous, selected } = store.getState();
+    view.current.update(scene, { backwards: cursor < previous, still: prefersStill() || Math.abs(cursor - previous) > 400, selected }).finally(done);
+  }, [scene, stageView]);
+
+  return (
+    <section className="stage" aria-label={STRINGS.stageLabel} ref={host}>
+      <div className="stage-tools" role="group" aria-label={STRINGS.stageLabel}>
+        <button type="button" aria-pressed={stageView === 'text'} onClick={() => { set({ stageView: stageView === 'text' ? 'picture' : 'text' }); }}>
+          {stageView === 'text' ? STRINGS.picture : STRINGS.text}
+        </button>
+        {stageView === 'picture' && (
+          <>
+            <button type="button" onClick={() => { view.current?.fit(); }}>{STRINGS.fit}</button>
+            <button type="button" aria-label={STRINGS.zoomIn} onClick={() => { view.current?.zoomBy(1.25); }}>+</button>
+            <button type="button" aria-label={STRINGS.zoomOut} onClick={() => { view.current?.zoomBy(0.8); }}>−</button>
+          </>
+        )}
+      </div>
+      {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
+      {stageView === 'picture' ? <svg ref={svg} className="picture" role="img" aria-label={STRINGS.stageLabel} /> : scene !== undefined && <TextTwin scene={scene} />}
+    </section>
+  );
+}

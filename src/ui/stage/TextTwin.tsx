@@ -1,0 +1,41 @@
+/** The stage as text: the same scene, as headings and tables that a keyboard and a screen reader can go through. */
+import type { Scene, SceneBox, SceneRow } from '../../scene/scene.ts';
+import { STRINGS } from '../strings.ts';
+
+const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
+
+export function TextTwin({ scene }: { scene: Scene }): React.JSX.Element {
+  return (
+    <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
+      {ZONES.map((zone) => (
+        <section key={zone} className={`twin-zone ${zone}`}>
+          <h2>{STRINGS[zone]}</h2>
+          <div className="twin-boxes">
+            {scene.boxes.filter((box) => box.zone === zone && box.state !== 'absent').map((box) => <TwinBox key={box.id} box={box} />)}
+          </div>
+        </section>
+      ))}
+    </div>
+  );
+}
+
+function TwinBox({ box }: { box: SceneBox }): React.JSX.Element {
+  return (
+    <table className={`twin-box ${box.state}`}>
+      <caption>{[box.title, box.subtitle, box.badge, box.fold].filter((part) => part !== undefined && part !== '').join(' · ')}</caption>
+      <tbody>{box.rows.map((row) => <TwinRow key={row.id} row={row} />)}</tbody>
+    </table>
+  );
+}
+
+function TwinRow({ row }: { row: SceneRow }): React.JSX.Element {
+  const flags = row.flags.map((flag) => flag.text).join('');
+  return (
+    <tr className={row.state}>
+      <th scope="row">{row.index === '' ? '·' : row.index}</th>
+      <td>{row.text}</td>
+      <td>{flags}</td>
+      <td>{row.old === undefined ? row.mark ?? (row.state === 'quiet' ? '' : row.state) : `was ${row.old.text} ${row.old.flags.map((flag) => flag.text).join('')}`}</td>
+    </tr>
+  );
+}

@@ -1,0 +1,34 @@
+/** The binding between the store and React: components select their own slice. */
+import { useMemo } from 'react';
+import { useStore } from 'zustand';
+import { layOut } from '../scene/layout.ts';
+import { sceneAt, type Scene } from '../scene/scene.ts';
+import type { StepView } from '../timeline/timeline.ts';
+import { store, type AppState, type Run } from '../store/store.ts';
+
+export const useApp = <T,>(selector: (state: AppState) => T): T => useStore(store, selector);
+
+/** The first run, with the cursor, so that a component renders anew at each step. */
+export function useRun(): { run: Run; cursor: number } | undefined {
+  const run = useApp((state) => state.runs[0]);
+  const cursor = useApp((state) => state.cursor);
+  return run === undefined ? undefined : { run, cursor };
+}
+
+/** The step at the cursor; none at `begin`. */
+export function stepAt(run: Run, cursor: number): StepView | undefined {
+  return cursor > run.timeline.begin ? run.timeline.step(cursor - 1) : undefined;
+}
+
+/** The scene at the cursor, for a viewport of that size. */
+export function useScene(viewport: { width: number; height: number }): Scene | undefined {
+  const run = useApp((state) => state.runs[0]);
+  const cursor = useApp((state) => state.cursor);
+  const { width, height } = viewport;
+  const layout = useMemo(() => (run === undefined ? undefined : layOut(run.cast, { width, height })), [run, width, height]);
+  return useMemo(() => {
+    if (run === undefined || layout === undefined) return undefined;
+    run.timeline.seek(cursor);
+    return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names });
+  }, [run, cursor, layout]);
+}
