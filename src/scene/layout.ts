@@ -20,19 +20,19 @@ export interface Layout {
   readonly boxes: ReadonlyMap<string, Box>;
 }
 
-export const HEAD = 24;
-export const ROW = 20;
-export const FOLD = 17;
+export const HEAD = 22;
+export const ROW = 19;
+export const FOLD = 16;
 /** Rows of entries that a table shows at most. */
 export const MAX_ROWS = 8;
 /** Room below each table, taken by the line that shows an entry's old value. */
-const GAP_Y = 36;
-const GAP_X = 26;
-const PAD = 16;
-const TITLE = 18;
-const WIDTH = { guest: 164, hypervisor: 204, frame: 164, rmap: 204 } as const;
-const HARDWARE_TOP_HEIGHT = 104;
-const HARDWARE_LEFT_WIDTH = 250;
+const GAP_Y = 30;
+const GAP_X = 22;
+const PAD = 14;
+const TITLE = 15;
+const WIDTH = { guest: 146, hypervisor: 164, frame: 146, rmap: 164 } as const;
+const HARDWARE_TOP_HEIGHT = 86;
+const HARDWARE_LEFT_WIDTH = 220;
 
 export const tableHeight = (rows: number): number => HEAD + Math.min(rows, MAX_ROWS) * ROW + FOLD;
 
@@ -62,7 +62,7 @@ function arrange(cast: Cast, arrangement: Arrangement): Layout {
   const hardware: Box = left
     ? { x: 0, y: 0, width: HARDWARE_LEFT_WIDTH, height: 0 }
     : { x: 0, y: 0, width: arrangement === 'stacked' ? Math.max(guest.width, hypervisor.width) : guest.width + GAP_X + hypervisor.width, height: HARDWARE_TOP_HEIGHT };
-  const zonesY = left ? 0 : HARDWARE_TOP_HEIGHT + 26;
+  const zonesY = left ? 0 : HARDWARE_TOP_HEIGHT + 22;
   const guestX = left ? HARDWARE_LEFT_WIDTH + GAP_X : 0;
   const shared = arrangement !== 'stacked';
   const guestHeights = levelHeights(cast, shared ? ['guest', 'hypervisor'] : ['guest']);
@@ -71,7 +71,7 @@ function arrange(cast: Cast, arrangement: Arrangement): Layout {
   const hypervisorBox = placeZone(cast, {
     zone: 'hypervisor', plan: hypervisor, heights: hypervisorHeights, boxes,
     x: shared ? guestX + guest.width + GAP_X : 0,
-    y: shared ? zonesY : guestBox.y + guestBox.height + 26,
+    y: shared ? zonesY : guestBox.y + guestBox.height + 22,
   });
   const width = hypervisorBox.x + hypervisorBox.width;
   const height = hypervisorBox.y + hypervisorBox.height;
@@ -88,8 +88,8 @@ function placeHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void 
     return;
   }
   const cpuWidth = Math.min(210, zone.width * 0.4);
-  boxes.set('vcpu:0', { x: zone.x + 12, y, width: cpuWidth, height: zone.height - TITLE - 10 });
-  boxes.set('tlb:0', { x: zone.x + 24 + cpuWidth, y, width: zone.width - cpuWidth - 36, height: zone.height - TITLE - 10 });
+  boxes.set('vcpu:0', { x: zone.x + 12, y, width: cpuWidth, height: zone.height - TITLE - 8 });
+  boxes.set('tlb:0', { x: zone.x + 24 + cpuWidth, y, width: zone.width - cpuWidth - 36, height: zone.height - TITLE - 8 });
 }
 
 /** Height of each level's row, the same in both zones so that levels face one another. Level 0 are the pages. */
@@ -159,10 +159,10 @@ function placeZone(
   const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + 14) / (width + 14)));
   below.forEach((id, index) => {
     const column = index % perRow;
-    const rowY = y + Math.floor(index / perRow) * (HEAD + ROW + 16);
+    const rowY = y + Math.floor(index / perRow) * (HEAD + ROW + 12);
     boxes.set(id, { x: at.x + PAD + column * (width + 14), y: rowY, width, height: HEAD + ROW });
   });
   const rows = Math.ceil(below.length / perRow);
-  const height = y - at.y + Math.max(1, rows) * (HEAD + ROW + 16);
+  const height = y - at.y + Math.max(1, rows) * (HEAD + ROW + 12);
   return { x: at.x, y: at.y, width: plan.width, height };
 }

@@ -122,7 +122,7 @@ function tableBoxes(context: Context): readonly SceneBox[] {
       id: table.id,
       zone: table.zone,
       title: table.zone === 'guest' ? level : `shadow ${level}`,
-      subtitle: table.zone === 'guest' ? `gfn ${hex(table.gfn)}` : page === undefined ? '' : `sp ${String(page.serial)} · gfn ${hex(page.gfn)}`,
+      subtitle: table.zone === 'guest' ? `gfn ${hex(table.gfn)}` : page === undefined ? '' : `sp ${String(page.serial)}`,
       rows,
       fold: foldText({ table, pfn, hidden }),
       state: !present ? 'absent' : fresh ? 'new' : touched ? 'touched' : 'quiet',
@@ -137,7 +137,7 @@ function tableBadge(context: Context, table: CastTable): { badge?: string } {
   const pfn = FIRST_GUEST_PFN + table.gfn;
   const writable = pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn)).length;
   const shadowed = [...context.world.tables.sp.values()].some((page) => page.gfn === table.gfn);
-  if (writable > 0) return { badge: shadowed ? 'shadowed, still writable' : 'writable' };
+  if (writable > 0) return { badge: 'writable' };
   return shadowed ? { badge: 'read-only' } : {};
 }
 
@@ -153,9 +153,10 @@ const isTouched = (context: Context, word: number): boolean =>
   context.changes.has(`word:${String(word)}`) || context.reads.has(`word:${String(word)}`);
 
 function foldText(of: { table: CastTable; pfn: number | undefined; hidden: number }): string {
-  if (of.pfn === undefined) return 'not built';
-  const shown = Math.min(of.table.indices.length, MAX_ROWS);
-  return of.hidden > 0 ? `${String(of.hidden)} more, ${String(512 - shown - of.hidden)} empty` : `${String(512 - shown)} empty`;
+  const ofGuest = of.table.zone === 'hypervisor' ? `of gfn ${hex(of.table.gfn)} · ` : '';
+  if (of.pfn === undefined) return `${ofGuest}not built`;
+  const empty = `${String(512 - of.table.indices.length)} empty`;
+  return `${ofGuest}${of.hidden > 0 ? `${String(of.hidden)} more, ` : ''}${empty}`;
 }
 
 function entryRow(context: Context, word: number, table: CastTable): SceneRow {
@@ -213,7 +214,7 @@ function pageBoxes(context: Context): readonly SceneBox[] {
       zone: 'guest',
       title: 'page',
       subtitle: `gfn ${hex(gfn)}`,
-      rows: [{ id: `page:${hex(gfn)}`, index: hex((word % 512) * 8).padStart(3, '0'), text: `holds ${hex(context.world.word(word))}`, flags: [], state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read' }],
+      rows: [{ id: `page:${hex(gfn)}`, index: hex((word % 512) * 8).padStart(3, '0'), text: hex(context.world.word(word)), flags: [], state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read' }],
       fold: '',
       state: touched === undefined ? 'quiet' : 'touched',
     } satisfies SceneBox;
@@ -233,7 +234,7 @@ function rmapBoxes(context: Context): readonly SceneBox[] {
       zone: 'hypervisor',
       title: 'reverse map',
       subtitle: `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
-      rows: [{ id: `r:${hex(pfn)}`, index: '', text: names.length === 0 ? 'nobody writes it' : names.length > 2 ? `${names[0] ?? ''} and ${String(names.length - 1)} more` : names.join(', '), flags: [], state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet' }],
+      rows: [{ id: `r:${hex(pfn)}`, index: '', text: names.length === 0 ? 'nobody writes it' : names.length > 1 ? `${names[0] ?? ''} +${String(names.length - 1)}` : (names[0] ?? ''), flags: [], state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet' }],
       fold: '',
       state: touched ? 'touched' : 'quiet',
     } satisfies SceneBox;
@@ -260,7 +261,7 @@ function hardwareBoxes(context: Context): readonly SceneBox[] {
     id: 'vcpu:0',
     zone: 'hardware',
     title: 'vCPU 0',
-    subtitle: inGuest ? 'runs the guest' : `exit ${String(vcpu?.exitSerial ?? 0)}: hypervisor`,
+    subtitle: inGuest ? 'in guest' : `in exit ${String(vcpu?.exitSerial ?? 0)}`,
     rows: [
       { id: 'reg:cr3', index: 'CR3', text: `guest ${hex(reg('cr3'))}`, flags: [], state: context.changes.has('reg:0.cr3') ? 'changed' : 'quiet' },
       { id: 'reg:root', index: '', text: `really ${hex(reg('root_hpa'))}`, flags: [], state: context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet' },

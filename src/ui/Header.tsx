@@ -20,7 +20,7 @@ export function Header(): React.JSX.Element {
       {run !== undefined && SHOWN.map((name) => <Choice key={name} name={name} />)}
       <span className="space" />
       <Lamp />
-      <select aria-label={STRINGS.theme.system} value={theme} onChange={(event) => { set({ theme: event.target.value as Theme }); }}>
+      <select className="theme" aria-label={STRINGS.theme.label} value={theme} onChange={(event) => { set({ theme: event.target.value as Theme }); }}>
         {THEMES.map((value) => <option key={value} value={value}>{STRINGS.theme[value]}</option>)}
       </select>
       <button type="button" aria-label={STRINGS.help} onClick={() => { set({ helpOpen: true }); }}>?</button>

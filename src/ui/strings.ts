@@ -26,7 +26,7 @@ export const STRINGS = {
   marks: 'marks',
   help: 'Keys',
   close: 'Close',
-  theme: { system: 'System colours', light: 'Light', dark: 'Dark' },
+  theme: { label: 'Colours', system: 'System colours', light: 'Light', dark: 'Dark' },
   auditHolds: 'Audit holds',
   auditInFlight: 'Audit: in flight',
   auditBroken: 'Audit broken',

@@ -84,7 +84,7 @@ export function createStage(svg: SVGSVGElement, on: { select: (id: string | unde
 
 function fitTransform(svg: SVGSVGElement, scene: Scene): typeof zoomIdentity {
   const { width, height } = svg.getBoundingClientRect();
-  const margin = 16;
+  const margin = 10;
   const raw = Math.min((width - 2 * margin) / scene.layout.width, (height - 2 * margin) / scene.layout.height);
   const scale = Math.min(MOST_FIT, Math.max(LEAST_FIT, raw));
   const x = Math.max(margin, (width - scene.layout.width * scale) / 2);
@@ -136,13 +136,13 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
   const box = group.selectAll<SVGGElement, SceneBox>('g.box').data(scene.boxes, (d) => d.id).join((enter) => {
     const made = enter.append('g').attr('class', 'box').attr('data-box', (d) => d.id);
     made.append('rect').attr('class', 'body').attr('rx', 9);
-    made.append('text').attr('class', 'title').attr('x', 10).attr('y', 16);
-    made.append('text').attr('class', 'subtitle').attr('y', 16).attr('text-anchor', 'end');
+    made.append('text').attr('class', 'title').attr('x', 8).attr('y', 15);
+    made.append('text').attr('class', 'subtitle').attr('y', 15).attr('text-anchor', 'end');
     made.append('g').attr('class', 'rows');
-    made.append('text').attr('class', 'fold').attr('x', 10);
+    made.append('text').attr('class', 'fold').attr('x', 8);
     const badge = made.append('g').attr('class', 'badge');
     badge.append('rect').attr('rx', 7).attr('height', 17);
-    badge.append('text').attr('y', 12.5).attr('text-anchor', 'middle');
+    badge.append('text').attr('y', 12.5).attr('text-anchor', 'end');
     made.on('pointerenter', (_event, d) => { on.select(d.id); }).on('pointerleave', () => { on.select(undefined); });
     return made;
   });
@@ -150,17 +150,18 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
     .attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
   box.select<SVGRectElement>('rect.body').attr('width', (d) => d.width).attr('height', (d) => d.height + extraOf(d));
   box.select('text.title').text((d) => d.title);
-  box.select('text.subtitle').attr('x', (d) => d.width - 10).text((d) => d.subtitle);
+  box.select('text.subtitle').attr('x', (d) => d.width - 8).text((d) => d.subtitle);
   box.select('text.fold').attr('y', (d) => foldY(d)).text((d) => d.fold);
   box.each(function rows(d) {
     drawRows(select(this).select<SVGGElement>('g.rows'), d);
   });
   box.select<SVGGElement>('g.badge').each(function badge(d) {
     const node = select(this).attr('display', d.badge === undefined ? 'none' : null);
-    const width = (d.badge?.length ?? 0) * 6.6 + 16;
-    node.attr('transform', `translate(${String(d.width - width - 8)},${String(d.id === 'vcpu:0' ? d.height - 21 : d.height + extraOf(d) - 19)})`);
-    node.select('rect').attr('width', width);
-    node.select('text').attr('x', width / 2).text(d.badge ?? '');
+    const onCpu = d.id === 'vcpu:0';
+    const width = (d.badge?.length ?? 0) * 6.8 + 16;
+    node.attr('transform', `translate(${String(d.width - 8)},${String(d.height + (onCpu ? -8 : extraOf(d) - 17))})`);
+    node.select('rect').attr('x', 8 - width).attr('width', width).attr('display', onCpu ? null : 'none');
+    node.select('text').text(d.badge ?? '');
   });
 }
 
@@ -191,7 +192,7 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
   const row = group.selectAll<SVGGElement, PlacedRow>('g.row').data(placeRows(box), (d) => d.id).join((enter) => {
     const made = enter.append('g').attr('class', 'row').attr('data-row', (d) => d.id);
     made.append('rect').attr('class', 'row-body');
-    made.append('text').attr('class', 'index').attr('x', 10).attr('y', 14);
+    made.append('text').attr('class', 'index').attr('x', 8).attr('y', 14);
     made.append('text').attr('class', 'value').attr('y', 14);
     made.append('text').attr('class', 'flags').attr('y', 14).attr('text-anchor', 'end');
     made.append('text').attr('class', 'old').attr('y', -4);
@@ -200,11 +201,11 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
   row.attr('class', (d) => `row ${d.state}${d.mark === undefined ? '' : ' marked'}`).attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
   row.select('rect').attr('x', 1).attr('y', (d) => (d.old === undefined ? 0 : 2 - ROW)).attr('width', (d) => d.width - 2).attr('height', (d) => (d.old === undefined ? ROW : 2 * ROW - 2));
   row.select('text.index').text((d) => d.index);
-  row.select('text.value').attr('x', (d) => (d.index === '' ? 10 : 42)).text((d) => d.text);
-  row.select<SVGTextElement>('text.flags').attr('x', (d) => d.width - 9).each(function flags(d) {
+  row.select('text.value').attr('x', (d) => (d.index === '' ? 9 : 37)).text((d) => d.text);
+  row.select<SVGTextElement>('text.flags').attr('x', (d) => d.width - 8).each(function flags(d) {
     select(this).selectAll('tspan').data(d.flags).join('tspan').attr('class', (flag) => (flag.changed ? 'flag changed' : 'flag')).text((flag) => flag.text);
   });
-  row.select('text.old').attr('x', 42).text((d) => (d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`));
+  row.select('text.old').attr('x', 37).text((d) => (d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`));
 }
 
 interface Ends {
@@ -234,18 +235,32 @@ function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): Ends {
   const to = boxes.get(link.to.box);
   if (from === undefined || to === undefined) return { path: '' };
   if (link.kind === 'table' || link.kind === 'page') {
-    const source = { x: from.x + from.width, y: rowY(from, link.from.row) };
-    const target = { x: to.x + to.width / 2 + (to.x >= from.x ? 20 : 40), y: to.y };
-    return { path: `M${String(source.x)},${String(source.y)} C${String(source.x + 22)},${String(source.y)} ${String(target.x)},${String(target.y - 26)} ${String(target.x)},${String(target.y)}` };
+    return { path: to.y > from.y + from.height ? downwards(from, to, link) : sidewards(from, to, link) };
   }
   if (link.kind === 'tlb') {
     const source = { x: from.x + 40, y: from.y + from.height };
     return { path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }) ?? '' };
   }
+  return { path: sidewards(from, to, link) };
+}
+
+/** From the side of the entry that is nearer to the child, out into the gap, down to the child's head. */
+function downwards(from: SceneBox, to: SceneBox, link: SceneLink): string {
+  const right = to.x > from.x + 4;
+  const x = right ? from.x + from.width : from.x;
+  const y = rowY(from, link.from.row);
+  const out = right ? 12 : -12;
+  const end = right ? to.x + to.width - 26 : to.x + 26;
+  const middle = to.y - 15;
+  return `M${String(x)},${String(y)} C${String(x + out * 1.6)},${String(y)} ${String(x + out)},${String(middle)} ${String((x + end) / 2)},${String(middle)} S${String(end)},${String(middle)} ${String(end)},${String(to.y)}`;
+}
+
+/** Across: from the entry's side to the side of what it leads to. */
+function sidewards(from: SceneBox, to: SceneBox, link: SceneLink): string {
   const leftwards = to.x + to.width / 2 < from.x + from.width / 2;
   const source = { x: leftwards ? from.x : from.x + from.width, y: rowY(from, link.from.row) };
   const target = { x: leftwards ? to.x + to.width : to.x, y: link.to.row === undefined ? to.y + 12 : rowY(to, link.to.row) };
-  return { path: horizontal({ source, target }) ?? '' };
+  return horizontal({ source, target }) ?? '';
 }
 
 function rowY(box: SceneBox, row: string | undefined): number {
@@ -369,7 +384,7 @@ async function travel(mark: Group, by: { scene: Scene; area: Box; backwards: boo
   const zone = by.scene.layout.zones.hypervisor;
   const cpu = { x: by.area.x + by.area.width, y: by.area.y + by.area.height / 2 };
   const there = { x: zone.x + 60, y: zone.y + 6 };
-  const leaving = by.scene.boxes.some((box) => box.id === 'vcpu:0' && box.subtitle.includes('hypervisor'));
+  const leaving = by.scene.boxes.some((box) => box.id === 'vcpu:0' && box.subtitle.startsWith('in exit'));
   const [from, to] = leaving !== by.backwards ? [cpu, there] : [there, cpu];
   const dot = mark.append('circle').attr('r', 7).attr('cx', from.x).attr('cy', from.y);
   await dot.transition().duration(MOVE_MS * 1.2).ease(easeCubicOut).attr('cx', to.x).attr('cy', to.y).end();

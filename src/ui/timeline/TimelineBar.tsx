@@ -50,7 +50,8 @@ function Transport(): React.JSX.Element {
 
 const GIVEN = 52;
 const LANE = 19;
-const DEPTH = 4;
+/** Nested calls shown; fewer where the window is low. */
+const DEPTH = innerHeight < 760 ? 3 : 4;
 
 function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element {
   const host = useRef<HTMLDivElement>(null);
