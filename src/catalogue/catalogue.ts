@@ -17,7 +17,8 @@ async function fetchText(file: string): Promise<string> {
 
 export const catalogueQuery = queryOptions({
   queryKey: ['catalogue'],
-  queryFn: async (): Promise<readonly CatalogueEntry[]> => JSON.parse(await fetchText('index.json')) as readonly CatalogueEntry[],
+  queryFn: async (): Promise<readonly CatalogueEntry[]> =>
+    JSON.parse(await fetchText('index.json')) as readonly CatalogueEntry[],
   staleTime: Infinity,
   retry: 1,
 });

@@ -24,11 +24,15 @@ function main(args: readonly string[], print: Print): number {
     case 'check': {
       if (rest[0] === undefined) throw new UsageError('check needs a file');
       const problems = checkScenario(readScenario(rest[0]));
-      problems.forEach((problem) => { print(problemText(problem)); });
+      problems.forEach((problem) => {
+        print(problemText(problem));
+      });
       return problems.length === 0 ? 0 : 1;
     }
     default:
-      throw new UsageError(command === undefined ? 'a command is needed' : `there is no command "${command}"`);
+      throw new UsageError(
+        command === undefined ? 'a command is needed' : `there is no command "${command}"`,
+      );
   }
 }
 
@@ -64,6 +68,8 @@ function choiceOf(text: string): SettingChoices {
 try {
   process.exitCode = main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${error instanceof UsageError ? `${USAGE}\n` : ''}`);
+  process.stderr.write(
+    `${error instanceof Error ? error.message : String(error)}\n${error instanceof UsageError ? `${USAGE}\n` : ''}`,
+  );
   process.exitCode = 2;
 }

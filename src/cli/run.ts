@@ -22,12 +22,18 @@ export interface RunOptions {
 /** The text of a file, or of a scenario of the catalogue by its id. */
 export function readScenario(name: string): string {
   const path = existsSync(name) ? name : `${CATALOGUE}${name}.mmu`;
-  if (!existsSync(path)) throw new Error(`there is no file and no catalogue scenario "${name}"; known: ${catalogueIds().join(', ')}`);
+  if (!existsSync(path))
+    throw new Error(
+      `there is no file and no catalogue scenario "${name}"; known: ${catalogueIds().join(', ')}`,
+    );
   return readFileSync(path, 'utf8');
 }
 
 export const catalogueIds = (): readonly string[] =>
-  readdirSync(CATALOGUE).filter((file) => file.endsWith('.mmu')).map((file) => file.slice(0, -4)).sort();
+  readdirSync(CATALOGUE)
+    .filter((file) => file.endsWith('.mmu'))
+    .map((file) => file.slice(0, -4))
+    .sort();
 
 export const problemText = (problem: Problem): string =>
   `${String(problem.line)}:${String(problem.column)}: ${problem.message}. ${problem.remedy}`;
@@ -35,7 +41,9 @@ export const problemText = (problem: Problem): string =>
 export function runCommand(name: string, options: RunOptions, print: Print): number {
   const result = planScenario(readScenario(name), options.settings);
   if (result.kind === 'problems') {
-    result.problems.forEach((problem) => { print(problemText(problem)); });
+    result.problems.forEach((problem) => {
+      print(problemText(problem));
+    });
     return 1;
   }
   const timeline = record(result.plan.program);
@@ -53,19 +61,25 @@ export function runCatalogue(print: Print): number {
     const text = readScenario(id);
     const own = planScenario(text);
     if (own.kind === 'problems') {
-      own.problems.forEach((problem) => { print(`${id}:${problemText(problem)}`); });
+      own.problems.forEach((problem) => {
+        print(`${id}:${problemText(problem)}`);
+      });
       failed += own.problems.length;
       continue;
     }
     const variants = [{}, ...own.plan.suggestions.map((suggestion) => suggestion.choices)];
     for (const settings of variants) {
       const result = planScenario(text, settings);
-      const results = result.kind === 'ok' ? judge(record(result.plan.program), result.plan.expectations) : [];
+      const results =
+        result.kind === 'ok' ? judge(record(result.plan.program), result.plan.expectations) : [];
       passed += results.filter((expectation) => expectation.passed).length;
       failed += results.filter((expectation) => !expectation.passed).length;
-      const shown = Object.entries(settings).map(([key, value]) => ` ${key}=${value}`).join('');
+      const shown = Object.entries(settings)
+        .map(([key, value]) => ` ${key}=${value}`)
+        .join('');
       print(`${id}${shown}: ${String(results.length)} expectations`);
-      for (const { passed: ok, line, text: claim, got } of results) if (!ok) print(`  line ${String(line)}: ${claim}: got ${got ?? ''}`);
+      for (const { passed: ok, line, text: claim, got } of results)
+        if (!ok) print(`  line ${String(line)}: ${claim}: got ${got ?? ''}`);
     }
   }
   print(`${String(passed)} passed, ${String(failed)} failed`);
@@ -87,13 +101,23 @@ function printText(
   }
   if (timeline.stop !== undefined) print(`stopped: ${timeline.stop.message}`);
   print(`${run.plan.title}: ${String(timeline.length - timeline.begin)} steps`);
-  print(Object.entries(allCounters(timeline)).filter(([, value]) => value !== 0).map(([key, value]) => `${key}=${String(value)}`).join(' '));
+  print(
+    Object.entries(allCounters(timeline))
+      .filter(([, value]) => value !== 0)
+      .map(([key, value]) => `${key}=${String(value)}`)
+      .join(' '),
+  );
   for (const { rule, subject, bug, cause } of timeline.world.tables.violation.values()) {
-    print(`violation ${rule} at ${subject}, false since step ${String(cause - timeline.begin + 1)}${bug === undefined ? '' : ` (${bug})`}`);
+    print(
+      `violation ${rule} at ${subject}, false since step ${String(cause - timeline.begin + 1)}${bug === undefined ? '' : ` (${bug})`}`,
+    );
   }
-  for (const { kind, gva, got } of timeline.world.tables.harm.values()) print(`harm ${kind} at 0x${gva.toString(16)}, frame 0x${got.toString(16)}`);
+  for (const { kind, gva, got } of timeline.world.tables.harm.values())
+    print(`harm ${kind} at 0x${gva.toString(16)}, frame 0x${got.toString(16)}`);
   for (const { passed, line, text, got } of run.results) {
-    print(`${passed ? 'ok  ' : 'FAIL'} line ${String(line)}: ${text}${got === undefined ? '' : `: got ${got}`}`);
+    print(
+      `${passed ? 'ok  ' : 'FAIL'} line ${String(line)}: ${text}${got === undefined ? '' : `: got ${got}`}`,
+    );
   }
 }
 
@@ -107,30 +131,48 @@ function rowText(timeline: Timeline, row: Row): string {
 
 function printJson(timeline: Timeline, results: readonly ExpectationResult[], print: Print): void {
   for (let index = timeline.begin; index < timeline.length; index += 1) print(stepJson(timeline, index));
-  print(JSON.stringify({
-    counters: allCounters(timeline),
-    violations: [...timeline.world.tables.violation.values()].map((violation) => ({ ...violation, cause: violation.cause - timeline.begin + 1 })),
-    harms: [...timeline.world.tables.harm.values()].map((harm) => ({ ...harm, gva: `0x${harm.gva.toString(16)}` })),
-    expectations: { passed: results.filter((r) => r.passed).length, failed: results.filter((r) => !r.passed).length },
-    ...(timeline.stop === undefined ? {} : { stopped: timeline.stop }),
-  }));
+  print(
+    JSON.stringify({
+      counters: allCounters(timeline),
+      violations: [...timeline.world.tables.violation.values()].map((violation) => ({
+        ...violation,
+        cause: violation.cause - timeline.begin + 1,
+      })),
+      harms: [...timeline.world.tables.harm.values()].map((harm) => ({
+        ...harm,
+        gva: `0x${harm.gva.toString(16)}`,
+      })),
+      expectations: {
+        passed: results.filter((r) => r.passed).length,
+        failed: results.filter((r) => !r.passed).length,
+      },
+      ...(timeline.stop === undefined ? {} : { stopped: timeline.stop }),
+    }),
+  );
 }
 
 function stepJson(timeline: Timeline, index: number): string {
   const step = timeline.step(index);
   const stack = timeline.calls(index).map((call) => call.name);
-  return JSON.stringify({
-    n: index - timeline.begin + 1,
-    at: timeline.nameOf(index + 1),
-    vcpu: step.vcpu,
-    actor: step.actor,
-    kind: step.kind,
-    op: step.op,
-    space: step.space,
-    calls: stack,
-    facts: step.facts,
-    reads: step.reads.map((place) => idText(place.table, place.key)),
-    changes: step.changes.map((change) => ({ id: idText(change.place.table, change.place.key), before: valueText(change.before), after: valueText(change.after) })),
-    ...sentenceOf(step),
-  }, (_key, value: unknown) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value));
+  return JSON.stringify(
+    {
+      n: index - timeline.begin + 1,
+      at: timeline.nameOf(index + 1),
+      vcpu: step.vcpu,
+      actor: step.actor,
+      kind: step.kind,
+      op: step.op,
+      space: step.space,
+      calls: stack,
+      facts: step.facts,
+      reads: step.reads.map((place) => idText(place.table, place.key)),
+      changes: step.changes.map((change) => ({
+        id: idText(change.place.table, change.place.key),
+        before: valueText(change.before),
+        after: valueText(change.after),
+      })),
+      ...sentenceOf(step),
+    },
+    (_key, value: unknown) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value),
+  );
 }

@@ -10,7 +10,10 @@ const SHOWN = 10;
 export function readVectors(path: string): readonly WalkVector[] {
   const bytes = readFileSync(path);
   const text = (path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8');
-  return text.split('\n').filter((line) => line.trim() !== '').map((line) => JSON.parse(line) as WalkVector);
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => JSON.parse(line) as WalkVector);
 }
 
 export interface WalkReport {

@@ -11,8 +11,3 @@ export function must<T>(value: T | undefined | null, what: string): T {
   if (value === undefined || value === null) throw new Error(`assertion failed: ${what} must exist`);
   return value;
 }
-
-/** For the default of an exhaustive switch. */
-export function unreachable(value: never): never {
-  throw new Error(`assertion failed: unexpected ${String(value)}`);
-}

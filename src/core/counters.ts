@@ -11,18 +11,60 @@ export interface CounterSpec {
 }
 
 export const COUNTERS = [
-  { name: 'exits', label: 'VM exits', meaning: 'Times the processor left the guest for the hypervisor.', prominent: true },
-  { name: 'injected', label: 'injected', meaning: 'Page faults that the hypervisor delivered to the guest.', prominent: true },
-  { name: 'emulated', label: 'emulated', meaning: 'Guest instructions that the hypervisor ran in software.', prominent: true },
-  { name: 'pf_fixed', label: 'pf_fixed', meaning: 'Faults that ended with a usable shadow entry or an emulated table write.', prominent: true },
+  {
+    name: 'exits',
+    label: 'VM exits',
+    meaning: 'Times the processor left the guest for the hypervisor.',
+    prominent: true,
+  },
+  {
+    name: 'injected',
+    label: 'injected',
+    meaning: 'Page faults that the hypervisor delivered to the guest.',
+    prominent: true,
+  },
+  {
+    name: 'emulated',
+    label: 'emulated',
+    meaning: 'Guest instructions that the hypervisor ran in software.',
+    prominent: true,
+  },
+  {
+    name: 'pf_fixed',
+    label: 'pf_fixed',
+    meaning: 'Faults that ended with a usable shadow entry or an emulated table write.',
+    prominent: true,
+  },
   { name: 'pf_guest', label: 'pf_guest', meaning: 'Faults that belong to the guest itself.' },
   { name: 'mmio_exits', label: 'mmio_exits', meaning: 'Accesses to device memory that went to user space.' },
-  { name: 'tlb_flush', label: 'tlb_flush', meaning: 'Flushes by CR3 loads (this era counts no others here).' },
-  { name: 'rmap_flush', label: 'rmap_flush', meaning: 'Flush calls made while write-protecting a guest page table.', prominent: true },
-  { name: 'stale_hits', label: 'stale hits', meaning: 'Uses of a TLB entry that a fresh walk would no longer give.', prominent: true },
-  { name: 'walks', label: 'walks', meaning: 'Page walks, by the processor or by the hypervisor in software.' },
+  {
+    name: 'tlb_flush',
+    label: 'tlb_flush',
+    meaning: 'Flushes by CR3 loads (this era counts no others here).',
+  },
+  {
+    name: 'rmap_flush',
+    label: 'rmap_flush',
+    meaning: 'Flush calls made while write-protecting a guest page table.',
+    prominent: true,
+  },
+  {
+    name: 'stale_hits',
+    label: 'stale hits',
+    meaning: 'Uses of a TLB entry that a fresh walk would no longer give.',
+    prominent: true,
+  },
+  {
+    name: 'walks',
+    label: 'walks',
+    meaning: 'Page walks, by the processor or by the hypervisor in software.',
+  },
   { name: 'refs', label: 'memory refs', meaning: 'Table entries read by page walks.', prominent: true },
-  { name: 'adw', label: 'A/D writes', meaning: 'Table entries whose accessed or dirty bit a walk of the processor set.' },
+  {
+    name: 'adw',
+    label: 'A/D writes',
+    meaning: 'Table entries whose accessed or dirty bit a walk of the processor set.',
+  },
   { name: 'tlb_hits', label: 'TLB hits', meaning: 'Translations found in the TLB.' },
   { name: 'tlb_misses', label: 'TLB misses', meaning: 'Translations not found in the TLB.' },
   { name: 'tlb_fills', label: 'TLB fills', meaning: 'Entries put into the TLB.' },
@@ -31,4 +73,5 @@ export const COUNTERS = [
 
 export type CounterName = (typeof COUNTERS)[number]['name'];
 
-export const isCounterName = (name: string): name is CounterName => COUNTERS.some((counter) => counter.name === name);
+export const isCounterName = (name: string): name is CounterName =>
+  COUNTERS.some((counter) => counter.name === name);

@@ -5,14 +5,7 @@
  */
 
 export type SettingName =
-  | 'machine'
-  | 'era'
-  | 'cpu'
-  | 'guest'
-  | 'vcpus'
-  | 'gpte-write'
-  | 'flush'
-  | 'shipped-bugs';
+  'machine' | 'era' | 'cpu' | 'guest' | 'vcpus' | 'gpte-write' | 'flush' | 'shipped-bugs';
 
 export interface SettingValue {
   readonly value: string;
@@ -79,7 +72,8 @@ export const SETTINGS: readonly Setting[] = [
     name: 'gpte-write',
     where: 'policy',
     label: 'guest PTE write',
-    meaning: 'What the hypervisor does with a shadow entry when it emulates a write to the guest entry behind it.',
+    meaning:
+      'What the hypervisor does with a shadow entry when it emulates a write to the guest entry behind it.',
     values: [
       { value: 'update', meaning: 'clear the shadow entry and build the new one at once (2007b)' },
       { value: 'zap', meaning: 'only clear the shadow entry; the next access faults and builds it (2006)' },
@@ -92,7 +86,10 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'When write-protecting a guest page table flushes the TLB.',
     values: [
       { value: 'always', meaning: 'for every mapping that loses its write right' },
-      { value: 'on-fault', meaning: 'on the page-fault path only: a CR3 load flushes anyway (January 2007 proposal)' },
+      {
+        value: 'on-fault',
+        meaning: 'on the page-fault path only: a CR3 load flushes anyway (January 2007 proposal)',
+      },
       { value: 'never', meaning: 'nowhere', wrong: true },
     ],
   },
@@ -119,14 +116,17 @@ export const DEFAULT_SETTINGS: Settings = Object.fromEntries(
   SETTINGS.map((setting) => [setting.name, setting.values[0].value]),
 ) as Record<SettingName, string>;
 
-export const settingOf = (name: string): Setting | undefined => SETTINGS.find((setting) => setting.name === name);
+export const settingOf = (name: string): Setting | undefined =>
+  SETTINGS.find((setting) => setting.name === name);
 
 /** Whether `text` is a legal value of the setting; a list is `all`, `none` or ids joined by commas. */
 export function settingAccepts(setting: Setting, text: string): boolean {
   const known = (part: string): boolean => setting.values.some((choice) => choice.value === part);
   if (setting.list !== true) return known(text);
   const parts = text.split(',');
-  return parts.length === 1 ? known(text) : parts.every((part) => known(part) && part !== 'all' && part !== 'none');
+  return parts.length === 1
+    ? known(text)
+    : parts.every((part) => known(part) && part !== 'all' && part !== 'none');
 }
 
 export function hasShippedBug(settings: Settings, bug: ShippedBug): boolean {

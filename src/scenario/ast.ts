@@ -88,7 +88,13 @@ export interface CounterClaim {
 }
 
 export type GuestAction =
-  | { readonly kind: 'access'; readonly access: AccessKind; readonly gva: bigint; readonly bytes: 1 | 2 | 4 | 8; readonly value: bigint }
+  | {
+      readonly kind: 'access';
+      readonly access: AccessKind;
+      readonly gva: bigint;
+      readonly bytes: 1 | 2 | 4 | 8;
+      readonly value: bigint;
+    }
   | { readonly kind: 'set-pte'; readonly change: EntryChange }
   | { readonly kind: 'invlpg'; readonly gva: bigint }
   | { readonly kind: 'load-cr3'; readonly space: string }
@@ -119,6 +125,16 @@ export type Statement =
   | { readonly kind: 'entry'; readonly gpa: bigint; readonly value: bigint; readonly line: Line }
   | { readonly kind: 'given' | 'begin'; readonly line: Line }
   | { readonly kind: 'operation'; readonly operation: OperationStatement; readonly line: Line }
-  | { readonly kind: 'note'; readonly text: string; readonly at?: { readonly call: string; readonly occurrence: number }; readonly line: Line }
-  | { readonly kind: 'expect'; readonly expectation: Expectation; readonly when: SettingChoices; readonly line: Line }
+  | {
+      readonly kind: 'note';
+      readonly text: string;
+      readonly at?: { readonly call: string; readonly occurrence: number };
+      readonly line: Line;
+    }
+  | {
+      readonly kind: 'expect';
+      readonly expectation: Expectation;
+      readonly when: SettingChoices;
+      readonly line: Line;
+    }
   | { readonly kind: 'try'; readonly label: string; readonly choices: SettingChoices; readonly line: Line };

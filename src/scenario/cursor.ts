@@ -37,7 +37,11 @@ export class Cursor {
 
   note(place: Span | undefined, said: { message: string; remedy: string; fix?: string }): void {
     const span = place ?? { from: this.line.tokens.at(-1)?.to ?? this.line.to, to: this.line.to };
-    const where = { line: this.line.number, column: span.from - this.line.from + 1, span: { from: span.from, to: span.to } };
+    const where = {
+      line: this.line.number,
+      column: span.from - this.line.from + 1,
+      span: { from: span.from, to: span.to },
+    };
     this.problems.push({ ...where, ...said });
   }
 
@@ -61,20 +65,30 @@ export class Cursor {
     if (found !== undefined) return found;
     const near = token === undefined ? undefined : nearest(token.text, words);
     const remedy = near === undefined ? `Write one of: ${words.join(', ')}.` : `Did you mean ${near}?`;
-    this.fail(token, { message: `${foundText(token)} where ${what} was expected`, remedy, ...(near === undefined ? {} : { fix: near }) });
+    this.fail(token, {
+      message: `${foundText(token)} where ${what} was expected`,
+      remedy,
+      ...(near === undefined ? {} : { fix: near }),
+    });
   }
 
   arrow(): void {
     const token = this.next();
     if (token?.kind !== 'arrow') {
-      this.fail(token, { message: `${foundText(token)} where -> was expected`, remedy: 'Write: map <address> -> <target>.' });
+      this.fail(token, {
+        message: `${foundText(token)} where -> was expected`,
+        remedy: 'Write: map <address> -> <target>.',
+      });
     }
   }
 
   equals(): void {
     const token = this.next();
     if (token?.kind !== 'equals') {
-      this.fail(token, { message: `${foundText(token)} where = was expected`, remedy: 'Write = between the name and its value.' });
+      this.fail(token, {
+        message: `${foundText(token)} where = was expected`,
+        remedy: 'Write = between the name and its value.',
+      });
     }
   }
 
@@ -82,7 +96,10 @@ export class Cursor {
   number(what: string): bigint {
     const token = this.next();
     if (token === undefined || (token.kind !== 'number' && token.kind !== 'word')) {
-      this.fail(token, { message: `${foundText(token)} where ${what} was expected`, remedy: 'Write a number, 0x-hex or decimal.' });
+      this.fail(token, {
+        message: `${foundText(token)} where ${what} was expected`,
+        remedy: 'Write a number, 0x-hex or decimal.',
+      });
     }
     let sum = 0n;
     for (const part of token.text.split('+')) {
@@ -91,13 +108,17 @@ export class Cursor {
         const near = nearest(part, [...this.names.keys()]);
         this.fail(token, {
           message: `${JSON.stringify(part)} is no number and no name in use, where ${what} was expected`,
-          remedy: near === undefined ? `Write a number, or name it first: let ${/^\w+$/.test(part) ? part : 'K'} = 0x1000.` : `Did you mean ${near}?`,
+          remedy:
+            near === undefined
+              ? `Write a number, or name it first: let ${/^\w+$/.test(part) ? part : 'K'} = 0x1000.`
+              : `Did you mean ${near}?`,
           ...(near === undefined || token.text !== part ? {} : { fix: near }),
         });
       }
       sum += value;
     }
-    if (sum >= 1n << 64n) this.fail(token, { message: `${what} does not fit 64 bits`, remedy: 'Write at most 16 hex digits.' });
+    if (sum >= 1n << 64n)
+      this.fail(token, { message: `${what} does not fit 64 bits`, remedy: 'Write at most 16 hex digits.' });
     return sum;
   }
 
@@ -106,7 +127,10 @@ export class Cursor {
     const token = this.peek();
     const value = this.number(what);
     if (value < BigInt(range.min) || value > BigInt(range.max)) {
-      this.fail(token, { message: `${what} is ${String(value)}`, remedy: `Write a number from ${String(range.min)} to ${String(range.max)}.` });
+      this.fail(token, {
+        message: `${what} is ${String(value)}`,
+        remedy: `Write a number from ${String(range.min)} to ${String(range.max)}.`,
+      });
     }
     return Number(value);
   }
@@ -123,14 +147,19 @@ export class Cursor {
   end(): void {
     const token = this.peek();
     if (token !== undefined) {
-      this.note({ from: token.from, to: this.line.tokens.at(-1)?.to ?? token.to }, {
-        message: `${foundText(token)} after the end of the statement`, remedy: 'Remove it, or start a comment with # and a blank.',
-      });
+      this.note(
+        { from: token.from, to: this.line.tokens.at(-1)?.to ?? token.to },
+        {
+          message: `${foundText(token)} after the end of the statement`,
+          remedy: 'Remove it, or start a comment with # and a blank.',
+        },
+      );
     }
   }
 }
 
-const foundText = (token: Token | undefined): string => (token === undefined ? 'The line ends' : `Found ${JSON.stringify(token.text)}`);
+const foundText = (token: Token | undefined): string =>
+  token === undefined ? 'The line ends' : `Found ${JSON.stringify(token.text)}`;
 
 const UNITS: Readonly<Record<string, bigint>> = { K: 1n << 10n, M: 1n << 20n, G: 1n << 30n };
 
@@ -147,7 +176,9 @@ export function nearest(text: string, words: readonly string[]): string | undefi
   if (text.length > 40) return undefined;
   const scored = words.map((word) => ({ word, distance: editDistance(text.toLowerCase(), word) }));
   const best = scored.sort((a, b) => a.distance - b.distance)[0];
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(best.word.length / 3)) ? best.word : undefined;
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(best.word.length / 3))
+    ? best.word
+    : undefined;
 }
 
 function editDistance(a: string, b: string): number {

@@ -16,7 +16,10 @@ export interface ExpectationResult {
 }
 
 /** Expectations whose condition the settings meet, each judged at its place. Moves the timeline and puts it back. */
-export function judge(timeline: Timeline, expectations: readonly PlannedExpectation[]): readonly ExpectationResult[] {
+export function judge(
+  timeline: Timeline,
+  expectations: readonly PlannedExpectation[],
+): readonly ExpectationResult[] {
   const position = timeline.position;
   const results = expectations
     .filter((planned) => applies(planned.when, timeline.program.settings))
@@ -30,26 +33,46 @@ export const applies = (when: SettingChoices, settings: Settings): boolean =>
 
 function judgeOne(timeline: Timeline, planned: PlannedExpectation): ExpectationResult {
   const { line, text } = planned;
-  const before = timeline.operations.filter((o) => o.section === planned.section && o.number <= planned.after);
+  const before = timeline.operations.filter(
+    (o) => o.section === planned.section && o.number <= planned.after,
+  );
   const last = before.at(-1);
   const ran = planned.after === 0 || last?.number === planned.after;
-  if (!ran) return { line, text, passed: false, got: `the run ended before this line: ${timeline.stop?.message ?? ''}` };
+  if (!ran)
+    return {
+      line,
+      text,
+      passed: false,
+      got: `the run ended before this line: ${timeline.stop?.message ?? ''}`,
+    };
   timeline.seek(last?.endStep ?? timeline.begin);
   const got = failure(timeline, planned.expectation, before);
   return got === undefined ? { line, text, passed: true } : { line, text, passed: false, got };
 }
 
 /** What was found instead, or undefined where the expectation holds. */
-function failure(timeline: Timeline, expectation: Expectation, before: readonly OperationRecord[]): string | undefined {
+function failure(
+  timeline: Timeline,
+  expectation: Expectation,
+  before: readonly OperationRecord[],
+): string | undefined {
   const { tables } = timeline.world;
   switch (expectation.kind) {
     case 'counters': {
-      const wrong = expectation.counters.filter(({ name, vcpu, value }) => counter(timeline, name, vcpu) !== value);
-      return wrong.length === 0 ? undefined : wrong.map(({ name, vcpu }) => `${name}=${String(counter(timeline, name, vcpu))}`).join(' ');
+      const wrong = expectation.counters.filter(
+        ({ name, vcpu, value }) => counter(timeline, name, vcpu) !== value,
+      );
+      return wrong.length === 0
+        ? undefined
+        : wrong.map(({ name, vcpu }) => `${name}=${String(counter(timeline, name, vcpu))}`).join(' ');
     }
     case 'violation': {
       const rules = [...tables.violation.values()].map((violation) => violation.rule);
-      return rules.includes(expectation.rule) ? undefined : rules.length === 0 ? 'no violation' : rules.join(', ');
+      return rules.includes(expectation.rule)
+        ? undefined
+        : rules.length === 0
+          ? 'no violation'
+          : rules.join(', ');
     }
     case 'no-violation': {
       const found = [...tables.violation.values()];
@@ -65,7 +88,11 @@ function failure(timeline: Timeline, expectation: Expectation, before: readonly 
     }
     case 'read': {
       const value = before.findLast((operation) => operation.result?.value !== undefined)?.result?.value;
-      return value === expectation.value ? undefined : value === undefined ? 'nothing was read' : `read=${hex(value)}`;
+      return value === expectation.value
+        ? undefined
+        : value === undefined
+          ? 'nothing was read'
+          : `read=${hex(value)}`;
     }
   }
 }

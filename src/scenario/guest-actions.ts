@@ -7,7 +7,11 @@ import type { Cursor } from './cursor.ts';
 /** Guest frames go up to here, so that host frames behind them stay below the shadow tables'. */
 export const MAX_GFN = 0xffff;
 
-const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = { read: 'read', write: 'write', exec: 'execute' };
+const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = {
+  read: 'read',
+  write: 'write',
+  exec: 'execute',
+};
 const VERBS = ['read', 'write', 'exec', 'set-pte', 'invlpg', 'load-cr3', 'set', 'cpuid'] as const;
 /** MOV to control registers of the modelled processor changes only these here. */
 const REGISTER_NAMES = ['cr0.wp', 'cr4.pge', 'efer.nxe'] as const;
@@ -16,7 +20,11 @@ export function readVcpu(cursor: Cursor): number {
   const token = cursor.next();
   const vcpu = Number(token?.text.slice(1));
   if (vcpu !== 0) {
-    cursor.fail(token, { message: `${token?.text ?? ''} does not exist: the machine has one vCPU`, remedy: 'Write v0.', fix: 'v0' });
+    cursor.fail(token, {
+      message: `${token?.text ?? ''} does not exist: the machine has one vCPU`,
+      remedy: 'Write v0.',
+      fix: 'v0',
+    });
   }
   return vcpu;
 }
@@ -38,8 +46,12 @@ export function readAction(cursor: Cursor, by: { privilege: Privilege }): GuestA
     case 'invlpg':
       return { kind: 'invlpg', gva: cursor.number('an address') };
     case 'load-cr3':
-      if (cursor.take('gfn')) return { kind: 'load-cr3-gfn', gfn: cursor.small('the frame', { min: 0, max: MAX_GFN }) };
-      return { kind: 'load-cr3', space: cursor.word('the name of an address space', 'Write: load-cr3 main.').text };
+      if (cursor.take('gfn'))
+        return { kind: 'load-cr3-gfn', gfn: cursor.small('the frame', { min: 0, max: MAX_GFN }) };
+      return {
+        kind: 'load-cr3',
+        space: cursor.word('the name of an address space', 'Write: load-cr3 main.').text,
+      };
     case 'set':
       return readSet(cursor);
     case 'cpuid':
@@ -92,10 +104,16 @@ export function readChange(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): E
   const target = readTarget(cursor, { of });
   if (target.kind === 'absent') level = readLevel(cursor) ?? level;
   if (target.kind === 'gfn' && level !== 1) {
-    cursor.fail(place, { message: `An entry of level ${String(level)} names a table, not a page, on this machine`, remedy: 'Write: -> table, or level=1.' });
+    cursor.fail(place, {
+      message: `An entry of level ${String(level)} names a table, not a page, on this machine`,
+      remedy: 'Write: -> table, or level=1.',
+    });
   }
   if (target.kind === 'table' && level === 1) {
-    cursor.fail(place, { message: 'An entry of level 1 names a page, not a table', remedy: 'Write level=2, 3 or 4 before ->.' });
+    cursor.fail(place, {
+      message: 'An entry of level 1 names a page, not a table',
+      remedy: 'Write level=2, 3 or 4 before ->.',
+    });
   }
   return { gva, level, target, flags: target.kind === 'absent' ? NO_FLAGS : readFlags(cursor) };
 }
@@ -108,7 +126,10 @@ function readLevel(cursor: Cursor): number | undefined {
 }
 
 function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarget {
-  const words = of === 'map' ? (['gfn', 'absent', 'table-of'] as const) : (['gfn', 'absent', 'table-of', 'table'] as const);
+  const words =
+    of === 'map'
+      ? (['gfn', 'absent', 'table-of'] as const)
+      : (['gfn', 'absent', 'table-of', 'table'] as const);
   switch (cursor.oneOf<'gfn' | 'absent' | 'table-of' | 'table'>(words, 'a target')) {
     case 'absent':
       return { kind: 'absent' };
@@ -125,7 +146,14 @@ function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarge
   }
 }
 
-const NO_FLAGS: EntryFlags = { writable: false, user: false, accessed: false, dirty: false, noExecute: false, global: false };
+const NO_FLAGS: EntryFlags = {
+  writable: false,
+  user: false,
+  accessed: false,
+  dirty: false,
+  noExecute: false,
+  global: false,
+};
 const FLAGS = ['rw', 'ro', 'user', 'kernel', 'accessed', 'dirty', 'nx', 'global'] as const;
 
 function readFlags(cursor: Cursor): EntryFlags {
@@ -141,14 +169,23 @@ function readFlags(cursor: Cursor): EntryFlags {
     seen.add(flag);
   }
   if (!seen.has('rw') && !seen.has('ro')) {
-    cursor.note(undefined, { message: 'The entry does not say whether it may be written', remedy: 'Add rw or ro.' });
+    cursor.note(undefined, {
+      message: 'The entry does not say whether it may be written',
+      remedy: 'Add rw or ro.',
+    });
   }
   if (!seen.has('user') && !seen.has('kernel')) {
-    cursor.note(undefined, { message: 'The entry does not say who may use it', remedy: 'Add user or kernel.' });
+    cursor.note(undefined, {
+      message: 'The entry does not say who may use it',
+      remedy: 'Add user or kernel.',
+    });
   }
   return {
-    writable: seen.has('rw'), user: seen.has('user'), accessed: seen.has('accessed'), dirty: seen.has('dirty'),
-    noExecute: seen.has('nx'), global: seen.has('global'),
+    writable: seen.has('rw'),
+    user: seen.has('user'),
+    accessed: seen.has('accessed'),
+    dirty: seen.has('dirty'),
+    noExecute: seen.has('nx'),
+    global: seen.has('global'),
   };
 }
-

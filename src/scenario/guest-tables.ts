@@ -3,7 +3,17 @@
  * Frames are taken from gfn 0x10 up, in the order in which the lines need them; a table is never put where a line
  * maps a page by number.
  */
-import { coverageOf, indexAt, PTE_A, PTE_D, PTE_G, PTE_NX, PTE_P, PTE_U, PTE_W } from '../core/hardware/x86-entry.ts';
+import {
+  coverageOf,
+  indexAt,
+  PTE_A,
+  PTE_D,
+  PTE_G,
+  PTE_NX,
+  PTE_P,
+  PTE_U,
+  PTE_W,
+} from '../core/hardware/x86-entry.ts';
 import { gfn, gva, type Gfn } from '../core/quantities.ts';
 import type { GuestTable, MemoryWord } from '../core/operations/operation.ts';
 import type { EntryFlags } from './ast.ts';
@@ -14,9 +24,14 @@ export const MAIN_SPACE = 'main';
 
 export function entryValue(frame: number, flags: EntryFlags): bigint {
   return (
-    (BigInt(frame) << 12n) | PTE_P |
-    (flags.writable ? PTE_W : 0n) | (flags.user ? PTE_U : 0n) | (flags.accessed ? PTE_A : 0n) |
-    (flags.dirty ? PTE_D : 0n) | (flags.global ? PTE_G : 0n) | (flags.noExecute ? PTE_NX : 0n)
+    (BigInt(frame) << 12n) |
+    PTE_P |
+    (flags.writable ? PTE_W : 0n) |
+    (flags.user ? PTE_U : 0n) |
+    (flags.accessed ? PTE_A : 0n) |
+    (flags.dirty ? PTE_D : 0n) |
+    (flags.global ? PTE_G : 0n) |
+    (flags.noExecute ? PTE_NX : 0n)
   );
 }
 
@@ -82,7 +97,11 @@ export class GuestTables {
   }
 
   memory(): readonly MemoryWord[] {
-    return [...this.words].map(([word, value]) => ({ gfn: gfn(Math.floor(word / 512)), index: word % 512, value }));
+    return [...this.words].map(([word, value]) => ({
+      gfn: gfn(Math.floor(word / 512)),
+      index: word % 512,
+      value,
+    }));
   }
 
   private takeFrame(): Gfn {

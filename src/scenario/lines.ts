@@ -3,7 +3,14 @@ import type { Line, Token, TokenKind } from './ast.ts';
 import { parser } from './syntax.gen.ts';
 
 const KIND_OF: Readonly<Record<string, TokenKind>> = {
-  Number: 'number', Text: 'text', Equals: 'equals', Arrow: 'arrow', Keyword: 'word', Operation: 'word', Flag: 'word', Atom: 'word',
+  Number: 'number',
+  Text: 'text',
+  Equals: 'equals',
+  Arrow: 'arrow',
+  Keyword: 'word',
+  Operation: 'word',
+  Flag: 'word',
+  Atom: 'word',
 };
 
 export function readLines(text: string): readonly Line[] {
@@ -16,7 +23,8 @@ export function readLines(text: string): readonly Line[] {
         tokens.push({ comment: '#', from: node.from });
         return false;
       }
-      if (kind === undefined || node.from === node.to) return node.name === 'Scenario' || node.name === 'Line';
+      if (kind === undefined || node.from === node.to)
+        return node.name === 'Scenario' || node.name === 'Line';
       const last = tokens.at(-1);
       const glued = last !== undefined && 'to' in last && last.to === node.from;
       tokens.push({ kind, text: text.slice(node.from, node.to), from: node.from, to: node.to, glued });
@@ -43,12 +51,16 @@ export function readLines(text: string): readonly Line[] {
 /** Prints lines with regular white space: two blanks a level of indentation, single blanks between tokens. */
 export function printLines(lines: readonly Line[]): string {
   const widths: number[] = [];
-  return lines.map((line) => {
-    if (line.tokens.length === 0) return line.comment ?? '';
-    while (widths.length > 0 && (widths.at(-1) ?? 0) >= line.indent) widths.pop();
-    const depth = line.indent === 0 ? 0 : widths.length;
-    widths.push(line.indent);
-    const body = line.tokens.map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text).join('');
-    return '  '.repeat(depth) + body + (line.comment === undefined ? '' : `  ${line.comment}`);
-  }).join('\n');
+  return lines
+    .map((line) => {
+      if (line.tokens.length === 0) return line.comment ?? '';
+      while (widths.length > 0 && (widths.at(-1) ?? 0) >= line.indent) widths.pop();
+      const depth = line.indent === 0 ? 0 : widths.length;
+      widths.push(line.indent);
+      const body = line.tokens
+        .map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text)
+        .join('');
+      return '  '.repeat(depth) + body + (line.comment === undefined ? '' : `  ${line.comment}`);
+    })
+    .join('\n');
 }

@@ -35,12 +35,17 @@ const LONGEST = 2048;
 
 /** Understands a hash, tolerating one percent-decoding too many and what mail programs leave around a link. */
 export function parseLink(hash: string): ParsedLink {
-  if (hash.length > LONGEST) return problems('The link is longer than any link made here. It was probably pasted twice.');
+  if (hash.length > LONGEST)
+    return problems('The link is longer than any link made here. It was probably pasted twice.');
   const text = trimPasted(decodeOnce(hash));
   if (text === '' || text === '#' || text === '#/') return { kind: 'none' };
-  if (text.startsWith('#/x/')) return problems('Links that carry a text of their own are not in this version yet.');
+  if (text.startsWith('#/x/'))
+    return problems('Links that carry a text of their own are not in this version yet.');
   const match = /^#\/s\/([a-z0-9-]+)(?:\?(.*))?$/.exec(text);
-  if (match === null) return problems(`This is no link of mmuscope: ${shorten(text)}. A link looks like #/s/three-exits?at=1.5.`);
+  if (match === null)
+    return problems(
+      `This is no link of mmuscope: ${shorten(text)}. A link looks like #/s/three-exits?at=1.5.`,
+    );
   return readParameters(match[1] ?? '', match[2]);
 }
 
@@ -51,13 +56,17 @@ function readParameters(id: string, query: string | undefined): ParsedLink {
   for (const part of query === undefined ? [] : query.split('&')) {
     const [name = '', value, ...more] = part.split('=');
     const setting = settingOf(name);
-    if (value === undefined || value === '' || more.length > 0) sentences.push(`The link is cut off or damaged at "${shorten(part)}".`);
+    if (value === undefined || value === '' || more.length > 0)
+      sentences.push(`The link is cut off or damaged at "${shorten(part)}".`);
     else if (name === 'at') {
       const place = /^(g?[0-9]{1,5})\.([0-9]{1,7})$/.exec(value);
-      if (place === null) sentences.push(`The link's step "${shorten(value)}" is damaged: it looks like at=1.5.`);
+      if (place === null)
+        sentences.push(`The link's step "${shorten(value)}" is damaged: it looks like at=1.5.`);
       else at = { operation: place[1] ?? '0', step: Number(place[2]) };
-    } else if (setting === undefined) sentences.push(`The link asks for "${shorten(name)}", which this version does not know.`);
-    else if (!settingAccepts(setting, value)) sentences.push(`The link asks for ${name}=${shorten(value)}, which this version does not know.`);
+    } else if (setting === undefined)
+      sentences.push(`The link asks for "${shorten(name)}", which this version does not know.`);
+    else if (!settingAccepts(setting, value))
+      sentences.push(`The link asks for ${name}=${shorten(value)}, which this version does not know.`);
     else settings[name] = value;
   }
   if (sentences.length > 0) return { kind: 'problems', sentences };
@@ -76,4 +85,8 @@ function decodeOnce(text: string): string {
   }
 }
 
-const trimPasted = (text: string): string => text.trim().replace(/^[<("']+/, '').replace(/[>)"'.,;!]+$/, '');
+const trimPasted = (text: string): string =>
+  text
+    .trim()
+    .replace(/^[<("']+/, '')
+    .replace(/[>)"'.,;!]+$/, '');

@@ -4,4 +4,5 @@ import { Number as NumberTerm } from './syntax.gen.ts';
 export const isNumberText = (text: string): boolean => /^(0x[0-9a-fA-F]+|[0-9]+[KMG]?)$/.test(text);
 
 /** Called by the parser for each word; -1 leaves it a word. */
-export const specializeNumber = (text: string, _stack?: unknown): number => (isNumberText(text) ? NumberTerm : -1);
+export const specializeNumber = (text: string, _stack?: unknown): number =>
+  isNumberText(text) ? NumberTerm : -1;

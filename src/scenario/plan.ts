@@ -8,7 +8,16 @@ import { DEFAULT_SETTINGS, settingAccepts, settingOf, type Settings } from '../c
 import { coverageOf, indexAt, isCanonical } from '../core/hardware/x86-entry.ts';
 import { gfn, gva, vcpuId } from '../core/quantities.ts';
 import type { Operation, PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
-import type { EntryChange, Expectation, Line, OperationStatement, Problem, SettingChoices, Span, Statement } from './ast.ts';
+import type {
+  EntryChange,
+  Expectation,
+  Line,
+  OperationStatement,
+  Problem,
+  SettingChoices,
+  Span,
+  Statement,
+} from './ast.ts';
 import { entryValue, GuestTables, MAIN_SPACE } from './guest-tables.ts';
 import { printLines, readLines } from './lines.ts';
 import { interpret } from './statements.ts';
@@ -56,7 +65,12 @@ export type PlanResult =
 
 export function planScenario(text: string, overrides: SettingChoices = {}): PlanResult {
   if (text.length > BOUNDS.scenarioBytes) {
-    return { kind: 'problems', problems: [placeless(`The text is longer than ${String(BOUNDS.scenarioBytes)} characters`, 'Shorten it.')] };
+    return {
+      kind: 'problems',
+      problems: [
+        placeless(`The text is longer than ${String(BOUNDS.scenarioBytes)} characters`, 'Shorten it.'),
+      ],
+    };
   }
   const { statements, problems, names } = interpret(readLines(text));
   const planner = new Planner({ statements, names }, [...problems, ...checkOverrides(overrides)]);
@@ -72,12 +86,19 @@ export function checkScenario(text: string): readonly Problem[] {
 /** The same text with regular white space. */
 export const formatScenario = (text: string): string => printLines(readLines(text));
 
-const placeless = (message: string, remedy: string): Problem => ({ line: 0, column: 0, span: { from: 0, to: 0 }, message, remedy });
+const placeless = (message: string, remedy: string): Problem => ({
+  line: 0,
+  column: 0,
+  span: { from: 0, to: 0 },
+  message,
+  remedy,
+});
 
 function checkOverrides(overrides: SettingChoices): readonly Problem[] {
   return Object.entries(overrides).flatMap(([name, value]) => {
     const setting = settingOf(name);
-    if (setting === undefined) return [placeless(`There is no setting ${JSON.stringify(name)}`, 'Leave it out.')];
+    if (setting === undefined)
+      return [placeless(`There is no setting ${JSON.stringify(name)}`, 'Leave it out.')];
     if (settingAccepts(setting, value)) return [];
     const values = setting.values.map((choice) => choice.value).join(', ');
     return [placeless(`${name}=${value} is not known`, `Use one of: ${values}.`)];
@@ -131,13 +152,17 @@ class Planner {
   }
 
   private problem(place: { line: Line; span?: Span }, said: { message: string; remedy: string }): void {
-    const span = place.span ?? { from: place.line.tokens[0]?.from ?? place.line.from, to: place.line.tokens.at(-1)?.to ?? place.line.to };
+    const span = place.span ?? {
+      from: place.line.tokens[0]?.from ?? place.line.from,
+      to: place.line.tokens.at(-1)?.to ?? place.line.to,
+    };
     this.problems.push({ line: place.line.number, column: span.from - place.line.from + 1, span, ...said });
   }
 
   private settings(): Settings {
     return this.statements.reduce<Settings>(
-      (settings, statement) => (statement.kind === 'settings' ? { ...settings, ...statement.choices } : settings),
+      (settings, statement) =>
+        statement.kind === 'settings' ? { ...settings, ...statement.choices } : settings,
       DEFAULT_SETTINGS,
     );
   }
@@ -152,7 +177,10 @@ class Planner {
       if (statement.kind !== 'space' || statement.kernelOf === undefined) continue;
       const from = this.tables.find({ space: statement.kernelOf, level: 4, gva: 0n });
       if (from === undefined) {
-        this.problem(statement, { message: `There is no address space ${statement.kernelOf}`, remedy: 'Write kernel=main.' });
+        this.problem(statement, {
+          message: `There is no address space ${statement.kernelOf}`,
+          remedy: 'Write kernel=main.',
+        });
       } else this.tables.shareKernel(from, this.tables.ensure({ space: statement.name, level: 4, gva: 0n }));
     }
   }
@@ -163,7 +191,11 @@ class Planner {
       if (pass === 'frames') this.tables.ensure({ space: this.space, level: 4, gva: 0n });
     } else if (statement.kind === 'map' && pass === 'frames') {
       if (!this.checkAddress(statement.change.gva, statement.line)) return;
-      this.tables.ensure({ space: this.space, level: statement.change.target.kind === 'absent' ? statement.change.level : 1, gva: statement.change.gva });
+      this.tables.ensure({
+        space: this.space,
+        level: statement.change.target.kind === 'absent' ? statement.change.level : 1,
+        gva: statement.change.gva,
+      });
     } else if (statement.kind === 'map') this.mapEntry(statement.change, statement.line);
     else if (statement.kind === 'slot' && pass === 'frames') this.addSlot(statement);
     else if (statement.kind === 'entry' && pass === 'entries') this.rawEntry(statement);
@@ -171,10 +203,13 @@ class Planner {
 
   private checkAddress(address: bigint, line: Line): boolean {
     if (isCanonical(address, 4)) return true;
-    this.problem({ line }, {
-      message: `0x${address.toString(16)} is not canonical: bits 63 to 47 are not all equal`,
-      remedy: 'Use an address below 0x800000000000 or from 0xffff800000000000 up.',
-    });
+    this.problem(
+      { line },
+      {
+        message: `0x${address.toString(16)} is not canonical: bits 63 to 47 are not all equal`,
+        remedy: 'Use an address below 0x800000000000 or from 0xffff800000000000 up.',
+      },
+    );
     return false;
   }
 
@@ -186,10 +221,13 @@ class Planner {
     const index = indexAt(change.gva, change.level);
     const known = this.tables.wordAt(table.gfn, index);
     if (known !== undefined && known !== value && change.level === 1) {
-      this.problem({ line }, {
-        message: `This address is mapped by a line above, and otherwise (0x${known.toString(16)} there, 0x${value.toString(16)} here)`,
-        remedy: 'Keep one of the two lines.',
-      });
+      this.problem(
+        { line },
+        {
+          message: `This address is mapped by a line above, and otherwise (0x${known.toString(16)} there, 0x${value.toString(16)} here)`,
+          remedy: 'Keep one of the two lines.',
+        },
+      );
       return;
     }
     this.tables.setWord({ gfn: table.gfn, index, value });
@@ -206,16 +244,29 @@ class Planner {
       case 'table': {
         const child = this.tables.find({ space, level: change.level - 1, gva: change.gva });
         if (child !== undefined) return entryValue(child.gfn, flags);
-        this.problem({ line }, { message: 'No map line makes a table below this entry', remedy: 'Map an address of that range first.' });
+        this.problem(
+          { line },
+          {
+            message: 'No map line makes a table below this entry',
+            remedy: 'Map an address of that range first.',
+          },
+        );
         return undefined;
       }
       case 'table-of': {
-        const table = this.tables.find({ space: target.space === '' ? space : target.space, level: target.level, gva: target.gva });
-        if (table !== undefined) return entryValue(table.gfn, flags);
-        this.problem({ line }, {
-          message: `No map line makes a table of level ${String(target.level)} for 0x${target.gva.toString(16)}`,
-          remedy: `Add: map 0x${target.gva.toString(16)} -> absent.`,
+        const table = this.tables.find({
+          space: target.space === '' ? space : target.space,
+          level: target.level,
+          gva: target.gva,
         });
+        if (table !== undefined) return entryValue(table.gfn, flags);
+        this.problem(
+          { line },
+          {
+            message: `No map line makes a table of level ${String(target.level)} for 0x${target.gva.toString(16)}`,
+            remedy: `Add: map 0x${target.gva.toString(16)} -> absent.`,
+          },
+        );
         return undefined;
       }
     }
@@ -224,16 +275,28 @@ class Planner {
   private addSlot(statement: Extract<Statement, { kind: 'slot' }>): void {
     const { gpa, bytes, line } = statement;
     if (gpa % 4096n !== 0n || bytes % 4096n !== 0n || bytes === 0n) {
-      this.problem({ line }, { message: 'A slot is made of whole pages of 4096 bytes', remedy: 'Write for example: slot 0x0 64M.' });
+      this.problem(
+        { line },
+        {
+          message: 'A slot is made of whole pages of 4096 bytes',
+          remedy: 'Write for example: slot 0x0 64M.',
+        },
+      );
     } else if (gpa + bytes > 1n << 28n) {
-      this.problem({ line }, { message: 'Guest memory ends at 256M on this machine', remedy: 'Make the slot smaller.' });
+      this.problem(
+        { line },
+        { message: 'Guest memory ends at 256M on this machine', remedy: 'Make the slot smaller.' },
+      );
     } else this.slots.push({ firstGfn: gfn(Number(gpa >> 12n)), frames: Number(bytes >> 12n) });
   }
 
   private rawEntry(statement: Extract<Statement, { kind: 'entry' }>): void {
     const { gpa, value, line } = statement;
     if (gpa % 8n !== 0n || gpa >= 1n << 28n) {
-      this.problem({ line }, { message: 'An entry lies at a multiple of 8, below 256M', remedy: 'Correct the address.' });
+      this.problem(
+        { line },
+        { message: 'An entry lies at a multiple of 8, below 256M', remedy: 'Correct the address.' },
+      );
       return;
     }
     this.tables.setWord({ gfn: Number(gpa >> 12n), index: Number((gpa & 0xfffn) >> 3n), value });
@@ -244,11 +307,16 @@ class Planner {
       this.problems.push(placeless('The guest has no memory', 'Add the line: slot 0x0 64M.'));
       return;
     }
-    const outside = this.tables.all().find((table) => !this.slots.some((s) => table.gfn >= s.firstGfn && table.gfn < s.firstGfn + s.frames));
+    const outside = this.tables
+      .all()
+      .find((table) => !this.slots.some((s) => table.gfn >= s.firstGfn && table.gfn < s.firstGfn + s.frames));
     if (outside !== undefined && this.slots.length > 0) {
-      this.problems.push(placeless(
-        `The guest's page tables start at frame 0x10, but frame 0x${outside.gfn.toString(16)} is in no slot`, 'Make the slot larger.',
-      ));
+      this.problems.push(
+        placeless(
+          `The guest's page tables start at frame 0x10, but frame 0x${outside.gfn.toString(16)} is in no slot`,
+          'Make the slot larger.',
+        ),
+      );
     }
   }
 
@@ -260,16 +328,24 @@ class Planner {
       else if (statement.kind === 'begin') section = 'body';
       else if (statement.kind === 'operation') {
         if (section === undefined) {
-          this.problem(statement, { message: 'An operation stands before given and begin', remedy: 'Put the line begin above it.' });
+          this.problem(statement, {
+            message: 'An operation stands before given and begin',
+            remedy: 'Put the line begin above it.',
+          });
           section = 'body';
         }
         const planned = this.plannedOperation(statement.operation);
         if (planned !== undefined) sections[section].push(planned);
       }
     }
-    if (section !== 'body') this.problems.push(placeless('The scenario has no begin', 'Add the line begin before the operations to watch.'));
+    if (section !== 'body')
+      this.problems.push(
+        placeless('The scenario has no begin', 'Add the line begin before the operations to watch.'),
+      );
     else if (sections.body.length === 0 && this.problems.length === 0) {
-      this.problems.push(placeless('Nothing happens after begin', 'Add an operation, for example: v0 user read 0x1000.'));
+      this.problems.push(
+        placeless('Nothing happens after begin', 'Add an operation, for example: v0 user read 0x1000.'),
+      );
     }
     return sections;
   }
@@ -278,26 +354,48 @@ class Planner {
     const operation = this.operationOf(statement);
     if (operation === undefined) return undefined;
     const { line, handler } = statement;
-    const text = line.tokens.map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text).join('');
+    const text = line.tokens
+      .map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text)
+      .join('');
     return { operation, text, line: line.number, lastLine: handler?.lastLine ?? line.number };
   }
 
   private operationOf(statement: OperationStatement): Operation | undefined {
     const vcpu = vcpuId(statement.vcpu);
     const { action, line, privilege } = statement;
-    const onFault = statement.handler === undefined ? undefined : {
-      operations: statement.handler.operations.flatMap((own) => this.plannedOperation(own) ?? []),
-      then: statement.handler.then,
-    };
+    const onFault =
+      statement.handler === undefined
+        ? undefined
+        : {
+            operations: statement.handler.operations.flatMap((own) => this.plannedOperation(own) ?? []),
+            then: statement.handler.then,
+          };
     switch (action.kind) {
       case 'access': {
-        const access = { kind: 'access', vcpu, privilege, access: action.access, gva: gva(action.gva), bytes: action.bytes, value: action.value } as const;
+        const access = {
+          kind: 'access',
+          vcpu,
+          privilege,
+          access: action.access,
+          gva: gva(action.gva),
+          bytes: action.bytes,
+          value: action.value,
+        } as const;
         return onFault === undefined ? access : { ...access, onFault };
       }
       case 'set-pte': {
         const store = this.entryStore(action.change, line);
         if (store === undefined) return undefined;
-        const access = { kind: 'access', vcpu, privilege, access: 'write', gva: gva(store.gva), bytes: 8, value: store.value, setsEntryOf: gva(action.change.gva) } as const;
+        const access = {
+          kind: 'access',
+          vcpu,
+          privilege,
+          access: 'write',
+          gva: gva(store.gva),
+          bytes: 8,
+          value: store.value,
+          setsEntryOf: gva(action.change.gva),
+        } as const;
         return onFault === undefined ? access : { ...access, onFault };
       }
       case 'invlpg':
@@ -305,13 +403,25 @@ class Planner {
       case 'load-cr3': {
         const root = this.tables.find({ space: action.space, level: 4, gva: 0n });
         if (root !== undefined) return { kind: 'load-cr3', vcpu, root: root.gfn };
-        this.problem({ line }, { message: `There is no address space ${action.space}`, remedy: `Add the line: space ${action.space} kernel=main.` });
+        this.problem(
+          { line },
+          {
+            message: `There is no address space ${action.space}`,
+            remedy: `Add the line: space ${action.space} kernel=main.`,
+          },
+        );
         return undefined;
       }
       case 'load-cr3-gfn':
         return { kind: 'load-cr3', vcpu, root: gfn(action.gfn) };
       case 'set':
-        return { kind: 'set-register', vcpu, register: action.register, mask: action.mask, value: action.on ? action.mask : 0n };
+        return {
+          kind: 'set-register',
+          vcpu,
+          register: action.register,
+          mask: action.mask,
+          value: action.on ? action.mask : 0n,
+        };
       case 'cpuid':
         return { kind: 'cpuid', vcpu };
     }
@@ -323,19 +433,38 @@ class Planner {
     const table = this.tables.find({ space: MAIN_SPACE, level: change.level, gva: change.gva });
     const value = this.valueOf(change, line, MAIN_SPACE);
     if (table === undefined) {
-      this.problem({ line }, { message: 'No map line makes the table that holds this entry', remedy: `Add: map 0x${change.gva.toString(16)} -> absent.` });
+      this.problem(
+        { line },
+        {
+          message: 'No map line makes the table that holds this entry',
+          remedy: `Add: map 0x${change.gva.toString(16)} -> absent.`,
+        },
+      );
       return undefined;
     }
     if (value === undefined) return undefined;
     const window = this.statements.find(
-      (statement) => statement.kind === 'map' && statement.change.target.kind === 'table-of' && this.namesTable(statement.change, table.gfn),
+      (statement) =>
+        statement.kind === 'map' &&
+        statement.change.target.kind === 'table-of' &&
+        this.namesTable(statement.change, table.gfn),
     );
-    if (window?.kind === 'map') return { gva: window.change.gva - (window.change.gva % coverageOf(1)) + BigInt(indexAt(change.gva, change.level) * 8), value };
+    if (window?.kind === 'map')
+      return {
+        gva:
+          window.change.gva -
+          (window.change.gva % coverageOf(1)) +
+          BigInt(indexAt(change.gva, change.level) * 8),
+        value,
+      };
     const example = (0xffff880000000000n + (BigInt(table.gfn) << 12n)).toString(16);
-    this.problem({ line }, {
-      message: 'The kernel maps no window onto the table that holds this entry',
-      remedy: `Add: map 0x${example} -> table-of 0x${change.gva.toString(16)}${change.level === 1 ? '' : ` level=${String(change.level)}`} rw kernel accessed dirty.`,
-    });
+    this.problem(
+      { line },
+      {
+        message: 'The kernel maps no window onto the table that holds this entry',
+        remedy: `Add: map 0x${example} -> table-of 0x${change.gva.toString(16)}${change.level === 1 ? '' : ` level=${String(change.level)}`} rw kernel accessed dirty.`,
+      },
+    );
     return undefined;
   }
 
@@ -363,9 +492,15 @@ class Planner {
       } else if (statement.kind === 'expect') {
         const text = printLines([{ ...statement.line, indent: 0 }]);
         expectations.push({
-          expectation: statement.expectation, section: section === 'scenario' ? 'body' : section, after, when: statement.when, line: statement.line.number, text,
+          expectation: statement.expectation,
+          section: section === 'scenario' ? 'body' : section,
+          after,
+          when: statement.when,
+          line: statement.line.number,
+          text,
         });
-      } else if (statement.kind === 'try') suggestions.push({ label: statement.label, choices: statement.choices });
+      } else if (statement.kind === 'try')
+        suggestions.push({ label: statement.label, choices: statement.choices });
     }
     return { notes, expectations, suggestions };
   }
@@ -373,7 +508,8 @@ class Planner {
 
 /** Frames that lines name by number: no table may lie there. */
 function namedFrames(statements: readonly Statement[]): readonly number[] {
-  const ofChange = (change: EntryChange): number[] => (change.target.kind === 'gfn' ? [change.target.gfn] : []);
+  const ofChange = (change: EntryChange): number[] =>
+    change.target.kind === 'gfn' ? [change.target.gfn] : [];
   const ofOperation = (operation: OperationStatement): number[] => [
     ...(operation.action.kind === 'set-pte' ? ofChange(operation.action.change) : []),
     ...(operation.handler?.operations.flatMap(ofOperation) ?? []),

@@ -1,14 +1,35 @@
 /** From lines to statements: what each line means, and what is wrong with it, several problems at once. */
 import { BOUNDS } from '../core/bounds.ts';
 import { SETTINGS, settingAccepts, settingOf, type Setting } from '../core/settings.ts';
-import type { Expectation, HandlerBlock, Line, OperationStatement, Problem, SettingChoices, Statement } from './ast.ts';
+import type {
+  Expectation,
+  HandlerBlock,
+  Line,
+  OperationStatement,
+  Problem,
+  SettingChoices,
+  Statement,
+} from './ast.ts';
 import { COUNTERS, isCounterName } from '../core/counters.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
 import { readAction, readChange, readVcpu } from './guest-actions.ts';
 
 const VERSION = 1;
 const WORDS = [
-  'title', 'machine', 'policy', 'let', 'slot', 'space', 'map', 'entry', 'given', 'begin', 'note', 'expect', 'try', 'v0',
+  'title',
+  'machine',
+  'policy',
+  'let',
+  'slot',
+  'space',
+  'map',
+  'entry',
+  'given',
+  'begin',
+  'note',
+  'expect',
+  'try',
+  'v0',
 ] as const;
 const LATER = ['predict', 'goal', 'par', 'fork', 'at'];
 
@@ -64,7 +85,8 @@ class Interpreter {
     const cursor = this.cursor(first ?? empty);
     if (first?.tokens[0]?.text !== 'mmuscope') {
       cursor.note(first?.tokens[0] ?? { from: 0, to: 0 }, {
-        message: 'A scenario begins with the line "mmuscope 1"', remedy: 'Write mmuscope 1 as the first line.',
+        message: 'A scenario begins with the line "mmuscope 1"',
+        remedy: 'Write mmuscope 1 as the first line.',
       });
       return;
     }
@@ -104,8 +126,15 @@ class Interpreter {
   private plain(word: (typeof WORDS)[number], cursor: Cursor, line: Line): Statement | undefined {
     switch (word) {
       case 'title': {
-        const text = line.tokens.slice(1).map((t, i) => (i > 0 && !t.glued ? ' ' : '') + t.text).join('');
-        if (text === '') cursor.fail(undefined, { message: 'The title is empty', remedy: 'Write: title One guest page fault.' });
+        const text = line.tokens
+          .slice(1)
+          .map((t, i) => (i > 0 && !t.glued ? ' ' : '') + t.text)
+          .join('');
+        if (text === '')
+          cursor.fail(undefined, {
+            message: 'The title is empty',
+            remedy: 'Write: title One guest page fault.',
+          });
         return { kind: 'title', text, line };
       }
       case 'machine':
@@ -115,7 +144,12 @@ class Interpreter {
         this.name(cursor);
         return undefined;
       case 'slot':
-        return { kind: 'slot', gpa: cursor.number('the address of the slot'), bytes: cursor.number('its size'), line };
+        return {
+          kind: 'slot',
+          gpa: cursor.number('the address of the slot'),
+          bytes: cursor.number('its size'),
+          line,
+        };
       case 'space':
         return readSpace(cursor, line);
       case 'map':
@@ -146,7 +180,9 @@ class Interpreter {
     if (where === 'machine' && !cursor.atPair()) {
       const place = cursor.peek();
       const text = cursor.word('a machine', 'Write: machine kvm-2007.').text;
-      choices = { machine: checked(cursor, { setting: settingOf('machine') as Setting, value: text, place }) };
+      choices = {
+        machine: checked(cursor, { setting: settingOf('machine') as Setting, value: text, place }),
+      };
     }
     choices = { ...choices, ...this.choices(cursor, where) };
     return { kind: 'settings', choices, line };
@@ -160,7 +196,9 @@ class Interpreter {
       const place = cursor.next();
       const setting = settingOf(name?.text ?? '');
       if (setting === undefined || (where !== undefined && setting.where !== where)) {
-        const names = SETTINGS.filter((s) => where === undefined || s.where === where).map((s) => s.name as string);
+        const names = SETTINGS.filter((s) => where === undefined || s.where === where).map(
+          (s) => s.name as string,
+        );
         const near = nearest(name?.text ?? '', names);
         cursor.note(name, {
           message: `${JSON.stringify(name?.text)} is no ${where ?? 'machine or policy'} setting`,
@@ -176,7 +214,8 @@ class Interpreter {
 
   private when(cursor: Cursor): SettingChoices {
     if (!cursor.take('when')) return {};
-    if (!cursor.atPair()) cursor.fail(cursor.peek(), { message: '"when" needs a setting', remedy: 'Write: when flush=never.' });
+    if (!cursor.atPair())
+      cursor.fail(cursor.peek(), { message: '"when" needs a setting', remedy: 'Write: when flush=never.' });
     return this.choices(cursor);
   }
 
@@ -184,7 +223,9 @@ class Interpreter {
     const name = cursor.word('a name', 'Write: let K = 0xffff880000013000.');
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name.text) || this.names.has(name.text)) {
       cursor.fail(name, {
-        message: this.names.has(name.text) ? `${name.text} is named already` : `${JSON.stringify(name.text)} is no name`,
+        message: this.names.has(name.text)
+          ? `${name.text} is named already`
+          : `${JSON.stringify(name.text)} is no name`,
         remedy: 'Choose another name of letters, digits and _.',
       });
     }
@@ -195,7 +236,10 @@ class Interpreter {
   private operation(line: Line): OperationStatement {
     const cursor = this.cursor(line);
     const vcpu = readVcpu(cursor);
-    const privilege = cursor.peek()?.text === 'cpuid' ? 'kernel' : cursor.oneOf(['user', 'kernel'], 'who acts, user or kernel');
+    const privilege =
+      cursor.peek()?.text === 'cpuid'
+        ? 'kernel'
+        : cursor.oneOf(['user', 'kernel'], 'who acts, user or kernel');
     const action = readAction(cursor, { privilege });
     cursor.end();
     const next = this.lines[this.at];
@@ -203,7 +247,10 @@ class Interpreter {
     if (!blockFollows) return { vcpu, privilege, action, line };
     this.at += 1;
     if (action.kind !== 'access' && action.kind !== 'set-pte') {
-      this.cursor(next).note(next.tokens[0], { message: 'Only a memory access can fault', remedy: 'Remove the "on" block.' });
+      this.cursor(next).note(next.tokens[0], {
+        message: 'Only a memory access can fault',
+        remedy: 'Remove the "on" block.',
+      });
     }
     const handler = this.handler(next, vcpu);
     return { vcpu, privilege, action, line, handler };
@@ -219,17 +266,27 @@ class Interpreter {
     const operations: OperationStatement[] = [];
     let then: 'retry' | 'skip' | undefined;
     let lastLine = head.number;
-    for (let line = this.lines[this.at]; line !== undefined && line.indent > head.indent; line = this.lines[this.at]) {
+    for (
+      let line = this.lines[this.at];
+      line !== undefined && line.indent > head.indent;
+      line = this.lines[this.at]
+    ) {
       this.at += 1;
       lastLine = line.number;
       const first = line.tokens[0]?.text;
       if (then !== undefined) {
-        this.cursor(line).note(line.tokens[0], { message: `The handler has ended with ${then}`, remedy: 'Move this line above it.' });
+        this.cursor(line).note(line.tokens[0], {
+          message: `The handler has ended with ${then}`,
+          remedy: 'Move this line above it.',
+        });
       } else if (first === 'retry' || first === 'skip') then = first;
-      else this.guard(() => operations.push(this.handlerOperation(line as Line, vcpu)));
+      else this.guard(() => operations.push(this.handlerOperation(line, vcpu)));
     }
     if (then === undefined) {
-      cursor.note(head.tokens[0], { message: 'The handler does not say how it ends', remedy: 'End the block with retry or skip.' });
+      cursor.note(head.tokens[0], {
+        message: 'The handler does not say how it ends',
+        remedy: 'End the block with retry or skip.',
+      });
     }
     return { operations, then: then ?? 'skip', lastLine };
   }
@@ -243,7 +300,10 @@ class Interpreter {
   }
 }
 
-function checked(cursor: Cursor, given: { setting: Setting; value: string; place: { from: number; to: number } | undefined }): string {
+function checked(
+  cursor: Cursor,
+  given: { setting: Setting; value: string; place: { from: number; to: number } | undefined },
+): string {
   const { setting, value, place } = given;
   if (settingAccepts(setting, value)) return value;
   const values = setting.values.map((choice) => choice.value);
@@ -261,21 +321,37 @@ function readSpace(cursor: Cursor, line: Line): Statement {
   if (!cursor.atPair()) return { kind: 'space', name, line };
   cursor.oneOf(['kernel'], 'kernel=<space>');
   cursor.equals();
-  return { kind: 'space', name, kernelOf: cursor.word('the name of an address space', 'Write: kernel=main.').text, line };
+  return {
+    kind: 'space',
+    name,
+    kernelOf: cursor.word('the name of an address space', 'Write: kernel=main.').text,
+    line,
+  };
 }
 
 function readNote(cursor: Cursor, line: Line): Statement {
   if (!cursor.take('at')) return { kind: 'note', text: cursor.text('Write: note "text".'), line };
   const place = cursor.word('the name of a call', 'Write: note at rmap_write_protect "text".').text;
   const [call = '', occurrence = '1'] = place.split('#');
-  return { kind: 'note', text: cursor.text('Write: note at fetch "text".'), at: { call, occurrence: Number(occurrence) || 1 }, line };
+  return {
+    kind: 'note',
+    text: cursor.text('Write: note at fetch "text".'),
+    at: { call, occurrence: Number(occurrence) || 1 },
+    line,
+  };
 }
 
 function readExpectation(cursor: Cursor): Expectation {
   if (cursor.atPair()) return readClaims(cursor);
-  if (cursor.take('no')) return { kind: cursor.oneOf(['violation', 'harm'], 'violation or harm') === 'harm' ? 'no-harm' : 'no-violation' };
+  if (cursor.take('no'))
+    return {
+      kind: cursor.oneOf(['violation', 'harm'], 'violation or harm') === 'harm' ? 'no-harm' : 'no-violation',
+    };
   if (cursor.oneOf(['violation', 'harm', 'no'], 'a counter, violation, harm or no') === 'harm') {
-    return { kind: 'harm', harm: cursor.oneOf(['stale-read', 'stale-write', 'lost-write'], 'a kind of harm') };
+    return {
+      kind: 'harm',
+      harm: cursor.oneOf(['stale-read', 'stale-write', 'lost-write'], 'a kind of harm'),
+    };
   }
   return { kind: 'violation', rule: cursor.word('a rule', 'Write: expect violation INV-6.').text };
 }
@@ -291,10 +367,16 @@ function readClaims(cursor: Cursor): Expectation {
     const token = cursor.next();
     const [name = '', vcpu] = (token?.text ?? '').split('@');
     if (!isCounterName(name)) {
-      const near = nearest(name, COUNTERS.map((counter) => counter.name));
+      const near = nearest(
+        name,
+        COUNTERS.map((counter) => counter.name),
+      );
       cursor.note(token, {
         message: `${JSON.stringify(name)} is no counter`,
-        remedy: near === undefined ? `Use one of: ${COUNTERS.map((c) => c.name).join(', ')}.` : `Did you mean ${near}?`,
+        remedy:
+          near === undefined
+            ? `Use one of: ${COUNTERS.map((c) => c.name).join(', ')}.`
+            : `Did you mean ${near}?`,
         ...(near === undefined ? {} : { fix: near }),
       });
     }

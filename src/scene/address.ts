@@ -25,7 +25,10 @@ export function addressAt(timeline: Timeline, step: StepView | undefined): Addre
   const own = step.facts['gva'];
   const inner = calls.findLast((call) => typeof call.facts['gva'] === 'bigint')?.facts['gva'];
   const operation = timeline.operationAt(step.index);
-  const planned = operation === undefined ? undefined : timeline.program[operation.section === 'given' ? 'given' : 'body'][operation.number - 1]?.operation;
+  const planned =
+    operation === undefined
+      ? undefined
+      : timeline.program[operation.section === 'given' ? 'given' : 'body'][operation.number - 1]?.operation;
   const fallback = planned !== undefined && 'gva' in planned ? planned.gva : undefined;
   const gva = typeof own === 'bigint' ? own : typeof inner === 'bigint' ? inner : fallback;
   if (gva === undefined || gva === 0n) return undefined;
@@ -43,7 +46,10 @@ function fieldsOf(gva: bigint, lit: number | undefined): readonly AddressField[]
   return [
     { label: '63–48', digits: (gva >> 48n).toString(16).padStart(4, '0'), level: undefined, lit: false },
     ...levels.map((level) => ({
-      label: TABLE_NAMES_BY_LEVEL[level] ?? '', digits: indexAt(gva, level).toString(16).padStart(3, '0'), level, lit: level === lit,
+      label: TABLE_NAMES_BY_LEVEL[level] ?? '',
+      digits: indexAt(gva, level).toString(16).padStart(3, '0'),
+      level,
+      lit: level === lit,
     })),
     { label: 'offset', digits: (gva & 0xfffn).toString(16).padStart(3, '0'), level: undefined, lit: false },
   ];

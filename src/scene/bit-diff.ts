@@ -25,8 +25,11 @@ export interface EntryDiff {
 /** Changed or read words that lie in tables; changed ones first. */
 export function entryDiffs(world: World, step: StepView | undefined): readonly EntryDiff[] {
   if (step === undefined) return [];
-  const changed = step.changes.flatMap((change) => change.place.table === 'word'
-    ? [{ word: Number(change.place.key), before: change.before as bigint, after: change.after as bigint }] : []);
+  const changed = step.changes.flatMap((change) =>
+    change.place.table === 'word'
+      ? [{ word: Number(change.place.key), before: change.before as bigint, after: change.after as bigint }]
+      : [],
+  );
   const read = step.reads.flatMap((place) => {
     const word = Number(place.key);
     if (place.table !== 'word' || changed.some((change) => change.word === word)) return [];
@@ -34,7 +37,9 @@ export function entryDiffs(world: World, step: StepView | undefined): readonly E
   });
   return [...changed, ...read].slice(0, 4).flatMap(({ word, before, after }) => {
     const named = nameOfEntry(world, word);
-    return named === undefined ? [] : [{ id: String(word), name: named.name, before, after, bits: bitStates(named.bits, before, after) }];
+    return named === undefined
+      ? []
+      : [{ id: String(word), name: named.name, before, after, bits: bitStates(named.bits, before, after) }];
   });
 }
 
@@ -43,7 +48,10 @@ function nameOfEntry(world: World, word: number): { name: string; bits: readonly
   const index = (word % 512).toString(16).padStart(3, '0');
   if (pfn >= FIRST_SHADOW_PFN) {
     const page = shadowPageAt(world, pfn);
-    return { name: `shadow entry, ${page === undefined ? 'freed page' : `sp ${String(page.serial)}`} [${index}]`, bits: SPTE_BITS };
+    return {
+      name: `shadow entry, ${page === undefined ? 'freed page' : `sp ${String(page.serial)}`} [${index}]`,
+      bits: SPTE_BITS,
+    };
   }
   const gfn = gfnOfPfn(pfn);
   if (gfn === undefined || !world.tables.blank.has(pfn)) return undefined;
@@ -52,5 +60,9 @@ function nameOfEntry(world: World, word: number): { name: string; bits: readonly
 
 const bitStates = (bits: readonly EntryBit[], before: bigint, after: bigint): readonly BitState[] =>
   bits.map(({ name, short, bit, meaning }) => ({
-    name, short, meaning, before: ((before >> BigInt(bit)) & 1n) === 1n, after: ((after >> BigInt(bit)) & 1n) === 1n,
+    name,
+    short,
+    meaning,
+    before: ((before >> BigInt(bit)) & 1n) === 1n,
+    after: ((after >> BigInt(bit)) & 1n) === 1n,
   }));

@@ -33,7 +33,8 @@ export interface Cast {
   readonly leftOut: number;
 }
 
-export const shadowId = (page: Pick<ShadowPage, 'gfn' | 'role'>): string => `sp:${page.gfn.toString(16)}.${page.role.toString(16)}`;
+export const shadowId = (page: Pick<ShadowPage, 'gfn' | 'role'>): string =>
+  `sp:${page.gfn.toString(16)}.${page.role.toString(16)}`;
 export const guestTableId = (gfn: number): string => `gt:${gfn.toString(16)}`;
 
 interface Draft {
@@ -49,7 +50,13 @@ export function castOf(timeline: Timeline): Cast {
   const tableFrames = new Set<number>();
   for (const table of timeline.program.tables) {
     tableFrames.add(table.gfn);
-    drafts.set(guestTableId(table.gfn), { zone: 'guest', level: table.level, gfn: table.gfn, indices: new Set(), parent: undefined });
+    drafts.set(guestTableId(table.gfn), {
+      zone: 'guest',
+      level: table.level,
+      gfn: table.gfn,
+      indices: new Set(),
+      parent: undefined,
+    });
   }
   const owners = new Map<number, string>();
   const frames = new Set<number>();
@@ -62,7 +69,11 @@ export function castOf(timeline: Timeline): Cast {
     else if (table === 'rmap' && value !== undefined) rmaps.add(Number(key));
     else if (table === 'word') addWord(Number(key), value as bigint, { drafts, owners, tableFrames, frames });
   }
-  const all = [...drafts].map(([id, draft]) => ({ ...draft, id, indices: [...draft.indices].sort((a, b) => a - b) }));
+  const all = [...drafts].map(([id, draft]) => ({
+    ...draft,
+    id,
+    indices: [...draft.indices].sort((a, b) => a - b),
+  }));
   const used = all.filter((table) => table.indices.length > 0 || table.zone === 'hypervisor');
   return {
     tables: used.slice(0, BOUNDS.tablesDrawn),
@@ -76,7 +87,13 @@ function addShadow(page: ShadowPage, to: { drafts: Map<string, Draft>; owners: M
   const id = shadowId(page);
   to.owners.set(page.pfn, id);
   if (to.drafts.has(id)) return;
-  to.drafts.set(id, { zone: 'hypervisor', level: levelOfRole(page.role), gfn: page.gfn, indices: new Set(), parent: undefined });
+  to.drafts.set(id, {
+    zone: 'hypervisor',
+    level: levelOfRole(page.role),
+    gfn: page.gfn,
+    indices: new Set(),
+    parent: undefined,
+  });
 }
 
 interface WordSinks {
@@ -98,7 +115,8 @@ function addWord(word: number, value: bigint | undefined, to: WordSinks): void {
   const child = draft.zone === 'hypervisor' ? to.owners.get(target) : guestTableId(target);
   if (child !== undefined && draft.level > 1) {
     const childDraft = to.drafts.get(child);
-    if (childDraft !== undefined && childDraft.parent === undefined && childDraft.level === draft.level - 1) childDraft.parent = id;
+    if (childDraft !== undefined && childDraft.parent === undefined && childDraft.level === draft.level - 1)
+      childDraft.parent = id;
   }
   if (draft.zone === 'guest' && draft.level === 1 && !to.tableFrames.has(target)) to.frames.add(target);
 }

@@ -37,12 +37,21 @@ export function marksOf(timeline: Timeline, from: number, to: number): readonly 
 }
 
 export const operationBlocks = (timeline: Timeline): readonly Block[] =>
-  timeline.operations.filter((operation) => operation.section === 'body').map((operation) => ({
-    id: operationLabel(operation), label: operation.text, first: operation.firstStep, end: operation.endStep, depth: 0,
-  }));
+  timeline.operations
+    .filter((operation) => operation.section === 'body')
+    .map((operation) => ({
+      id: operationLabel(operation),
+      label: operation.text,
+      first: operation.firstStep,
+      end: operation.endStep,
+      depth: 0,
+    }));
 
 /** Calls inside the steps `from` .. `to`-1, down to a depth. */
-export function callBlocks(timeline: Timeline, range: { from: number; to: number; depth: number }): readonly Block[] {
+export function callBlocks(
+  timeline: Timeline,
+  range: { from: number; to: number; depth: number },
+): readonly Block[] {
   const seen = new Map<number, Block>();
   for (let step = range.from; step < range.to && seen.size < 1000; step += 1) {
     timeline.calls(step).forEach((call, depth) => {

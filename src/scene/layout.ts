@@ -42,7 +42,9 @@ type Arrangement = 'top' | 'left' | 'stacked';
 export function layOut(cast: Cast, viewport: { width: number; height: number }): Layout {
   const arrangements: readonly Arrangement[] = viewport.width < 640 ? ['stacked'] : ['top', 'left'];
   const candidates = arrangements.map((arrangement) => arrange(cast, arrangement));
-  return candidates.reduce((best, layout) => (scaleOf(layout, viewport) > scaleOf(best, viewport) ? layout : best));
+  return candidates.reduce((best, layout) =>
+    scaleOf(layout, viewport) > scaleOf(best, viewport) ? layout : best,
+  );
 }
 
 export const scaleOf = (layout: Layout, viewport: { width: number; height: number }): number =>
@@ -61,35 +63,72 @@ function arrange(cast: Cast, arrangement: Arrangement): Layout {
   const left = arrangement === 'left';
   const hardware: Box = left
     ? { x: 0, y: 0, width: HARDWARE_LEFT_WIDTH, height: 0 }
-    : { x: 0, y: 0, width: arrangement === 'stacked' ? Math.max(guest.width, hypervisor.width) : guest.width + GAP_X + hypervisor.width, height: HARDWARE_TOP_HEIGHT };
+    : {
+        x: 0,
+        y: 0,
+        width:
+          arrangement === 'stacked'
+            ? Math.max(guest.width, hypervisor.width)
+            : guest.width + GAP_X + hypervisor.width,
+        height: HARDWARE_TOP_HEIGHT,
+      };
   const zonesY = left ? 0 : HARDWARE_TOP_HEIGHT + 22;
   const guestX = left ? HARDWARE_LEFT_WIDTH + GAP_X : 0;
   const shared = arrangement !== 'stacked';
   const guestHeights = levelHeights(cast, shared ? ['guest', 'hypervisor'] : ['guest']);
-  const guestBox = placeZone(cast, { zone: 'guest', plan: guest, x: guestX, y: zonesY, heights: guestHeights, boxes });
+  const guestBox = placeZone(cast, {
+    zone: 'guest',
+    plan: guest,
+    x: guestX,
+    y: zonesY,
+    heights: guestHeights,
+    boxes,
+  });
   const hypervisorHeights = shared ? guestHeights : levelHeights(cast, ['hypervisor']);
   const hypervisorBox = placeZone(cast, {
-    zone: 'hypervisor', plan: hypervisor, heights: hypervisorHeights, boxes,
+    zone: 'hypervisor',
+    plan: hypervisor,
+    heights: hypervisorHeights,
+    boxes,
     x: shared ? guestX + guest.width + GAP_X : 0,
     y: shared ? zonesY : guestBox.y + guestBox.height + 22,
   });
   const width = hypervisorBox.x + hypervisorBox.width;
   const height = hypervisorBox.y + hypervisorBox.height;
-  const hardwareBox = left ? { ...hardware, height } : arrangement === 'stacked' ? { ...hardware, width: Math.max(guestBox.width, width) } : hardware;
+  const hardwareBox = left
+    ? { ...hardware, height }
+    : arrangement === 'stacked'
+      ? { ...hardware, width: Math.max(guestBox.width, width) }
+      : hardware;
   placeHardware(hardwareBox, left, boxes);
-  return { width: Math.max(width, hardwareBox.width), height, zones: { hardware: hardwareBox, guest: guestBox, hypervisor: hypervisorBox }, boxes };
+  return {
+    width: Math.max(width, hardwareBox.width),
+    height,
+    zones: { hardware: hardwareBox, guest: guestBox, hypervisor: hypervisorBox },
+    boxes,
+  };
 }
 
 function placeHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void {
   const y = zone.y + TITLE;
   if (left) {
     boxes.set('vcpu:0', { x: zone.x + 12, y, width: zone.width - 24, height: HEAD + 3 * ROW });
-    boxes.set('tlb:0', { x: zone.x + 12, y: y + HEAD + 3 * ROW + 24, width: zone.width - 24, height: zone.height - TITLE - HEAD - 3 * ROW - 38 });
+    boxes.set('tlb:0', {
+      x: zone.x + 12,
+      y: y + HEAD + 3 * ROW + 24,
+      width: zone.width - 24,
+      height: zone.height - TITLE - HEAD - 3 * ROW - 38,
+    });
     return;
   }
   const cpuWidth = Math.min(210, zone.width * 0.4);
   boxes.set('vcpu:0', { x: zone.x + 12, y, width: cpuWidth, height: zone.height - TITLE - 8 });
-  boxes.set('tlb:0', { x: zone.x + 24 + cpuWidth, y, width: zone.width - cpuWidth - 36, height: zone.height - TITLE - 8 });
+  boxes.set('tlb:0', {
+    x: zone.x + 24 + cpuWidth,
+    y,
+    width: zone.width - cpuWidth - 36,
+    height: zone.height - TITLE - 8,
+  });
 }
 
 /** Height of each level's row, the same in both zones so that levels face one another. Level 0 are the pages. */
@@ -97,7 +136,10 @@ function levelHeights(cast: Cast, zones: readonly CastTable['zone'][]): readonly
   const heights = [HEAD + ROW, 0, 0, 0, 0, 0];
   for (const table of cast.tables) {
     if (!zones.includes(table.zone)) continue;
-    heights[table.level] = Math.max(heights[table.level] ?? 0, tableHeight(Math.max(1, table.indices.length)));
+    heights[table.level] = Math.max(
+      heights[table.level] ?? 0,
+      tableHeight(Math.max(1, table.indices.length)),
+    );
   }
   return heights;
 }
@@ -116,7 +158,9 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
     if (node !== undefined) (nodes.get(table.parent ?? '') ?? root).children.push(node);
   }
   const unit = WIDTH[zone] + GAP_X;
-  const laid = tree<TreeNode>().nodeSize([unit, 1]).separation(() => 1)(hierarchy(root, (node) => node.children));
+  const laid = tree<TreeNode>()
+    .nodeSize([unit, 1])
+    .separation(() => 1)(hierarchy(root, (node) => node.children));
   const placed = laid.descendants().filter((node) => node.data.id !== '');
   const level = new Map(tables.map((table) => [table.id, table.level]));
   // Tables that nothing links yet stand beside the tree; no two of one level may share a place.
@@ -140,7 +184,14 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
 
 function placeZone(
   cast: Cast,
-  at: { zone: CastTable['zone']; plan: ZonePlan; x: number; y: number; heights: readonly number[]; boxes: Map<string, Box> },
+  at: {
+    zone: CastTable['zone'];
+    plan: ZonePlan;
+    x: number;
+    y: number;
+    heights: readonly number[];
+    boxes: Map<string, Box>;
+  },
 ): Box {
   const { zone, plan, heights, boxes } = at;
   const tops: number[] = [];
@@ -152,9 +203,17 @@ function placeZone(
   for (const table of cast.tables) {
     if (table.zone !== zone) continue;
     const x = at.x + (plan.columns.get(table.id) ?? PAD);
-    boxes.set(table.id, { x, y: tops[table.level] ?? y, width: WIDTH[zone], height: tableHeight(Math.max(1, table.indices.length)) });
+    boxes.set(table.id, {
+      x,
+      y: tops[table.level] ?? y,
+      width: WIDTH[zone],
+      height: tableHeight(Math.max(1, table.indices.length)),
+    });
   }
-  const below = zone === 'guest' ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`) : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
+  const below =
+    zone === 'guest'
+      ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`)
+      : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
   const width = zone === 'guest' ? WIDTH.frame : WIDTH.rmap;
   const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + 14) / (width + 14)));
   below.forEach((id, index) => {

@@ -64,5 +64,7 @@ export function valueText(value: unknown): string {
   if (value === undefined) return 'none';
   if (typeof value === 'bigint') return `0x${value.toString(16)}`;
   if (typeof value === 'number') return String(value);
-  return JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `0x${part.toString(16)}` : part));
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'bigint' ? `0x${part.toString(16)}` : part,
+  );
 }

@@ -93,11 +93,18 @@ export function sceneAt(
     cast: drawn.cast,
     layout: drawn.layout,
     step,
-    changes: new Map(step?.changes.map((change) => [`${change.place.table}:${String(change.place.key)}`, change])),
+    changes: new Map(
+      step?.changes.map((change) => [`${change.place.table}:${String(change.place.key)}`, change]),
+    ),
     reads: new Set(step?.reads.map((place) => `${place.table}:${String(place.key)}`)),
     nameOf: (gva) => [...drawn.names].find(([, value]) => value >> 12n === gva >> 12n)?.[0],
   };
-  const boxes = [...hardwareBoxes(context), ...tableBoxes(context), ...pageBoxes(context), ...rmapBoxes(context)];
+  const boxes = [
+    ...hardwareBoxes(context),
+    ...tableBoxes(context),
+    ...pageBoxes(context),
+    ...rmapBoxes(context),
+  ];
   const known = new Set(boxes.filter((box) => box.state !== 'absent').map((box) => box.id));
   const links = allLinks(context).filter((link) => known.has(link.from.box) && known.has(link.to.box));
   const focus = boxes.filter((box) => box.state === 'touched' || box.state === 'new').map((box) => box.id);
@@ -112,9 +119,17 @@ function tableBoxes(context: Context): readonly SceneBox[] {
     const page = shadows.get(table.id);
     const present = table.zone === 'guest' || page !== undefined;
     const pfn = table.zone === 'guest' ? FIRST_GUEST_PFN + table.gfn : page?.pfn;
-    const rows = pfn === undefined ? [] : chosenIndices(context, table, pfn).map((index) => entryRow(context, pfn * 512 + index, table));
-    const fresh = page !== undefined && context.changes.has(`sp:${String(page.serial)}`) && context.step?.kind === 'shadow-hash';
-    const touched = rows.some((row) => row.state !== 'quiet') || (page !== undefined && context.changes.has(`sp:${String(page.serial)}`));
+    const rows =
+      pfn === undefined
+        ? []
+        : chosenIndices(context, table, pfn).map((index) => entryRow(context, pfn * 512 + index, table));
+    const fresh =
+      page !== undefined &&
+      context.changes.has(`sp:${String(page.serial)}`) &&
+      context.step?.kind === 'shadow-hash';
+    const touched =
+      rows.some((row) => row.state !== 'quiet') ||
+      (page !== undefined && context.changes.has(`sp:${String(page.serial)}`));
     const hidden = Math.max(0, table.indices.length - MAX_ROWS);
     const level = TABLE_NAMES_BY_LEVEL[table.level] ?? '';
     return {
@@ -122,7 +137,12 @@ function tableBoxes(context: Context): readonly SceneBox[] {
       id: table.id,
       zone: table.zone,
       title: table.zone === 'guest' ? level : `shadow ${level}`,
-      subtitle: table.zone === 'guest' ? `gfn ${hex(table.gfn)}` : page === undefined ? '' : `sp ${String(page.serial)}`,
+      subtitle:
+        table.zone === 'guest'
+          ? `gfn ${hex(table.gfn)}`
+          : page === undefined
+            ? ''
+            : `sp ${String(page.serial)}`,
       rows,
       fold: foldText({ table, pfn, hidden }),
       state: !present ? 'absent' : fresh ? 'new' : touched ? 'touched' : 'quiet',
@@ -189,12 +209,19 @@ function targetText(context: Context, entry: bigint, table: CastTable): string {
 const SHOWN_BITS = ['P', 'RW', 'US', 'A', 'D', 'SHADOW_WRITABLE', 'SHADOW_USER'];
 
 function flagsOf(bits: readonly EntryBit[], value: bigint, before: bigint): readonly Flag[] {
-  return bits.filter((bit) => SHOWN_BITS.includes(bit.name)).map((bit) => {
-    const mask = 1n << BigInt(bit.bit);
-    const short = bit.name === 'SHADOW_WRITABLE' ? 'w' : bit.name === 'SHADOW_USER' ? 'u' : bit.short;
-    const set = (value & mask) !== 0n;
-    return { text: set ? short : '–', set, changed: ((value ^ before) & mask) !== 0n, meaning: `${bit.name}: ${bit.meaning}` };
-  });
+  return bits
+    .filter((bit) => SHOWN_BITS.includes(bit.name))
+    .map((bit) => {
+      const mask = 1n << BigInt(bit.bit);
+      const short = bit.name === 'SHADOW_WRITABLE' ? 'w' : bit.name === 'SHADOW_USER' ? 'u' : bit.short;
+      const set = (value & mask) !== 0n;
+      return {
+        text: set ? short : '–',
+        set,
+        changed: ((value ^ before) & mask) !== 0n,
+        meaning: `${bit.name}: ${bit.meaning}`,
+      };
+    });
 }
 
 const place = (context: Context, id: string): Box => must(context.layout.boxes.get(id), `a place for ${id}`);
@@ -204,7 +231,9 @@ const place = (context: Context, id: string): Box => must(context.layout.boxes.g
 function pageBoxes(context: Context): readonly SceneBox[] {
   return context.cast.frames.map((gfn) => {
     const pfn = FIRST_GUEST_PFN + gfn;
-    const touched = [...context.changes.keys(), ...context.reads].find((id) => id.startsWith('word:') && Math.floor(Number(id.slice(5)) / 512) === pfn);
+    const touched = [...context.changes.keys(), ...context.reads].find(
+      (id) => id.startsWith('word:') && Math.floor(Number(id.slice(5)) / 512) === pfn,
+    );
     const word = touched === undefined ? pfn * 512 : Number(touched.slice(5));
     const id = `frame:${hex(gfn)}`;
     const changed = context.changes.has(`word:${String(word)}`);
@@ -214,7 +243,15 @@ function pageBoxes(context: Context): readonly SceneBox[] {
       zone: 'guest',
       title: 'page',
       subtitle: `gfn ${hex(gfn)}`,
-      rows: [{ id: `page:${hex(gfn)}`, index: hex((word % 512) * 8).padStart(3, '0'), text: hex(context.world.word(word)), flags: [], state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read' }],
+      rows: [
+        {
+          id: `page:${hex(gfn)}`,
+          index: hex((word % 512) * 8).padStart(3, '0'),
+          text: hex(context.world.word(word)),
+          flags: [],
+          state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read',
+        },
+      ],
       fold: '',
       state: touched === undefined ? 'quiet' : 'touched',
     } satisfies SceneBox;
@@ -234,7 +271,20 @@ function rmapBoxes(context: Context): readonly SceneBox[] {
       zone: 'hypervisor',
       title: 'reverse map',
       subtitle: `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
-      rows: [{ id: `r:${hex(pfn)}`, index: '', text: names.length === 0 ? 'nobody writes it' : names.length > 1 ? `${names[0] ?? ''} +${String(names.length - 1)}` : (names[0] ?? ''), flags: [], state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet' }],
+      rows: [
+        {
+          id: `r:${hex(pfn)}`,
+          index: '',
+          text:
+            names.length === 0
+              ? 'nobody writes it'
+              : names.length > 1
+                ? `${names[0] ?? ''} +${String(names.length - 1)}`
+                : (names[0] ?? ''),
+          flags: [],
+          state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet',
+        },
+      ],
       fold: '',
       state: touched ? 'touched' : 'quiet',
     } satisfies SceneBox;
@@ -263,8 +313,20 @@ function hardwareBoxes(context: Context): readonly SceneBox[] {
     title: 'vCPU 0',
     subtitle: inGuest ? 'in guest' : `in exit ${String(vcpu?.exitSerial ?? 0)}`,
     rows: [
-      { id: 'reg:cr3', index: 'CR3', text: `guest ${hex(reg('cr3'))}`, flags: [], state: context.changes.has('reg:0.cr3') ? 'changed' : 'quiet' },
-      { id: 'reg:root', index: '', text: `really ${hex(reg('root_hpa'))}`, flags: [], state: context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet' },
+      {
+        id: 'reg:cr3',
+        index: 'CR3',
+        text: `guest ${hex(reg('cr3'))}`,
+        flags: [],
+        state: context.changes.has('reg:0.cr3') ? 'changed' : 'quiet',
+      },
+      {
+        id: 'reg:root',
+        index: '',
+        text: `really ${hex(reg('root_hpa'))}`,
+        flags: [],
+        state: context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet',
+      },
     ],
     fold: '',
     state: modeChanged ? 'touched' : 'quiet',
@@ -274,7 +336,7 @@ function hardwareBoxes(context: Context): readonly SceneBox[] {
   const live = entries.filter((entry) => entry.vcpu === 0 && entry.asid === asid);
   const rows = live.slice(-12).map((entry) => tlbRow(context, entry));
   const tlbTouched = [...context.changes.keys(), ...context.reads].some((id) => id.startsWith('tlb:'));
-  const flushed = context.step?.op === 'flush' || (context.step?.facts['freshAsid'] === true);
+  const flushed = context.step?.op === 'flush' || context.step?.facts['freshAsid'] === true;
   const dead = entries.length - live.length;
   const tlb: SceneBox = {
     ...place(context, 'tlb:0'),
@@ -283,7 +345,9 @@ function hardwareBoxes(context: Context): readonly SceneBox[] {
     title: 'TLB',
     subtitle: asid === 0 ? '' : `ASID ${String(asid)}`,
     rows,
-    fold: [live.length === 0 ? 'empty' : '', dead > 0 ? `${String(dead)} of older ASIDs, unusable` : ''].filter((part) => part !== '').join(' · '),
+    fold: [live.length === 0 ? 'empty' : '', dead > 0 ? `${String(dead)} of older ASIDs, unusable` : '']
+      .filter((part) => part !== '')
+      .join(' · '),
     state: tlbTouched || flushed ? 'touched' : 'quiet',
   };
   return [cpu, tlb];
@@ -293,7 +357,9 @@ function tlbRow(context: Context, entry: TlbEntry): SceneRow {
   const key = `tlb:0:${String(entry.serial)}`;
   const gva = BigInt(entry.vpn) << 12n;
   const rights = [entry.writable ? 'W' : '–', entry.user ? 'U' : '–', entry.executable ? 'X' : '–'];
-  const differs = entry.filledFrom.some((word, index) => context.world.word(word) !== entry.filledValues[index]);
+  const differs = entry.filledFrom.some(
+    (word, index) => context.world.word(word) !== entry.filledValues[index],
+  );
   const row: SceneRow = {
     id: key,
     index: '',
@@ -312,14 +378,21 @@ function allLinks(context: Context): readonly SceneLink[] {
   for (const table of context.cast.tables) {
     const pfn = table.zone === 'guest' ? FIRST_GUEST_PFN + table.gfn : shadows.get(table.id)?.pfn;
     if (pfn === undefined) continue;
-    for (const index of chosenIndices(context, table, pfn)) links.push(...entryLinks(context, table, pfn * 512 + index));
+    for (const index of chosenIndices(context, table, pfn))
+      links.push(...entryLinks(context, table, pfn * 512 + index));
   }
   for (const pfn of context.cast.rmaps) {
     const active = context.changes.has(`rmap:${String(pfn)}`) || context.reads.has(`rmap:${String(pfn)}`);
     for (const word of pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn))) {
       const page = shadowPageAt(context.world, Math.floor(word / 512));
       if (page === undefined) continue;
-      links.push({ id: `l:rmap:${hex(pfn)}:${String(word)}`, kind: 'rmap', from: { box: `rmap:${hex(pfn)}` }, to: { box: shadowId(page), row: rowId(word) }, active });
+      links.push({
+        id: `l:rmap:${hex(pfn)}:${String(word)}`,
+        kind: 'rmap',
+        from: { box: `rmap:${hex(pfn)}` },
+        to: { box: shadowId(page), row: rowId(word) },
+        active,
+      });
     }
   }
   for (const entry of context.world.tables.tlb.values()) links.push(...tlbLinks(context, entry));
@@ -335,16 +408,28 @@ function entryLinks(context: Context, table: CastTable, word: number): readonly 
   if (table.zone === 'guest') {
     const isTable = context.cast.tables.some((other) => other.id === guestTableId(target));
     const to = isTable ? guestTableId(target) : `frame:${hex(target)}`;
-    return [{ id: `l:${String(word)}`, kind: table.level > 1 ? 'table' : 'page', from, to: { box: to }, active }];
+    return [
+      { id: `l:${String(word)}`, kind: table.level > 1 ? 'table' : 'page', from, to: { box: to }, active },
+    ];
   }
   if (table.level > 1 && target >= FIRST_SHADOW_PFN) {
     const page = shadowPageAt(context.world, target);
-    return page === undefined ? [] : [{ id: `l:${String(word)}`, kind: 'table', from, to: { box: shadowId(page) }, active }];
+    return page === undefined
+      ? []
+      : [{ id: `l:${String(word)}`, kind: 'table', from, to: { box: shadowId(page) }, active }];
   }
   const gfn = gfnOfPfn(target);
   if (gfn === undefined) return [];
   const isTable = context.cast.tables.some((other) => other.id === guestTableId(gfn));
-  return [{ id: `l:${String(word)}`, kind: 'shadow', from, to: { box: isTable ? guestTableId(gfn) : `frame:${hex(gfn)}` }, active }];
+  return [
+    {
+      id: `l:${String(word)}`,
+      kind: 'shadow',
+      from,
+      to: { box: isTable ? guestTableId(gfn) : `frame:${hex(gfn)}` },
+      active,
+    },
+  ];
 }
 
 function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {
@@ -353,35 +438,59 @@ function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {
   if (leaf === undefined || page === undefined || entry.asid !== currentAsidOf(context.world, 0)) return [];
   const key = `tlb:0:${String(entry.serial)}`;
   const differs = context.world.word(leaf) !== entry.filledValues.at(-1);
-  return [{
-    id: `l:${key}`, kind: 'tlb', from: { box: 'tlb:0', row: key }, to: { box: shadowId(page), row: rowId(leaf) },
-    active: context.changes.has(key) || context.reads.has(key) || differs, ...(differs ? { label: 'no longer matches' } : {}),
-  }];
+  return [
+    {
+      id: `l:${key}`,
+      kind: 'tlb',
+      from: { box: 'tlb:0', row: key },
+      to: { box: shadowId(page), row: rowId(leaf) },
+      active: context.changes.has(key) || context.reads.has(key) || differs,
+      ...(differs ? { label: 'no longer matches' } : {}),
+    },
+  ];
 }
 
 // Motions.
 
-function motionsOf(context: Context, drawn: { boxes: readonly SceneBox[]; links: readonly SceneLink[] }): readonly Motion[] {
+function motionsOf(
+  context: Context,
+  drawn: { boxes: readonly SceneBox[]; links: readonly SceneLink[] },
+): readonly Motion[] {
   const { step } = context;
   if (step === undefined) return [];
-  if (step.kind === 'vm-exit' || step.kind === 'vm-entry') return [{ kind: 'exit', box: 'vcpu:0' }, ...(step.changes.some((c) => c.place.table === 'tlb') || step.facts['freshAsid'] === true ? [{ kind: 'flush', box: 'tlb:0' } as const] : [])];
+  if (step.kind === 'vm-exit' || step.kind === 'vm-entry')
+    return [
+      { kind: 'exit', box: 'vcpu:0' },
+      ...(step.changes.some((c) => c.place.table === 'tlb') || step.facts['freshAsid'] === true
+        ? [{ kind: 'flush', box: 'tlb:0' } as const]
+        : []),
+    ];
   if (step.op === 'flush') return [{ kind: 'flush', box: 'tlb:0' }];
   const kind: Motion['kind'] =
-    step.kind === 'write-protect' ? 'write-protect'
-    : step.op === 'read' || step.op === 'lookup' || step.op === 'hit' ? 'read'
-    : step.kind === 'walk-fault' || step.kind === 'guest-walk-refuse' || step.kind === 'tlb-refuse' ? 'fault'
-    : 'update';
+    step.kind === 'write-protect'
+      ? 'write-protect'
+      : step.op === 'read' || step.op === 'lookup' || step.op === 'hit'
+        ? 'read'
+        : step.kind === 'walk-fault' || step.kind === 'guest-walk-refuse' || step.kind === 'tlb-refuse'
+          ? 'fault'
+          : 'update';
   if (kind === 'fault') return faultMotion(drawn.boxes, context);
   return drawn.boxes.flatMap((box) =>
-    box.rows.filter((row) => row.state !== 'quiet').map((row) => {
-      const link = drawn.links.find((candidate) => candidate.to.box === box.id && candidate.kind === 'table');
-      return { kind, box: box.id, row: row.id, ...(link === undefined ? {} : { link: link.id }) };
-    }),
+    box.rows
+      .filter((row) => row.state !== 'quiet')
+      .map((row) => {
+        const link = drawn.links.find(
+          (candidate) => candidate.to.box === box.id && candidate.kind === 'table',
+        );
+        return { kind, box: box.id, row: row.id, ...(link === undefined ? {} : { link: link.id }) };
+      }),
   );
 }
 
 /** A fault shakes what refused: the step itself reads nothing, so the vCPU shakes. */
 const faultMotion = (boxes: readonly SceneBox[], context: Context): readonly Motion[] => {
-  const box = boxes.find((candidate) => candidate.rows.some((row) => row.state !== 'quiet')) ?? boxes.find((candidate) => candidate.id === 'vcpu:0');
+  const box =
+    boxes.find((candidate) => candidate.rows.some((row) => row.state !== 'quiet')) ??
+    boxes.find((candidate) => candidate.id === 'vcpu:0');
   return box === undefined || context.step === undefined ? [] : [{ kind: 'fault', box: box.id }];
 };

@@ -16,8 +16,10 @@ type Teller<K extends StepKind> = (facts: StepFacts<K>) => Sentence;
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 const table = (level: number): string => TABLE_NAMES_BY_LEVEL[level] ?? `level ${String(level)}`;
-const at = (level: number, index: number): string => `${table(level)}[${index.toString(16).padStart(3, '0')}]`;
-const plural = (count: number, one: string, many: string): string => `${count === 0 ? 'no' : String(count)} ${count === 1 ? one : many}`;
+const at = (level: number, index: number): string =>
+  `${table(level)}[${index.toString(16).padStart(3, '0')}]`;
+const plural = (count: number, one: string, many: string): string =>
+  `${count === 0 ? 'no' : String(count)} ${count === 1 ? one : many}`;
 
 /** A host frame as people know it: guest frame, or shadow table. */
 export function frameName(pfn: number): string {
@@ -26,85 +28,326 @@ export function frameName(pfn: number): string {
 }
 
 const EXIT_WORDS: Readonly<Record<string, string>> = {
-  '#PF': 'a page fault', 'mov-cr3': 'a load of CR3', 'mov-cr0': 'a change of CR0', 'mov-cr4': 'a change of CR4',
-  wrmsr: 'a write of EFER', cpuid: 'CPUID',
+  '#PF': 'a page fault',
+  'mov-cr3': 'a load of CR3',
+  'mov-cr0': 'a change of CR0',
+  'mov-cr4': 'a change of CR4',
+  wrmsr: 'a write of EFER',
+  cpuid: 'CPUID',
 };
 const FLUSH_WORDS: Readonly<Record<string, string>> = {
-  'write-protect': 'A mapping has just lost its write right.', cr3: 'A new root is about to be used.',
-  zap: 'Shadow entries have gone.', shadowed: 'The frame is a shadowed table.',
+  'write-protect': 'A mapping has just lost its write right.',
+  cr3: 'A new root is about to be used.',
+  zap: 'Shadow entries have gone.',
+  shadowed: 'The frame is a shadowed table.',
 };
 
 const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
-  'setup-memory': ({ gfn }) => ({ what: `Guest frame ${hex(gfn)} gets its contents.`, why: 'Set-up of the scenario.' }),
-  'setup-slot': ({ gfn, frames }) => ({ what: `The guest gets ${String(frames)} frames of memory, from ${hex(gfn)} on.`, why: 'A memory slot says which guest frames real memory backs.' }),
-  'setup-vcpu': ({ root }) => ({ what: `A virtual CPU starts, its CR3 naming guest frame ${hex(root)}.`, why: 'CR3 tells the processor where the root of the page tables lies.' }),
+  'setup-memory': ({ gfn }) => ({
+    what: `Guest frame ${hex(gfn)} gets its contents.`,
+    why: 'Set-up of the scenario.',
+  }),
+  'setup-slot': ({ gfn, frames }) => ({
+    what: `The guest gets ${String(frames)} frames of memory, from ${hex(gfn)} on.`,
+    why: 'A memory slot says which guest frames real memory backs.',
+  }),
+  'setup-vcpu': ({ root }) => ({
+    what: `A virtual CPU starts, its CR3 naming guest frame ${hex(root)}.`,
+    why: 'CR3 tells the processor where the root of the page tables lies.',
+  }),
   begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
 
-  'tlb-hit': ({ write, stale }) => stale
-    ? { what: 'The TLB answers, with a translation that the tables no longer give.', why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.` }
-    : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
-  'tlb-miss': ({ gva }) => ({ what: `The TLB has no usable translation of ${hex(gva)}.`, why: 'The processor has to walk the page tables: the shadow tables, for they are the ones that it knows.' }),
-  'tlb-fill': ({ pfn, writable }) => ({ what: `The TLB keeps the translation, to ${frameName(pfn)}, ${writable ? 'writable' : 'not for writing'}.`, why: 'The next access to this page needs no walk.' }),
-  'tlb-refuse': ({ errorCode }) => ({ what: `The cached translation does not allow this: ${errorCodeWords(errorCode)}.`, why: 'A refusal out of the TLB is a page fault, and the entry is dropped.' }),
-  'walk-not-canonical': ({ gva }) => ({ what: `${hex(gva)} is not canonical.`, why: 'Bits 63 to 47 must be equal. The processor raises a general protection fault without any walk.' }),
-  'walk-read': ({ level, index, entry }) => ({ what: `The processor reads shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`, why: level > 1 ? 'Nine bits of the address choose the entry; the entry names the next table.' : 'The last level names the page itself and says what may be done with it.' }),
-  'walk-set-bits': ({ level, dirty }) => ({ what: `The processor marks the shadow ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`, why: 'The marks tell whoever owns the tables what has been used and written.' }),
-  'walk-fault': ({ level, errorCode }) => ({ what: `Page fault at the shadow ${table(level)}: ${errorCodeWords(errorCode)}.`, why: `The error code is ${hex(errorCode)}. The hypervisor has asked to see every page fault of the guest.` }),
-  'data-read': ({ gva, value, bytes }) => ({ what: `The guest reads ${hex(value)} at ${hex(gva)}.`, why: `${String(bytes)} bytes, without the hypervisor.` }),
-  'data-write': ({ gva, value }) => ({ what: `The guest's store of ${hex(value)} at ${hex(gva)} takes effect.`, why: 'The processor wrote by itself, without the hypervisor.' }),
-  'data-execute': ({ gva }) => ({ what: `The guest fetches an instruction at ${hex(gva)}.`, why: 'The processor read by itself, without the hypervisor.' }),
-  'vm-exit': ({ reason, dropped }) => ({ what: `VM exit: ${EXIT_WORDS[reason] ?? reason} takes the processor to the hypervisor.`, why: dropped > 0 ? `This processor tags nothing: leaving the guest empties the TLB (${plural(dropped, 'entry', 'entries')}).` : 'An exit costs a thousand instructions or more. This is the price to count.' }),
-  'vm-entry': ({ asid, dropped, freshAsid }) => ({ what: freshAsid ? `VM entry with a new address space number, ${String(asid)}.` : `VM entry: the guest runs again${asid === 0 ? '' : `, still with address space number ${String(asid)}`}.`, why: freshAsid ? 'Entries with the old number match no more: that is how this processor flushes.' : asid === 0 ? dropped > 0 ? `Entering empties the TLB too (${plural(dropped, 'entry', 'entries')}).` : 'Entering empties the TLB too; nothing was left in it.' : 'Nobody asked for a flush, so every cached translation is still valid for the processor.' }),
-  invlpg: ({ gva, dropped }) => ({ what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`, why: 'The guest owes this after changing an entry. It runs without an exit in this era.' }),
-  'guest-gp': () => ({ what: 'The guest gets a general protection fault.', why: 'What it tried is not allowed.' }),
-  'guest-handler': ({ errorCode, gva }) => ({ what: `The guest's own page-fault handler starts, for ${hex(gva)}.`, why: `To the guest this looks like real hardware: ${errorCodeWords(errorCode)}.` }),
-  'guest-retry': ({ gva }) => ({ what: `The handler returns; the guest tries ${hex(gva)} again.`, why: 'The instruction that faulted runs anew, as if nothing had happened.' }),
-  'guest-skip': ({ handled }) => ({ what: 'The guest gives up this access.', why: handled ? 'Its handler says so.' : 'It has no handler for this fault.' }),
+  'tlb-hit': ({ write, stale }) =>
+    stale
+      ? {
+          what: 'The TLB answers, with a translation that the tables no longer give.',
+          why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
+        }
+      : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
+  'tlb-miss': ({ gva }) => ({
+    what: `The TLB has no usable translation of ${hex(gva)}.`,
+    why: 'The processor has to walk the page tables: the shadow tables, for they are the ones that it knows.',
+  }),
+  'tlb-fill': ({ pfn, writable }) => ({
+    what: `The TLB keeps the translation, to ${frameName(pfn)}, ${writable ? 'writable' : 'not for writing'}.`,
+    why: 'The next access to this page needs no walk.',
+  }),
+  'tlb-refuse': ({ errorCode }) => ({
+    what: `The cached translation does not allow this: ${errorCodeWords(errorCode)}.`,
+    why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
+  }),
+  'walk-not-canonical': ({ gva }) => ({
+    what: `${hex(gva)} is not canonical.`,
+    why: 'Bits 63 to 47 must be equal. The processor raises a general protection fault without any walk.',
+  }),
+  'walk-read': ({ level, index, entry }) => ({
+    what: `The processor reads shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why:
+      level > 1
+        ? 'Nine bits of the address choose the entry; the entry names the next table.'
+        : 'The last level names the page itself and says what may be done with it.',
+  }),
+  'walk-set-bits': ({ level, dirty }) => ({
+    what: `The processor marks the shadow ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'The marks tell whoever owns the tables what has been used and written.',
+  }),
+  'walk-fault': ({ level, errorCode }) => ({
+    what: `Page fault at the shadow ${table(level)}: ${errorCodeWords(errorCode)}.`,
+    why: `The error code is ${hex(errorCode)}. The hypervisor has asked to see every page fault of the guest.`,
+  }),
+  'data-read': ({ gva, value, bytes }) => ({
+    what: `The guest reads ${hex(value)} at ${hex(gva)}.`,
+    why: `${String(bytes)} bytes, without the hypervisor.`,
+  }),
+  'data-write': ({ gva, value }) => ({
+    what: `The guest's store of ${hex(value)} at ${hex(gva)} takes effect.`,
+    why: 'The processor wrote by itself, without the hypervisor.',
+  }),
+  'data-execute': ({ gva }) => ({
+    what: `The guest fetches an instruction at ${hex(gva)}.`,
+    why: 'The processor read by itself, without the hypervisor.',
+  }),
+  'vm-exit': ({ reason, dropped }) => ({
+    what: `VM exit: ${EXIT_WORDS[reason] ?? reason} takes the processor to the hypervisor.`,
+    why:
+      dropped > 0
+        ? `This processor tags nothing: leaving the guest empties the TLB (${plural(dropped, 'entry', 'entries')}).`
+        : 'An exit costs a thousand instructions or more. This is the price to count.',
+  }),
+  'vm-entry': ({ asid, dropped, freshAsid }) => ({
+    what: freshAsid
+      ? `VM entry with a new address space number, ${String(asid)}.`
+      : `VM entry: the guest runs again${asid === 0 ? '' : `, still with address space number ${String(asid)}`}.`,
+    why: freshAsid
+      ? 'Entries with the old number match no more: that is how this processor flushes.'
+      : asid === 0
+        ? dropped > 0
+          ? `Entering empties the TLB too (${plural(dropped, 'entry', 'entries')}).`
+          : 'Entering empties the TLB too; nothing was left in it.'
+        : 'Nobody asked for a flush, so every cached translation is still valid for the processor.',
+  }),
+  invlpg: ({ gva, dropped }) => ({
+    what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,
+    why: 'The guest owes this after changing an entry. It runs without an exit in this era.',
+  }),
+  'guest-gp': () => ({
+    what: 'The guest gets a general protection fault.',
+    why: 'What it tried is not allowed.',
+  }),
+  'guest-handler': ({ errorCode, gva }) => ({
+    what: `The guest's own page-fault handler starts, for ${hex(gva)}.`,
+    why: `To the guest this looks like real hardware: ${errorCodeWords(errorCode)}.`,
+  }),
+  'guest-retry': ({ gva }) => ({
+    what: `The handler returns; the guest tries ${hex(gva)} again.`,
+    why: 'The instruction that faulted runs anew, as if nothing had happened.',
+  }),
+  'guest-skip': ({ handled }) => ({
+    what: 'The guest gives up this access.',
+    why: handled ? 'Its handler says so.' : 'It has no handler for this fault.',
+  }),
 
-  'guest-walk-root': ({ gfn }) => ({ what: `The hypervisor begins at the guest's CR3: guest frame ${hex(gfn)}.`, why: "It walks the guest's own tables in software, to learn whose fault this is." }),
-  'guest-walk-read': ({ level, index, entry }) => ({ what: `It reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`, why: 'This is what the guest itself believes its memory to be.' }),
-  'guest-walk-set-accessed': ({ level }) => ({ what: `It marks the guest's ${table(level)} entry accessed.`, why: 'Real hardware would have done so; the hypervisor has to do it in its place.' }),
-  'guest-walk-refuse': ({ level, because }) => ({ what: `The guest's own ${table(level)} entry refuses: ${because}.`, why: 'So this fault is the guest\'s business, not the hypervisor\'s.' }),
-  'guest-walk-done': ({ gfn }) => ({ what: `The guest's tables allow it: the page is guest frame ${hex(gfn)}.`, why: 'So the guest did nothing wrong. The fault came from the shadow tables, and the hypervisor must settle it.' }),
+  'guest-walk-root': ({ gfn }) => ({
+    what: `The hypervisor begins at the guest's CR3: guest frame ${hex(gfn)}.`,
+    why: "It walks the guest's own tables in software, to learn whose fault this is.",
+  }),
+  'guest-walk-read': ({ level, index, entry }) => ({
+    what: `It reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: 'This is what the guest itself believes its memory to be.',
+  }),
+  'guest-walk-set-accessed': ({ level }) => ({
+    what: `It marks the guest's ${table(level)} entry accessed.`,
+    why: 'Real hardware would have done so; the hypervisor has to do it in its place.',
+  }),
+  'guest-walk-refuse': ({ level, because }) => ({
+    what: `The guest's own ${table(level)} entry refuses: ${because}.`,
+    why: "So this fault is the guest's business, not the hypervisor's.",
+  }),
+  'guest-walk-done': ({ gfn }) => ({
+    what: `The guest's tables allow it: the page is guest frame ${hex(gfn)}.`,
+    why: 'So the guest did nothing wrong. The fault came from the shadow tables, and the hypervisor must settle it.',
+  }),
 
-  inject: ({ errorCode }) => ({ what: `The hypervisor delivers the page fault to the guest: ${errorCodeWords(errorCode)}.`, why: 'CR2 gets the address, as the processor would have set it. The guest will never know.' }),
-  'flood-reset': () => ({ what: 'The count of table writes in a row is set to 0.', why: 'This fault was no write to a page table: the guest is not rewriting tables in bulk.' }),
-  'flood-count': ({ gfn, count, flooded }) => ({ what: `Write number ${String(count)} in a row into page table frame ${hex(gfn)}.`, why: flooded ? 'Three in a row look like a fork: from here on it is cheaper to give up the shadow of this table.' : 'Three in a row would look like a fork.' }),
-  'pool-check': ({ left }) => ({ what: `Only ${plural(left, 'shadow page is', 'shadow pages are')} left.`, why: 'The oldest ones are given up until 25 are free.' }),
-  'hash-lookup': ({ gfn, found }) => ({ what: found > 0 ? `A shadow of guest frame ${hex(gfn)} exists: sp ${String(found)}.` : `Guest frame ${hex(gfn)} has no shadow page of this kind yet.`, why: 'Shadow pages are found in a hash, by guest frame and role.' }),
-  'shadow-alloc': ({ serial, pfn }) => ({ what: `A new, empty shadow page is taken: sp ${String(serial)}, in host frame ${hex(pfn)}.`, why: 'It will hold what the processor really walks.' }),
-  'shadow-hash': ({ serial, gfn }) => ({ what: `sp ${String(serial)} becomes the shadow of guest frame ${hex(gfn)}.`, why: 'From now on that frame counts as a page table, and no write to it may go unseen.' }),
-  'parent-add': ({ serial }) => ({ what: `sp ${String(serial)} notes which entry will point to it.`, why: 'If it is ever given up, that entry must be found and cleared.' }),
-  'parent-remove': ({ serial }) => ({ what: `sp ${String(serial)} forgets one entry that pointed to it.`, why: 'The link is about to be cut.' }),
-  'shadow-unhash': ({ serial, gfn }) => ({ what: `sp ${String(serial)} is no longer the shadow of guest frame ${hex(gfn)}.`, why: 'The frame is an ordinary page again, as far as the hypervisor is concerned.' }),
-  'shadow-free': ({ pfn }) => ({ what: `Host frame ${hex(pfn)} goes back to the pool.`, why: 'The shadow can be built anew at any time: the guest\'s tables are the truth.' }),
-  'shadow-keep': ({ serial }) => ({ what: `sp ${String(serial)} is emptied, but stays.`, why: 'It is the root in use.' }),
-  'root-pin': ({ serial }) => ({ what: `sp ${String(serial)} is now in use as a root.`, why: 'A root in use is never freed.' }),
-  'root-unpin': ({ serial }) => ({ what: `sp ${String(serial)} is a root in use no longer.`, why: 'It stays in the hash: coming back to this address space will cost nothing.' }),
-  'set-cr3': ({ root }) => ({ what: `The processor's CR3 will name host frame ${hex(root)}.`, why: 'The guest believes that its own root is in use; really it is the shadow root.' }),
-  'rmap-look': ({ pfn, count }) => ({ what: `The reverse map of ${frameName(pfn)} lists ${plural(count, 'writable mapping', 'writable mappings')}.`, why: 'The reverse map answers the question: which shadow entries let the guest write this frame?' }),
-  'rmap-add': ({ pfn, count }) => ({ what: `The reverse map of ${frameName(pfn)} notes this entry (${String(count)} in all).`, why: 'It is writable now. If the frame becomes a page table, it must be found again.' }),
-  'rmap-remove': ({ pfn, count }) => ({ what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`, why: 'It is about to stop being writable.' }),
-  'write-protect': ({ gfn }) => ({ what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`, why: 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.' }),
-  flush: ({ why, effect }) => ({ what: `The hypervisor asks for a TLB flush: ${effect}.`, why: FLUSH_WORDS[why] ?? '' }),
-  'flush-left-out': ({ why }) => ({ what: 'No flush is asked for here.', why: why === 'policy' ? 'The policy says so. Whoever has the old right in the TLB keeps it.' : 'CR3 is loaded before the guest runs again, and that flushes anyway.' }),
-  'fetch-look': ({ level, index, entry }) => ({ what: `The hypervisor looks at shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`, why: entry === 0n ? 'This part of the shadow path is missing and will be made.' : 'This part of the shadow path exists.' }),
-  'spte-link': ({ level, serial }) => ({ what: `The shadow ${table(level)} entry now links to sp ${String(serial)}.`, why: 'Links allow everything: rights are enforced in the last level only.' }),
-  'spte-set': ({ gfn, writable, shadowed, guestDirty }) => ({ what: `The shadow entry for guest frame ${hex(gfn)} is built, ${writable ? 'writable' : 'not writable'}.`, why: shadowed ? 'The frame is itself a page table, so the hardware right to write is held back; a software bit remembers that the guest allows it.' : guestDirty ? 'It carries the rights that the guest\'s entry gives, and names the host frame.' : 'The guest\'s entry is not dirty yet: the first write has to fault, so that the mark can be set.' }),
-  'spte-mmio': ({ gpa }) => ({ what: `The shadow entry is marked as device memory: ${hex(gpa)}.`, why: 'No slot backs this address. Every access will exit, and a device model answers.' }),
-  'spte-clear': ({ level, why }) => ({ what: `The shadow ${table(level)} entry is cleared.`, why: why === 'guest write' ? 'The guest is changing the entry behind it, so it is no longer true.' : why === 'parent' ? 'The page that it points to is being given up.' : why === 'zap' ? 'The shadow page is being given up.' : 'The guest\'s entry has gone.' }),
-  'spte-raise': ({ gfn }) => ({ what: `The shadow entry for guest frame ${hex(gfn)} becomes writable.`, why: 'The guest allows it, and nothing stands against it any more.' }),
-  'spte-lower-user': () => ({ what: 'The shadow entry becomes the kernel\'s alone.', why: 'The guest runs with CR0.WP=0: its kernel may write a read-only page, its users may not.' }),
-  'spte-raise-user': () => ({ what: 'The shadow entry is given back to user mode, read-only.', why: 'It had been the kernel\'s alone for a write with CR0.WP=0.' }),
-  spurious: () => ({ what: 'The shadow entry allows it already.', why: 'Nothing to mend: the processor will succeed on the next try.' }),
-  'fix-refuse': ({ because }) => ({ what: `The shadow entry cannot be raised: ${because}.`, why: 'The guest itself does not allow it.' }),
-  'shadowed-check': ({ gfn, pages }) => ({ what: pages > 0 ? `Guest frame ${hex(gfn)} is a page table in use.` : `Guest frame ${hex(gfn)} is not in use as a page table.`, why: pages > 0 ? 'So this store must not go through by itself: the hypervisor has to see it.' : 'So the write right can be given.' }),
-  'guest-set-dirty': ({ gfn }) => ({ what: `The guest's entry in frame ${hex(gfn)} is marked dirty.`, why: 'Real hardware would have done so on this write.' }),
-  emulate: ({ value, gpa }) => ({ what: `The hypervisor runs the store itself: ${hex(value)} to guest address ${hex(gpa)}.`, why: 'That is how it sees the new entry before it takes effect.' }),
-  'emulate-mmio': ({ gpa, write }) => ({ what: `The ${write ? 'write' : 'read'} at ${hex(gpa)} goes to a device model in user space.`, why: 'Nothing but a device is there.' }),
-  'update-refuse': ({ because }) => ({ what: `No shadow entry is built: ${because}.`, why: 'Only a whole, present and accessed entry can be built at once.' }),
-  'guest-copy': ({ gfn, value }) => ({ what: `The bytes reach guest memory: frame ${hex(gfn)} now holds ${hex(value)}.`, why: 'In this era the shadow is settled first, then the guest\'s memory changes.' }),
-  'register-write': ({ register, value }) => ({ what: `The guest's ${register.toUpperCase()} becomes ${hex(value)}.`, why: 'How the tables are read depends on it.' }),
+  inject: ({ errorCode }) => ({
+    what: `The hypervisor delivers the page fault to the guest: ${errorCodeWords(errorCode)}.`,
+    why: 'CR2 gets the address, as the processor would have set it. The guest will never know.',
+  }),
+  'flood-reset': () => ({
+    what: 'The count of table writes in a row is set to 0.',
+    why: 'This fault was no write to a page table: the guest is not rewriting tables in bulk.',
+  }),
+  'flood-count': ({ gfn, count, flooded }) => ({
+    what: `Write number ${String(count)} in a row into page table frame ${hex(gfn)}.`,
+    why: flooded
+      ? 'Three in a row look like a fork: from here on it is cheaper to give up the shadow of this table.'
+      : 'Three in a row would look like a fork.',
+  }),
+  'pool-check': ({ left }) => ({
+    what: `Only ${plural(left, 'shadow page is', 'shadow pages are')} left.`,
+    why: 'The oldest ones are given up until 25 are free.',
+  }),
+  'hash-lookup': ({ gfn, found }) => ({
+    what:
+      found > 0
+        ? `A shadow of guest frame ${hex(gfn)} exists: sp ${String(found)}.`
+        : `Guest frame ${hex(gfn)} has no shadow page of this kind yet.`,
+    why: 'Shadow pages are found in a hash, by guest frame and role.',
+  }),
+  'shadow-alloc': ({ serial, pfn }) => ({
+    what: `A new, empty shadow page is taken: sp ${String(serial)}, in host frame ${hex(pfn)}.`,
+    why: 'It will hold what the processor really walks.',
+  }),
+  'shadow-hash': ({ serial, gfn }) => ({
+    what: `sp ${String(serial)} becomes the shadow of guest frame ${hex(gfn)}.`,
+    why: 'From now on that frame counts as a page table, and no write to it may go unseen.',
+  }),
+  'parent-add': ({ serial }) => ({
+    what: `sp ${String(serial)} notes which entry will point to it.`,
+    why: 'If it is ever given up, that entry must be found and cleared.',
+  }),
+  'parent-remove': ({ serial }) => ({
+    what: `sp ${String(serial)} forgets one entry that pointed to it.`,
+    why: 'The link is about to be cut.',
+  }),
+  'shadow-unhash': ({ serial, gfn }) => ({
+    what: `sp ${String(serial)} is no longer the shadow of guest frame ${hex(gfn)}.`,
+    why: 'The frame is an ordinary page again, as far as the hypervisor is concerned.',
+  }),
+  'shadow-free': ({ pfn }) => ({
+    what: `Host frame ${hex(pfn)} goes back to the pool.`,
+    why: "The shadow can be built anew at any time: the guest's tables are the truth.",
+  }),
+  'shadow-keep': ({ serial }) => ({
+    what: `sp ${String(serial)} is emptied, but stays.`,
+    why: 'It is the root in use.',
+  }),
+  'root-pin': ({ serial }) => ({
+    what: `sp ${String(serial)} is now in use as a root.`,
+    why: 'A root in use is never freed.',
+  }),
+  'root-unpin': ({ serial }) => ({
+    what: `sp ${String(serial)} is a root in use no longer.`,
+    why: 'It stays in the hash: coming back to this address space will cost nothing.',
+  }),
+  'set-cr3': ({ root }) => ({
+    what: `The processor's CR3 will name host frame ${hex(root)}.`,
+    why: 'The guest believes that its own root is in use; really it is the shadow root.',
+  }),
+  'rmap-look': ({ pfn, count }) => ({
+    what: `The reverse map of ${frameName(pfn)} lists ${plural(count, 'writable mapping', 'writable mappings')}.`,
+    why: 'The reverse map answers the question: which shadow entries let the guest write this frame?',
+  }),
+  'rmap-add': ({ pfn, count }) => ({
+    what: `The reverse map of ${frameName(pfn)} notes this entry (${String(count)} in all).`,
+    why: 'It is writable now. If the frame becomes a page table, it must be found again.',
+  }),
+  'rmap-remove': ({ pfn, count }) => ({
+    what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`,
+    why: 'It is about to stop being writable.',
+  }),
+  'write-protect': ({ gfn }) => ({
+    what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`,
+    why: 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
+  }),
+  flush: ({ why, effect }) => ({
+    what: `The hypervisor asks for a TLB flush: ${effect}.`,
+    why: FLUSH_WORDS[why] ?? '',
+  }),
+  'flush-left-out': ({ why }) => ({
+    what: 'No flush is asked for here.',
+    why:
+      why === 'policy'
+        ? 'The policy says so. Whoever has the old right in the TLB keeps it.'
+        : 'CR3 is loaded before the guest runs again, and that flushes anyway.',
+  }),
+  'fetch-look': ({ level, index, entry }) => ({
+    what: `The hypervisor looks at shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why:
+      entry === 0n
+        ? 'This part of the shadow path is missing and will be made.'
+        : 'This part of the shadow path exists.',
+  }),
+  'spte-link': ({ level, serial }) => ({
+    what: `The shadow ${table(level)} entry now links to sp ${String(serial)}.`,
+    why: 'Links allow everything: rights are enforced in the last level only.',
+  }),
+  'spte-set': ({ gfn, writable, shadowed, guestDirty }) => ({
+    what: `The shadow entry for guest frame ${hex(gfn)} is built, ${writable ? 'writable' : 'not writable'}.`,
+    why: shadowed
+      ? 'The frame is itself a page table, so the hardware right to write is held back; a software bit remembers that the guest allows it.'
+      : guestDirty
+        ? "It carries the rights that the guest's entry gives, and names the host frame."
+        : "The guest's entry is not dirty yet: the first write has to fault, so that the mark can be set.",
+  }),
+  'spte-mmio': ({ gpa }) => ({
+    what: `The shadow entry is marked as device memory: ${hex(gpa)}.`,
+    why: 'No slot backs this address. Every access will exit, and a device model answers.',
+  }),
+  'spte-clear': ({ level, why }) => ({
+    what: `The shadow ${table(level)} entry is cleared.`,
+    why:
+      why === 'guest write'
+        ? 'The guest is changing the entry behind it, so it is no longer true.'
+        : why === 'parent'
+          ? 'The page that it points to is being given up.'
+          : why === 'zap'
+            ? 'The shadow page is being given up.'
+            : "The guest's entry has gone.",
+  }),
+  'spte-raise': ({ gfn }) => ({
+    what: `The shadow entry for guest frame ${hex(gfn)} becomes writable.`,
+    why: 'The guest allows it, and nothing stands against it any more.',
+  }),
+  'spte-lower-user': () => ({
+    what: "The shadow entry becomes the kernel's alone.",
+    why: 'The guest runs with CR0.WP=0: its kernel may write a read-only page, its users may not.',
+  }),
+  'spte-raise-user': () => ({
+    what: 'The shadow entry is given back to user mode, read-only.',
+    why: "It had been the kernel's alone for a write with CR0.WP=0.",
+  }),
+  spurious: () => ({
+    what: 'The shadow entry allows it already.',
+    why: 'Nothing to mend: the processor will succeed on the next try.',
+  }),
+  'fix-refuse': ({ because }) => ({
+    what: `The shadow entry cannot be raised: ${because}.`,
+    why: 'The guest itself does not allow it.',
+  }),
+  'shadowed-check': ({ gfn, pages }) => ({
+    what:
+      pages > 0
+        ? `Guest frame ${hex(gfn)} is a page table in use.`
+        : `Guest frame ${hex(gfn)} is not in use as a page table.`,
+    why:
+      pages > 0
+        ? 'So this store must not go through by itself: the hypervisor has to see it.'
+        : 'So the write right can be given.',
+  }),
+  'guest-set-dirty': ({ gfn }) => ({
+    what: `The guest's entry in frame ${hex(gfn)} is marked dirty.`,
+    why: 'Real hardware would have done so on this write.',
+  }),
+  emulate: ({ value, gpa }) => ({
+    what: `The hypervisor runs the store itself: ${hex(value)} to guest address ${hex(gpa)}.`,
+    why: 'That is how it sees the new entry before it takes effect.',
+  }),
+  'emulate-mmio': ({ gpa, write }) => ({
+    what: `The ${write ? 'write' : 'read'} at ${hex(gpa)} goes to a device model in user space.`,
+    why: 'Nothing but a device is there.',
+  }),
+  'update-refuse': ({ because }) => ({
+    what: `No shadow entry is built: ${because}.`,
+    why: 'Only a whole, present and accessed entry can be built at once.',
+  }),
+  'guest-copy': ({ gfn, value }) => ({
+    what: `The bytes reach guest memory: frame ${hex(gfn)} now holds ${hex(value)}.`,
+    why: "In this era the shadow is settled first, then the guest's memory changes.",
+  }),
+  'register-write': ({ register, value }) => ({
+    what: `The guest's ${register.toUpperCase()} becomes ${hex(value)}.`,
+    why: 'How the tables are read depends on it.',
+  }),
 };
 
 /** The sentences of a step. */

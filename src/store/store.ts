@@ -9,7 +9,14 @@ import { judge, type ExpectationResult } from '../scenario/expectations.ts';
 import { planScenario, type Plan } from '../scenario/plan.ts';
 import { castOf, type Cast } from '../scene/cast.ts';
 import {
-  nextOperation, previousOperation, stepBack, stepForward, stepInto, stepOut, stepOver, stepOverBack,
+  nextOperation,
+  previousOperation,
+  stepBack,
+  stepForward,
+  stepInto,
+  stepOut,
+  stepOver,
+  stepOverBack,
 } from '../timeline/navigate.ts';
 import { RecordingRun, type Timeline } from '../timeline/timeline.ts';
 
@@ -23,7 +30,16 @@ export interface Run {
 
 export type Theme = 'system' | 'light' | 'dark';
 export type Move =
-  | 'forward' | 'back' | 'over' | 'over-back' | 'out' | 'into' | 'next-operation' | 'previous-operation' | 'home' | 'end';
+  | 'forward'
+  | 'back'
+  | 'over'
+  | 'over-back'
+  | 'out'
+  | 'into'
+  | 'next-operation'
+  | 'previous-operation'
+  | 'home'
+  | 'end';
 
 export interface AppState {
   readonly id: string;
@@ -53,8 +69,23 @@ export interface AppState {
 }
 
 const START: AppState = {
-  id: '', text: '', settings: {}, runs: [], cursor: 0, previous: 0, problems: [], linkTrouble: [], playing: false, speed: 2,
-  selected: undefined, theme: 'system', stageView: 'picture', leftOpen: true, rightOpen: true, helpOpen: false, busy: 0,
+  id: '',
+  text: '',
+  settings: {},
+  runs: [],
+  cursor: 0,
+  previous: 0,
+  problems: [],
+  linkTrouble: [],
+  playing: false,
+  speed: 2,
+  selected: undefined,
+  theme: 'system',
+  stageView: 'picture',
+  leftOpen: true,
+  rightOpen: true,
+  helpOpen: false,
+  busy: 0,
 };
 
 export const store = createStore<AppState>(() => START);
@@ -73,7 +104,10 @@ export function beginBusy(): () => void {
 }
 
 /** Gives the browser a turn, so that the page lives while a long run is recorded. */
-const breathe = (): Promise<void> => new Promise((resolve) => { queueMicrotask(resolve); });
+const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    queueMicrotask(resolve);
+  });
 
 async function runPlan(plan: Plan): Promise<Run> {
   const recording = new RecordingRun(plan.program);
@@ -107,14 +141,26 @@ export async function openScenario(opening: Opening): Promise<void> {
     }
     const run = await runPlan(result.plan);
     const { timeline } = run;
-    const named = opening.at === undefined ? undefined : timeline.positionNamed(opening.at.operation, opening.at.step);
-    const missing = opening.at !== undefined && named === undefined
-      ? [`The link names step ${opening.at.operation}.${String(opening.at.step)}, which this scenario does not have. Its first step is shown.`]
-      : [];
+    const named =
+      opening.at === undefined ? undefined : timeline.positionNamed(opening.at.operation, opening.at.step);
+    const missing =
+      opening.at !== undefined && named === undefined
+        ? [
+            `The link names step ${opening.at.operation}.${String(opening.at.step)}, which this scenario does not have. Its first step is shown.`,
+          ]
+        : [];
     const cursor = named ?? Math.min(timeline.begin + 1, timeline.length);
     timeline.seek(cursor);
     setState({
-      id, text, settings, runs: [run], cursor, previous: cursor, problems: [], playing: false, selected: undefined,
+      id,
+      text,
+      settings,
+      runs: [run],
+      cursor,
+      previous: cursor,
+      problems: [],
+      playing: false,
+      selected: undefined,
       linkTrouble: [...(opening.linkTrouble ?? []), ...missing],
     });
   } finally {
@@ -135,7 +181,9 @@ export async function choose(choices: SettingChoices): Promise<void> {
   await openScenario({ id, text, settings: own });
   const next = getState().runs[0]?.timeline;
   if (next === undefined) return;
-  const place = next.operations.find((candidate) => next.nameOf(candidate.firstStep + 1).split('.')[0] === operation);
+  const place = next.operations.find(
+    (candidate) => next.nameOf(candidate.firstStep + 1).split('.')[0] === operation,
+  );
   if (place === undefined) go(next.begin);
   else go(Math.min(place.firstStep + Number(step), place.endStep));
 }
@@ -179,6 +227,10 @@ export function setPlaying(playing: boolean): void {
 export const select = (selected: string | undefined): void => {
   if (getState().selected !== selected) setState({ selected });
 };
-export const set = (part: Partial<Pick<AppState, 'theme' | 'stageView' | 'leftOpen' | 'rightOpen' | 'helpOpen' | 'speed' | 'linkTrouble'>>): void => {
+export const set = (
+  part: Partial<
+    Pick<AppState, 'theme' | 'stageView' | 'leftOpen' | 'rightOpen' | 'helpOpen' | 'speed' | 'linkTrouble'>
+  >,
+): void => {
   setState(part);
 };

@@ -7,7 +7,10 @@ const folder = new URL('../scenario/', import.meta.url);
 const source = fileURLToPath(new URL('syntax.grammar', folder));
 const target = fileURLToPath(new URL('syntax.gen.ts', folder));
 
-const { parser, terms } = buildParserFile(readFileSync(source, 'utf8'), { fileName: 'syntax.grammar', typeScript: true });
+const { parser, terms } = buildParserFile(readFileSync(source, 'utf8'), {
+  fileName: 'syntax.grammar',
+  typeScript: true,
+});
 const names = terms.split('\n').filter((line) => /export const|^ {2}[A-Z]|,$|= \d+/.test(line));
 const output = `// Generated from syntax.grammar by \`npm run gen\`. Do not edit.\n${parser.replace(/^\/\/.*\n/, '')}\n${names.join('\n')}\n`;
 

@@ -5,7 +5,8 @@
 import type { StepKind } from '../core/machine/steps.ts';
 import type { Timeline } from './timeline.ts';
 
-const clamp = (timeline: Timeline, position: number): number => Math.max(0, Math.min(timeline.length, position));
+const clamp = (timeline: Timeline, position: number): number =>
+  Math.max(0, Math.min(timeline.length, position));
 
 export const stepForward = (timeline: Timeline, position: number): number => clamp(timeline, position + 1);
 export const stepBack = (timeline: Timeline, position: number): number => clamp(timeline, position - 1);
@@ -32,7 +33,7 @@ function enteredCall(timeline: Timeline, { from, to }: { from: number; to: numbe
 
 /** Out: to the end of the call around the current step. */
 export function stepOut(timeline: Timeline, position: number): number {
-  if (position === 0) return position;
+  if (position === 0) return clamp(timeline, 1);
   const enclosing = timeline.calls(position - 1).findLast((call) => call.end > position);
   return enclosing === undefined ? clamp(timeline, position + 1) : enclosing.end;
 }
@@ -49,7 +50,9 @@ export function stepInto(timeline: Timeline, position: number): number {
 
 /** To the first step of the next operation. */
 export function nextOperation(timeline: Timeline, position: number): number {
-  const next = timeline.operations.find((operation) => operation.firstStep >= position && operation.firstStep >= timeline.begin);
+  const next = timeline.operations.find(
+    (operation) => operation.firstStep >= position && operation.firstStep >= timeline.begin,
+  );
   return next === undefined ? timeline.length : next.firstStep + 1;
 }
 

@@ -8,7 +8,14 @@
 import { BOUNDS } from '../core/bounds.ts';
 import { assert, must } from '../core/assert.ts';
 import type { AnyValue, Journal, Place } from '../core/machine/journal.ts';
-import { STEPS, type Actor, type CallName, type Space, type StepKind, type StepOp } from '../core/machine/steps.ts';
+import {
+  STEPS,
+  type Actor,
+  type CallName,
+  type Space,
+  type StepKind,
+  type StepOp,
+} from '../core/machine/steps.ts';
 import { World } from '../core/machine/world.ts';
 import { Recorder, type OperationRecord, type Stop } from '../core/operations/recorder.ts';
 import type { Program } from '../core/operations/operation.ts';
@@ -97,7 +104,11 @@ export class Timeline {
     const kind = this.journal.kind(index);
     const { actor, op, space } = STEPS[kind];
     return {
-      index, kind, actor, op, space,
+      index,
+      kind,
+      actor,
+      op,
+      space,
       vcpu: this.journal.vcpu(index),
       facts: this.journal.factsOf(index),
       reads: this.journal.readsOf(index),
@@ -125,7 +136,11 @@ export class Timeline {
   /** The calls around a step, outermost first. */
   calls(index: number): readonly CallView[] {
     const stack: CallView[] = [];
-    for (let span: number | undefined = this.journal.spanOf(index); span !== undefined; span = this.journal.parentOf(span)) {
+    for (
+      let span: number | undefined = this.journal.spanOf(index);
+      span !== undefined;
+      span = this.journal.parentOf(span)
+    ) {
       stack.unshift(this.call(span));
     }
     return stack;
@@ -163,11 +178,11 @@ export class Timeline {
   private replay(from: number, to: number): void {
     for (let change = from; change < to; change += 1) {
       const { table, key } = this.journal.changedPlace(change);
-      this.world.put(table, key as never, this.journal.valueAfter(change) as never);
+      this.world.put(table, key, this.journal.valueAfter(change));
     }
     for (let change = from - 1; change >= to; change -= 1) {
       const { table, key } = this.journal.changedPlace(change);
-      this.world.put(table, key as never, this.journal.valueBefore(change) as never);
+      this.world.put(table, key, this.journal.valueBefore(change));
     }
   }
 }
@@ -188,8 +203,9 @@ export class RecordingRun {
   private readonly checkpoints: Checkpoint[] = [];
   private changesAtCheckpoint = 0;
 
-  constructor(program: Program) {
-    this.recorder = new Recorder(program);
+  /** `stepsPerRun`: a lower bound than the usual one. */
+  constructor(program: Program, stepsPerRun?: number) {
+    this.recorder = new Recorder(program, stepsPerRun === undefined ? {} : { stepsPerRun });
   }
 
   get done(): boolean {
@@ -200,7 +216,8 @@ export class RecordingRun {
     this.recorder.advance();
     const { machine } = this.recorder;
     const changes = machine.journal?.changes ?? 0;
-    if (changes - this.changesAtCheckpoint < Math.max(BOUNDS.changesPerCheckpoint, machine.world.size())) return;
+    if (changes - this.changesAtCheckpoint < Math.max(BOUNDS.changesPerCheckpoint, machine.world.size()))
+      return;
     this.changesAtCheckpoint = changes;
     this.checkpoints.push({ position: machine.steps, world: new World(machine.world) });
   }

@@ -44,8 +44,17 @@ function LinkTrouble(): React.JSX.Element | null {
   return (
     <div className="banner" role="alert">
       <b>{STRINGS.linkTitle}</b>
-      {sentences.map((sentence) => <p key={sentence}>{sentence}</p>)}
-      <button type="button" onClick={() => { set({ linkTrouble: [] }); }}>{STRINGS.close}</button>
+      {sentences.map((sentence) => (
+        <p key={sentence}>{sentence}</p>
+      ))}
+      <button
+        type="button"
+        onClick={() => {
+          set({ linkTrouble: [] });
+        }}
+      >
+        {STRINGS.close}
+      </button>
     </div>
   );
 }
@@ -56,14 +65,22 @@ function Problems(): React.JSX.Element | null {
   return (
     <div className="banner" role="alert">
       <b>{STRINGS.problemsTitle}</b>
-      {problems.slice(0, 4).map((problem) => <p key={`${String(problem.line)}:${String(problem.column)}${problem.message}`}>{`${problem.line === 0 ? '' : `Line ${String(problem.line)}: `}${problem.message}. ${problem.remedy}`}</p>)}
+      {problems.slice(0, 4).map((problem) => (
+        <p
+          key={`${String(problem.line)}:${String(problem.column)}${problem.message}`}
+        >{`${problem.line === 0 ? '' : `Line ${String(problem.line)}: `}${problem.message}. ${problem.remedy}`}</p>
+      ))}
     </div>
   );
 }
 
 /** `<html data-state>` says whether anything is still loading, running or moving. */
 function useIdleSignal(): void {
-  const busy = useApp((state) => state.busy > 0 || (state.runs.length === 0 && state.problems.length === 0 && state.linkTrouble.length === 0));
+  const busy = useApp(
+    (state) =>
+      state.busy > 0 ||
+      (state.runs.length === 0 && state.problems.length === 0 && state.linkTrouble.length === 0),
+  );
   useEffect(() => {
     document.documentElement.dataset['state'] = busy ? 'busy' : 'idle';
   }, [busy]);
@@ -76,7 +93,11 @@ function useOpening(): void {
     if (innerWidth < 1360) set({ leftOpen: false });
     void openHash(location.hash, client);
     const stops = [followAddress(client), listenForKeys()];
-    return () => { stops.forEach((stop) => { stop(); }); };
+    return () => {
+      stops.forEach((stop) => {
+        stop();
+      });
+    };
   }, [client]);
 }
 
@@ -90,7 +111,9 @@ function usePlayback(): void {
       if (cursor >= (runs[0]?.timeline.length ?? 0)) setPlaying(false);
       else move('forward');
     }, 1000 / speed);
-    return () => { clearInterval(timer); };
+    return () => {
+      clearInterval(timer);
+    };
   }, [playing, speed]);
 }
 

@@ -8,9 +8,10 @@ export function Caption(): React.JSX.Element {
   const at = useRun();
   const problems = useApp((state) => state.problems);
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
-  const { what, why } = at === undefined
-    ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
-    : sentenceOf(step ?? { kind: 'begin', facts: {} });
+  const { what, why } =
+    at === undefined
+      ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
+      : sentenceOf(step ?? { kind: 'begin', facts: {} });
   return (
     <div className="caption" aria-live="polite">
       <p className="what">{what}</p>
@@ -26,10 +27,17 @@ export function AddressStrip(): React.JSX.Element {
   const operation = step === undefined ? undefined : at?.run.timeline.operationAt(step.index);
   return (
     <div className="strip">
-      <div className="who"><b>{operation?.text ?? ''}</b><span>{strip === undefined ? '' : `translated by ${strip.by}`}</span></div>
+      <div className="who">
+        <b>{operation?.text ?? ''}</b>
+        <span>{strip === undefined ? '' : `translated by ${strip.by}`}</span>
+      </div>
       {strip?.fields.map((field) => (
-        <div key={field.label} className={`field${field.lit ? ' lit' : field.level === undefined ? ' end' : ''}`}>
-          <span>{field.digits}</span><small>{field.label}</small>
+        <div
+          key={field.label}
+          className={`field${field.lit ? ' lit' : field.level === undefined ? ' end' : ''}`}
+        >
+          <span>{field.digits}</span>
+          <small>{field.label}</small>
         </div>
       ))}
     </div>

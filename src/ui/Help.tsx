@@ -12,12 +12,30 @@ export function Help(): React.JSX.Element {
     else dialog.current?.close();
   }, [open]);
   return (
-    <dialog ref={dialog} aria-label={STRINGS.help} onClose={() => { set({ helpOpen: false }); }}>
+    <dialog
+      ref={dialog}
+      aria-label={STRINGS.help}
+      onClose={() => {
+        set({ helpOpen: false });
+      }}
+    >
       <h2>{STRINGS.help}</h2>
       <dl className="keys">
-        {STRINGS.keys.map(([keys, what]) => <div key={keys}><dt>{keys}</dt><dd>{what}</dd></div>)}
+        {STRINGS.keys.map(([keys, what]) => (
+          <div key={keys}>
+            <dt>{keys}</dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
       </dl>
-      <button type="button" onClick={() => { set({ helpOpen: false }); }}>{STRINGS.close}</button>
+      <button
+        type="button"
+        onClick={() => {
+          set({ helpOpen: false });
+        }}
+      >
+        {STRINGS.close}
+      </button>
     </dialog>
   );
 }

@@ -24,12 +24,20 @@ export async function openHash(hash: string, client: QueryClient): Promise<void>
       set({ linkTrouble: [`${STRINGS.scenarioMissing} (${id})`] });
       if (store.getState().runs.length === 0 && id !== FIRST_SCENARIO) {
         const first = await load(FIRST_SCENARIO, client);
-        if (first.text !== undefined) await openScenario({ id: FIRST_SCENARIO, text: first.text, settings: {}, linkTrouble: [`${STRINGS.scenarioMissing} (${id})`] });
+        if (first.text !== undefined)
+          await openScenario({
+            id: FIRST_SCENARIO,
+            text: first.text,
+            settings: {},
+            linkTrouble: [`${STRINGS.scenarioMissing} (${id})`],
+          });
       }
       return;
     }
     await openScenario({
-      id, text: loaded.text, linkTrouble: trouble,
+      id,
+      text: loaded.text,
+      linkTrouble: trouble,
       settings: link.kind === 'catalogue' ? link.settings : {},
       ...(link.kind === 'catalogue' && link.at !== undefined ? { at: link.at } : {}),
     });
@@ -69,7 +77,8 @@ export function followAddress(client: QueryClient): () => void {
     history.replaceState(null, '', link);
   };
   const unsubscribe = store.subscribe((state, before) => {
-    if (state.cursor === before.cursor && state.settings === before.settings && state.id === before.id) return;
+    if (state.cursor === before.cursor && state.settings === before.settings && state.id === before.id)
+      return;
     timer ??= setTimeout(write, THROTTLE_MS);
   });
   const onHash = (): void => {

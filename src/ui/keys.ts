@@ -2,8 +2,16 @@
 import { move, set, setPlaying, store, type Move } from '../store/store.ts';
 
 const MOVES: Readonly<Record<string, Move>> = {
-  ArrowRight: 'forward', PageDown: 'forward', ArrowLeft: 'back', PageUp: 'back', ArrowUp: 'out', ArrowDown: 'into',
-  ']': 'next-operation', '[': 'previous-operation', Home: 'home', End: 'end',
+  ArrowRight: 'forward',
+  PageDown: 'forward',
+  ArrowLeft: 'back',
+  PageUp: 'back',
+  ArrowUp: 'out',
+  ArrowDown: 'into',
+  ']': 'next-operation',
+  '[': 'previous-operation',
+  Home: 'home',
+  End: 'end',
 };
 
 const OWN_KEYS = 'input, select, textarea, [contenteditable], .twin, dialog';
@@ -26,5 +34,7 @@ export function listenForKeys(): () => void {
     event.preventDefault();
   };
   addEventListener('keydown', onKey);
-  return () => { removeEventListener('keydown', onKey); };
+  return () => {
+    removeEventListener('keydown', onKey);
+  };
 }

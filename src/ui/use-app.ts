@@ -6,7 +6,7 @@ import { sceneAt, type Scene } from '../scene/scene.ts';
 import type { StepView } from '../timeline/timeline.ts';
 import { store, type AppState, type Run } from '../store/store.ts';
 
-export const useApp = <T,>(selector: (state: AppState) => T): T => useStore(store, selector);
+export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
 
 /** The first run, with the cursor, so that a component renders anew at each step. */
 export function useRun(): { run: Run; cursor: number } | undefined {
@@ -25,7 +25,10 @@ export function useScene(viewport: { width: number; height: number }): Scene | u
   const run = useApp((state) => state.runs[0]);
   const cursor = useApp((state) => state.cursor);
   const { width, height } = viewport;
-  const layout = useMemo(() => (run === undefined ? undefined : layOut(run.cast, { width, height })), [run, width, height]);
+  const layout = useMemo(
+    () => (run === undefined ? undefined : layOut(run.cast, { width, height })),
+    [run, width, height],
+  );
   return useMemo(() => {
     if (run === undefined || layout === undefined) return undefined;
     run.timeline.seek(cursor);

@@ -26,7 +26,10 @@ export function audit(m: Machine, point: AuditPoint): void {
   const flushes = m.world.tables.owed.size > 0 || openViolations(m, 'INV-6').length > 0;
   m.changedTables.clear();
   if (!scanned && !flushes) return;
-  const findings = [...(scanned ? scan(m.world).map((falsity) => nameCause(m, falsity)) : []), ...overdueFlushes(m)];
+  const findings = [
+    ...(scanned ? scan(m.world).map((falsity) => nameCause(m, falsity)) : []),
+    ...overdueFlushes(m),
+  ];
   const covered = (rule: string): boolean => rule === 'INV-6' || (scanned && rule !== 'INV-14');
   m.amendLastStep(() => {
     record(m, findings, point);
@@ -42,7 +45,9 @@ export function reportViolation(m: Machine, finding: Finding, point: AuditPoint)
 }
 
 const openViolations = (m: Machine, rule?: string): readonly Violation[] =>
-  [...m.world.tables.violation.values()].filter((v) => v.mended !== true && (rule === undefined || v.rule === rule));
+  [...m.world.tables.violation.values()].filter(
+    (v) => v.mended !== true && (rule === undefined || v.rule === rule),
+  );
 
 function record(m: Machine, findings: readonly Finding[], point: AuditPoint): void {
   const known = new Set(openViolations(m).map((violation) => `${violation.rule} ${violation.subject}`));
@@ -91,7 +96,9 @@ function bugOf(m: Machine, rule: string): string | undefined {
 function callOverdue(m: Machine): void {
   for (const owed of [...m.world.tables.owed.values()]) {
     if (owed.vcpu !== m.vcpu || owed.overdue === true) continue;
-    const needed = tlbEntriesOf(m).some((entry) => owed.words.some((word) => entry.filledFrom.includes(word)));
+    const needed = tlbEntriesOf(m).some((entry) =>
+      owed.words.some((word) => entry.filledFrom.includes(word)),
+    );
     m.amendLastStep(() => {
       m.set('owed', owed.serial, needed ? Object.freeze({ ...owed, overdue: true }) : undefined);
     });
@@ -112,7 +119,11 @@ function overdueFlushes(m: Machine): readonly Finding[] {
       (e) => owed.words.some((word) => e.filledFrom.includes(word)) && grantsMoreThanTables(m, e, registers),
     );
     if (entry === undefined) return [];
-    const finding = { rule: 'INV-6', subject: `tlb:${String(entry.vcpu)}:${String(entry.serial)}`, cause: owed.cause };
+    const finding = {
+      rule: 'INV-6',
+      subject: `tlb:${String(entry.vcpu)}:${String(entry.serial)}`,
+      cause: owed.cause,
+    };
     return [owed.bug === undefined ? finding : { ...finding, bug: owed.bug }];
   });
 }
@@ -133,7 +144,8 @@ export function auditState(world: Machine['world']): AuditState {
 
 /** The rules in plain words. */
 export const RULES: Readonly<Record<string, string>> = {
-  'INV-1': "Every shadow leaf points to the host frame behind the guest frame that the guest's own entry names.",
+  'INV-1':
+    "Every shadow leaf points to the host frame behind the guest frame that the guest's own entry names.",
   'INV-2': 'The reverse map lists exactly the shadow leaves that are present and writable.',
   'INV-3': 'No shadow leaf lets the guest write a frame that is shadowed as one of its page tables.',
   'INV-4': 'A shadow page knows exactly the entries that link to it.',

@@ -32,7 +32,8 @@ export function judgeAccess(m: Machine, access: CompletedAccess): void {
       m.set('held', key, Object.freeze([...kept, Object.freeze({ pfn: access.pfn, writable: write })]));
       return;
     }
-    if (held.some((translation) => translation.pfn === access.pfn && (translation.writable || !write))) return;
+    if (held.some((translation) => translation.pfn === access.pfn && (translation.writable || !write)))
+      return;
   }
   const serial = m.serial('harm');
   const kind: Harm['kind'] = !write ? 'stale-read' : overdue ? 'stale-write' : 'lost-write';

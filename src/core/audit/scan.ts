@@ -11,7 +11,11 @@ import { pointers, RMAP_LIST } from '../kvm/pointer-list.ts';
 import { levelOfRole, roleOf } from '../kvm/role-2007.ts';
 import { parentWords, shadowPageAt } from '../kvm/shadow-page.ts';
 import {
-  isPresent, isTracked, pfnOfEntry, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE,
+  isPresent,
+  isTracked,
+  pfnOfEntry,
+  SPTE_SHADOW_USER,
+  SPTE_SHADOW_WRITABLE,
 } from '../kvm/spte-2007.ts';
 
 /** Something that is false: the rule, the word or thing that breaks it, and the words that decide it. */
@@ -51,7 +55,10 @@ export function scan(world: World): readonly Falsity[] {
     found.push(...checkParents(world, page));
   }
   found.push(...checkWriteProtection(world, writable));
-  const listed = [...world.tables.rmap.values()].reduce((sum, head) => sum + pointers(world, RMAP_LIST, head).length, 0);
+  const listed = [...world.tables.rmap.values()].reduce(
+    (sum, head) => sum + pointers(world, RMAP_LIST, head).length,
+    0,
+  );
   if (listed !== tracked) found.push({ rule: 'INV-2', subject: 'rmap', decidedBy: [] });
   found.push(...checkRoots(world));
   return found;
@@ -66,12 +73,14 @@ function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
   if (named !== pfnOfEntry(leaf.entry)) {
     return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guestWord] }];
   }
-  return guestPaths(world, leaf.page).flatMap((path) => {
-    const words = [...path, guestWord];
-    return grantsTooMuch(world, leaf.entry, words)
-      ? [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, ...words] }]
-      : [];
-  }).slice(0, 1);
+  return guestPaths(world, leaf.page)
+    .flatMap((path) => {
+      const words = [...path, guestWord];
+      return grantsTooMuch(world, leaf.entry, words)
+        ? [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, ...words] }]
+        : [];
+    })
+    .slice(0, 1);
 }
 
 /** The guest's entry behind a shadow entry; a page without a guest table has none. */
@@ -124,8 +133,13 @@ function checkParents(world: World, page: ShadowPage): readonly Falsity[] {
 }
 
 /** INV-3: no leaf writes to a frame that is shadowed as a guest table. */
-function checkWriteProtection(world: World, writable: ReadonlyMap<number, readonly number[]>): readonly Falsity[] {
-  const shadowed = new Set([...world.tables.sp.values()].filter((p) => !roleOf(p.role).metaphysical).map((p) => p.gfn));
+function checkWriteProtection(
+  world: World,
+  writable: ReadonlyMap<number, readonly number[]>,
+): readonly Falsity[] {
+  const shadowed = new Set(
+    [...world.tables.sp.values()].filter((p) => !roleOf(p.role).metaphysical).map((p) => p.gfn),
+  );
   return [...writable].flatMap(([pfn, words]) => {
     const gfn = gfnOfPfn(pfn);
     if (gfn === undefined || !shadowed.has(gfn)) return [];

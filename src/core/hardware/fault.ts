@@ -25,7 +25,9 @@ export interface PathRights {
 export function requestBits(request: AccessRequest, registers: PagingRegisters): number {
   const fetch = request.access === 'execute' && (registers.nxe || registers.smep);
   return (
-    (request.access === 'write' ? PFERR_WRITE : 0) | (request.user ? PFERR_USER : 0) | (fetch ? PFERR_FETCH : 0)
+    (request.access === 'write' ? PFERR_WRITE : 0) |
+    (request.user ? PFERR_USER : 0) |
+    (fetch ? PFERR_FETCH : 0)
   );
 }
 
@@ -33,7 +35,11 @@ export function requestBits(request: AccessRequest, registers: PagingRegisters):
  * The error code with which the rights refuse the request, or undefined where they allow it. A protection key that
  * refuses is reported also where other rights refuse already.
  */
-export function refusal(rights: PathRights, request: AccessRequest, registers: PagingRegisters): number | undefined {
+export function refusal(
+  rights: PathRights,
+  request: AccessRequest,
+  registers: PagingRegisters,
+): number | undefined {
   const byKey = request.access !== 'execute' && keyRefuses(rights, request, registers);
   if (!byKey && !rightsRefuse(rights, request, registers)) return undefined;
   return PFERR_PRESENT | requestBits(request, registers) | (byKey ? PFERR_PK : 0);
@@ -63,9 +69,12 @@ export function errorCodeWords(code: number): string {
   const who = (code & PFERR_USER) !== 0 ? 'user' : 'kernel';
   const what = (code & PFERR_FETCH) !== 0 ? 'fetch' : (code & PFERR_WRITE) !== 0 ? 'write' : 'read';
   const why =
-    (code & PFERR_RSVD) !== 0 ? 'reserved bit set'
-    : (code & PFERR_PK) !== 0 ? 'protection key'
-    : (code & PFERR_PRESENT) !== 0 ? 'not allowed'
-    : 'not present';
+    (code & PFERR_RSVD) !== 0
+      ? 'reserved bit set'
+      : (code & PFERR_PK) !== 0
+        ? 'protection key'
+        : (code & PFERR_PRESENT) !== 0
+          ? 'not allowed'
+          : 'not present';
   return `${who} ${what}, ${why}`;
 }

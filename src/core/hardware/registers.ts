@@ -16,7 +16,12 @@ export const REGISTER_BITS: readonly RegisterBit[] = [
   { register: 'cr4', name: 'pge', bit: 7, meaning: 'global pages' },
   { register: 'cr4', name: 'la57', bit: 12, meaning: '57-bit addresses' },
   { register: 'cr4', name: 'smep', bit: 20, meaning: 'the kernel may not execute user pages' },
-  { register: 'cr4', name: 'smap', bit: 21, meaning: 'the kernel may not touch user pages, unless AC is set' },
+  {
+    register: 'cr4',
+    name: 'smap',
+    bit: 21,
+    meaning: 'the kernel may not touch user pages, unless AC is set',
+  },
   { register: 'cr4', name: 'pke', bit: 22, meaning: 'protection keys for user pages' },
   { register: 'cr4', name: 'pks', bit: 24, meaning: 'protection keys for kernel pages' },
   { register: 'efer', name: 'nxe', bit: 11, meaning: 'no-execute bit in entries' },

@@ -115,9 +115,6 @@ function fill(m: Machine, request: TranslateRequest, found: WalkSuccess): void {
   m.count('tlb_fills');
 }
 
-/** Number of entries of this vCPU in all, with any tag. */
-export const tlbSize = (m: Machine): number => [...m.world.tables.tlb.values()].filter((e) => e.vcpu === m.vcpu).length;
-
 /** Removes every entry of this vCPU that `which` picks, inside the step marked last. */
 export function dropEntries(m: Machine, which: (entry: TlbEntry) => boolean): void {
   const doomed = [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu && which(entry));

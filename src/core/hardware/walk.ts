@@ -6,11 +6,30 @@
  * later entry faults; the leaf gets A (and D) only on success. Leaves out: 32-bit and PAE walks, second stages.
  */
 import type { Machine } from '../machine/machine.ts';
-import { PFERR_PRESENT, PFERR_RSVD, refusal, requestBits, type AccessRequest, type PathRights } from './fault.ts';
+import {
+  PFERR_PRESENT,
+  PFERR_RSVD,
+  refusal,
+  requestBits,
+  type AccessRequest,
+  type PathRights,
+} from './fault.ts';
 import type { PagingRegisters } from './registers.ts';
 import {
-  coverageOf, indexAt, isCanonical, PTE_A, PTE_ADDRESS, PTE_D, PTE_G, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W,
-  protectionKeyOf, reservedBits,
+  coverageOf,
+  indexAt,
+  isCanonical,
+  PTE_A,
+  PTE_ADDRESS,
+  PTE_D,
+  PTE_G,
+  PTE_NX,
+  PTE_P,
+  PTE_PS,
+  PTE_U,
+  PTE_W,
+  protectionKeyOf,
+  reservedBits,
 } from './x86-entry.ts';
 
 export interface WalkRequest extends AccessRequest {
@@ -70,7 +89,10 @@ function walkTables(m: Machine, request: WalkRequest): WalkOutcome {
     values.push(entry);
     if ((entry & PTE_P) === 0n) return fault(m, { level, errorCode: requestBits(request, registers) });
     const large = level > 1 && (entry & PTE_PS) !== 0n;
-    if ((entry & reservedBits({ level, large, physicalBits: registers.physicalBits, nxe: registers.nxe })) !== 0n) {
+    if (
+      (entry & reservedBits({ level, large, physicalBits: registers.physicalBits, nxe: registers.nxe })) !==
+      0n
+    ) {
       return fault(m, { level, errorCode: PFERR_PRESENT | PFERR_RSVD | requestBits(request, registers) });
     }
     rights = narrow(rights, entry);

@@ -24,7 +24,13 @@ export const X86_BITS: readonly EntryBit[] = [
   { name: 'PCD', short: 'cd', bit: 4, meaning: 'caching off', source: MANUAL },
   { name: 'A', short: 'A', bit: 5, meaning: 'accessed: a walk has used the entry', source: MANUAL },
   { name: 'D', short: 'D', bit: 6, meaning: 'dirty: the page has been written (leaf only)', source: MANUAL },
-  { name: 'PS', short: 'L', bit: 7, meaning: 'large page (levels 2 and 3); PAT in a level-1 entry', source: MANUAL },
+  {
+    name: 'PS',
+    short: 'L',
+    bit: 7,
+    meaning: 'large page (levels 2 and 3); PAT in a level-1 entry',
+    source: MANUAL,
+  },
   { name: 'G', short: 'G', bit: 8, meaning: 'global: survives a CR3 load (leaf only)', source: MANUAL },
   { name: 'XD', short: 'NX', bit: 63, meaning: 'no instruction fetch, when EFER.NXE is set', source: MANUAL },
 ];
@@ -48,7 +54,8 @@ export const PTE_ADDRESS = 0x000f_ffff_ffff_f000n;
 const PROTECTION_KEY_SHIFT = 59n;
 
 /** Index of the entry that translates `gva` at `level` (1 = PT): 0..511. */
-export const indexAt = (gva: bigint, level: number): number => Number((gva >> BigInt(3 + 9 * level)) & 0x1ffn);
+export const indexAt = (gva: bigint, level: number): number =>
+  Number((gva >> BigInt(3 + 9 * level)) & 0x1ffn);
 
 /** Bytes that one entry of `level` covers: 4 KiB, 2 MiB, 1 GiB, 512 GiB. */
 export const coverageOf = (level: number): bigint => 1n << BigInt(3 + 9 * level);
@@ -65,13 +72,18 @@ export function isCanonical(gva: bigint, levels: number): boolean {
  * Reserved bits of a present entry at `level`. Bit 7 at levels 4 and 5 is reserved; a large leaf has reserved bits
  * between its offset and bit 12 (PAT); bit 63 is reserved without NXE; so is all from MAXPHYADDR to bit 51.
  */
-export function reservedBits(options: { level: number; large: boolean; physicalBits: number; nxe: boolean }): bigint {
+export function reservedBits(options: {
+  level: number;
+  large: boolean;
+  physicalBits: number;
+  nxe: boolean;
+}): bigint {
   const { level, large, physicalBits, nxe } = options;
   const high = PTE_ADDRESS & ~((1n << BigInt(physicalBits)) - 1n);
   const noExecute = nxe ? 0n : PTE_NX;
   if (level >= 4) return high | noExecute | PTE_PS;
   if (!large || level === 1) return high | noExecute;
-  return high | noExecute | (coverageOf(level) - 1n & ~0x1fffn);
+  return high | noExecute | ((coverageOf(level) - 1n) & ~0x1fffn);
 }
 
 export const TABLE_NAMES_BY_LEVEL = ['', 'PT', 'PD', 'PDPT', 'PML4', 'PML5'] as const;

@@ -44,7 +44,11 @@ function linkChild(m: Machine, link: { walk: GuestWalk; word: number; childLevel
   const page = getPage(m, {
     gfn: large ? walk.gfn - (walk.gfn % 512) : (walk.tableGfns[childLevel] ?? 0),
     role: {
-      guestLevels: 4, level: childLevel, quadrant: 0, metaphysical: large, access: accessKey(m, { walk, childLevel, large }),
+      guestLevels: 4,
+      level: childLevel,
+      quadrant: 0,
+      metaphysical: large,
+      access: accessKey(m, { walk, childLevel, large }),
     },
     parent: word,
     flushTlb: m.settings.flush !== 'never',
@@ -80,7 +84,11 @@ export function setPte(m: Machine, plan: LeafPlan): void {
       m.set('word', word, built);
       return;
     }
-    m.step('spte-set', { gfn, writable: (built & PTE_W) !== 0n, shadowed, guestDirty: (entry & PTE_D) !== 0n }, [word]);
+    m.step(
+      'spte-set',
+      { gfn, writable: (built & PTE_W) !== 0n, shadowed, guestDirty: (entry & PTE_D) !== 0n },
+      [word],
+    );
     m.set('word', word, built);
     rmapAdd(m, { gfn, word });
   });

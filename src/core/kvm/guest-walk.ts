@@ -4,7 +4,13 @@
  * never looks at reserved bits and never sets D.
  */
 import type { Machine } from '../machine/machine.ts';
-import { PFERR_FETCH, PFERR_PRESENT, PFERR_USER, PFERR_WRITE, type AccessRequest } from '../hardware/fault.ts';
+import {
+  PFERR_FETCH,
+  PFERR_PRESENT,
+  PFERR_USER,
+  PFERR_WRITE,
+  type AccessRequest,
+} from '../hardware/fault.ts';
 import { CR0_WP, EFER_NXE } from '../hardware/registers.ts';
 import { indexAt, PTE_A, PTE_ADDRESS, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
 import { guestWord } from './memslots.ts';
@@ -36,7 +42,10 @@ export interface GuestFault {
 
 const GUEST_ROOT_LEVEL = 4;
 
-export function walkAddr(m: Machine, request: AccessRequest & { readonly gva: bigint }): GuestWalk | GuestFault {
+export function walkAddr(
+  m: Machine,
+  request: AccessRequest & { readonly gva: bigint },
+): GuestWalk | GuestFault {
   return m.call('walk_addr', { gva: request.gva }, () => walkGuest(m, request));
 }
 
@@ -68,7 +77,17 @@ function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }
     if (level === 1 || (level === 2 && (entry & PTE_PS) !== 0n)) {
       const gfn = Number((entry & PTE_ADDRESS) >> 12n) + (level === 2 ? indexAt(gva, 1) : 0);
       m.step('guest-walk-done', { gfn, refs: GUEST_ROOT_LEVEL - level + 1 });
-      return { kind: 'ok', gva, gfn, entry: marked, word, tableGfn: table, leafLevel: level, tableGfns, inherited };
+      return {
+        kind: 'ok',
+        gva,
+        gfn,
+        entry: marked,
+        word,
+        tableGfn: table,
+        leafLevel: level,
+        tableGfns,
+        inherited,
+      };
     }
     rights = inherit(rights, entry);
     table = Number((entry & PTE_ADDRESS) >> 12n);
@@ -76,14 +95,20 @@ function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }
 }
 
 /** The first reason for which this entry refuses the request; the request's own bits join the error code. */
-function refuse(m: Machine, entry: bigint, request: AccessRequest): { errorCode: number; because: string } | undefined {
+function refuse(
+  m: Machine,
+  entry: bigint,
+  request: AccessRequest,
+): { errorCode: number; because: string } | undefined {
   const write = request.access === 'write';
   const fetch = request.access === 'execute';
   const own = (write ? PFERR_WRITE : 0) | (request.user ? PFERR_USER : 0) | (fetch ? PFERR_FETCH : 0);
   if ((entry & PTE_P) === 0n) return { errorCode: own, because: 'not present' };
   const obeysWrite = request.user || (m.reg('cr0') & CR0_WP) !== 0n;
-  if (write && (entry & PTE_W) === 0n && obeysWrite) return { errorCode: own | PFERR_PRESENT, because: 'read-only' };
-  if (request.user && (entry & PTE_U) === 0n) return { errorCode: own | PFERR_PRESENT, because: 'kernel only' };
+  if (write && (entry & PTE_W) === 0n && obeysWrite)
+    return { errorCode: own | PFERR_PRESENT, because: 'read-only' };
+  if (request.user && (entry & PTE_U) === 0n)
+    return { errorCode: own | PFERR_PRESENT, because: 'kernel only' };
   const noExecute = (m.reg('efer') & EFER_NXE) !== 0n && (entry & PTE_NX) !== 0n;
   if (fetch && noExecute) return { errorCode: own | PFERR_PRESENT, because: 'no-execute' };
   return undefined;

@@ -5,7 +5,15 @@
  * Leaves out: other guest modes, the dirty log, several vCPUs.
  */
 import type { Machine } from '../machine/machine.ts';
-import { CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, EFER_NXE, pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
+import {
+  CR0_PG,
+  CR0_WP,
+  CR4_PAE,
+  CR4_PGE,
+  EFER_NXE,
+  pagingRegisters,
+  type PagingRegisters,
+} from '../hardware/registers.ts';
 import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
 import type { ControlRegisterName, Engine, FaultRequest, FaultResult } from './engine.ts';
 import { fetch } from './fetch.ts';
@@ -26,7 +34,9 @@ export const kvm2007: Engine = {
   hardwareRegisters,
   tlbTag: currentAsid,
   pageFault: (m, fault) =>
-    duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () => handlePageFault(m, fault)),
+    duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () =>
+      handlePageFault(m, fault),
+    ),
   writeRegister,
   trivialExit: (m, reason) => {
     duringExit(m, { reason }, () => undefined);
@@ -35,7 +45,12 @@ export const kvm2007: Engine = {
 
 /** The guest runs on shadow tables with CR0.WP set, whatever it chose itself. */
 function hardwareRegisters(m: Machine): PagingRegisters {
-  return pagingRegisters({ cr0: m.reg('cr0') | CR0_WP, cr3: m.reg('root_hpa'), cr4: CR4_PAE, efer: m.reg('efer') });
+  return pagingRegisters({
+    cr0: m.reg('cr0') | CR0_WP,
+    cr3: m.reg('root_hpa'),
+    cr4: CR4_PAE,
+    efer: m.reg('efer'),
+  });
 }
 
 function duringExit<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () => R): R {
@@ -97,7 +112,11 @@ function emulateTableWrite(m: Machine, walk: GuestWalk, fault: FaultRequest): Fa
     m.step('emulate', { gva: fault.gva, gpa, value, bytes });
     m.count('emulated');
     const word = guestWord(m, walk.gfn, Number((gpa & 0xfffn) >> 3n));
-    const after = mergeBytes(word === undefined ? 0n : m.word(word), { value, bytes, offset: Number(gpa & 7n) });
+    const after = mergeBytes(word === undefined ? 0n : m.word(word), {
+      value,
+      bytes,
+      offset: Number(gpa & 7n),
+    });
     pteWrite(m, { gpa, bytes, word: after });
     if (word === undefined) return;
     m.step('guest-copy', { gfn: walk.gfn, value: after, bytes });
@@ -125,7 +144,11 @@ function emulateMmio(m: Machine, walk: GuestWalk, fault: FaultRequest): FaultRes
 }
 
 /** Bits that a guest of this machine may change. */
-const CHANGEABLE: Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> = { cr0: CR0_WP, cr4: CR4_PGE, efer: EFER_NXE };
+const CHANGEABLE: Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> = {
+  cr0: CR0_WP,
+  cr4: CR4_PGE,
+  efer: EFER_NXE,
+};
 /** Bits 51:12 and the two cache-control bits. */
 const CR3_VALID = PTE_ADDRESS | 0x18n;
 
@@ -145,7 +168,9 @@ function writeRegister(m: Machine, register: ControlRegisterName, value: bigint)
 
 function registerValueFits(m: Machine, register: ControlRegisterName, value: bigint): boolean {
   if (register === 'cr3') {
-    return (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, Number((value & PTE_ADDRESS) >> 12n)) !== undefined;
+    return (
+      (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, Number((value & PTE_ADDRESS) >> 12n)) !== undefined
+    );
   }
   return ((value ^ m.reg(register)) & ~CHANGEABLE[register]) === 0n;
 }

@@ -9,8 +9,7 @@ import type { ListNode } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 
 export type PointerHead =
-  | { readonly kind: 'one'; readonly word: number }
-  | { readonly kind: 'chain'; readonly head: number };
+  { readonly kind: 'one'; readonly word: number } | { readonly kind: 'chain'; readonly head: number };
 
 export interface ListShape {
   readonly table: 'rnode' | 'pnode';
@@ -24,7 +23,7 @@ export function pointers(world: World, shape: ListShape, head: PointerHead | und
   if (head === undefined) return [];
   if (head.kind === 'one') return [head.word];
   const found: number[] = [];
-  for (let at: number | undefined = head.head; at !== undefined; ) {
+  for (let at: number | undefined = head.head; at !== undefined;) {
     const node: ListNode = must(world.get(shape.table, at), 'list node');
     found.push(...node.words);
     at = node.next;
@@ -32,20 +31,29 @@ export function pointers(world: World, shape: ListShape, head: PointerHead | und
   return found;
 }
 
-export function firstPointer(world: World, shape: ListShape, head: PointerHead | undefined): number | undefined {
+export function firstPointer(
+  world: World,
+  shape: ListShape,
+  head: PointerHead | undefined,
+): number | undefined {
   if (head === undefined) return undefined;
   return head.kind === 'one' ? head.word : world.get(shape.table, head.head)?.words[0];
 }
 
 /** Adds a pointer inside the step marked last; gives the new head. */
-export function addPointer(m: Machine, shape: ListShape, head: PointerHead | undefined, word: number): PointerHead {
+export function addPointer(
+  m: Machine,
+  shape: ListShape,
+  head: PointerHead | undefined,
+  word: number,
+): PointerHead {
   if (head === undefined) return Object.freeze({ kind: 'one', word });
   if (head.kind === 'one') {
     const node = m.serial(shape.table);
     m.set(shape.table, node, Object.freeze({ words: Object.freeze([head.word, word]) }));
     return Object.freeze({ kind: 'chain', head: node });
   }
-  for (let at = head.head; ; ) {
+  for (let at = head.head; ;) {
     const node = m.must(shape.table, at);
     if (node.words.length < shape.nodeSize) {
       m.set(shape.table, at, Object.freeze({ ...node, words: Object.freeze([...node.words, word]) }));
@@ -63,14 +71,17 @@ export function addPointer(m: Machine, shape: ListShape, head: PointerHead | und
 
 /** Removes a pointer that must be there, inside the step marked last; gives the new head. */
 export function removePointer(
-  m: Machine, shape: ListShape, head: PointerHead, word: number,
+  m: Machine,
+  shape: ListShape,
+  head: PointerHead,
+  word: number,
 ): PointerHead | undefined {
   if (head.kind === 'one') {
     assert(head.word === word, 'a single pointer is the one to remove');
     return undefined;
   }
   let before: number | undefined;
-  for (let at: number | undefined = head.head; at !== undefined; ) {
+  for (let at: number | undefined = head.head; at !== undefined;) {
     const node: ListNode = m.must(shape.table, at);
     const slot = node.words.indexOf(word);
     if (slot >= 0) return removeFromNode(m, shape, { head: head.head, before, at, node, slot });

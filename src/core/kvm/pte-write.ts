@@ -103,7 +103,9 @@ function buildEntry(m: Machine, { page, index, entry, wholeEntry }: EntryWrite):
       return;
     }
     // The era's bug C-B3: rights of the upper guest entries are not asked for here.
-    const inherited = hasShippedBug(m.settings, 'C-B3') ? ALL_ACCESS : accessOfField(roleOf(page.role).access);
+    const inherited = hasShippedBug(m.settings, 'C-B3')
+      ? ALL_ACCESS
+      : accessOfField(roleOf(page.role).access);
     setPte(m, { word, entry, gfn: Number((entry & PTE_ADDRESS) >> 12n), inherited });
   });
 }

@@ -30,7 +30,10 @@ export function rmapRemove(m: Machine, options: { gfn: number; word: number }): 
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
   const head = m.get('rmap', pfn);
-  assert(head !== undefined && pointers(m.world, RMAP_LIST, head).includes(options.word), 'a tracked leaf is in its reverse map');
+  assert(
+    head !== undefined && pointers(m.world, RMAP_LIST, head).includes(options.word),
+    'a tracked leaf is in its reverse map',
+  );
   m.call('rmap_remove', { gfn: options.gfn }, () => {
     m.step('rmap-remove', { pfn, count: rmapCount(m, pfn) - 1 }, [options.word]);
     m.set('rmap', pfn, removePointer(m, RMAP_LIST, head, options.word));
@@ -52,7 +55,8 @@ export function rmapWriteProtect(m: Machine, options: { gfn: number; flushTlb: b
     for (;;) {
       const word = firstPointer(m.world, RMAP_LIST, m.get('rmap', pfn));
       if (word === undefined) return;
-      if (!isTracked(m.word(word))) throw new HostStopped('rmap_write_protect met a leaf that is not writable');
+      if (!isTracked(m.word(word)))
+        throw new HostStopped('rmap_write_protect met a leaf that is not writable');
       assert(pfnOfEntry(m.word(word)) === pfn, 'the reverse map holds leaves of its frame');
       rmapRemove(m, { gfn, word });
       if (options.flushTlb) flushTlb(m, 'write-protect');

@@ -11,16 +11,12 @@ export interface Role {
   readonly access: number;
 }
 
-export const ROLE_FIELDS = [
-  { name: 'glevels', shift: 0, width: 4, meaning: "levels of the guest's tables" },
-  { name: 'level', shift: 4, width: 4, meaning: 'level of this shadow page' },
-  { name: 'quadrant', shift: 8, width: 2, meaning: 'which part of a 32-bit guest table it shadows' },
-  { name: 'metaphysical', shift: 16, width: 1, meaning: 'no guest table stands behind it' },
-  { name: 'hugepage_access', shift: 17, width: 3, meaning: 'rights that are part of the key' },
-] as const;
-
 export const roleWord = (role: Role): number =>
-  role.guestLevels | (role.level << 4) | (role.quadrant << 8) | (Number(role.metaphysical) << 16) | (role.access << 17);
+  role.guestLevels |
+  (role.level << 4) |
+  (role.quadrant << 8) |
+  (Number(role.metaphysical) << 16) |
+  (role.access << 17);
 
 export const roleOf = (word: number): Role => ({
   guestLevels: word & 0xf,

@@ -64,4 +64,3 @@ function allocRoots(m: Machine, root: number): void {
     m.setReg('root_serial', BigInt(page.serial));
   });
 }
-

@@ -5,8 +5,15 @@ import { assert } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Parents, ShadowPage } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN, type World } from '../machine/world.ts';
-import { gfnOfPfn } from "./memslots.ts";
-import { addPointer, firstPointer, PARENT_LIST, pointers, removePointer, type PointerHead } from './pointer-list.ts';
+import { gfnOfPfn } from './memslots.ts';
+import {
+  addPointer,
+  firstPointer,
+  PARENT_LIST,
+  pointers,
+  removePointer,
+  type PointerHead,
+} from './pointer-list.ts';
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
 import { isPresent, isTracked, pfnOfEntry } from './spte-2007.ts';
@@ -57,7 +64,8 @@ export function getPage(m: Machine, request: PageRequest): ShadowPage {
     m.reads('hash', bucketOf(gfn));
     const page = found ?? makePage(m, { gfn, role });
     if (request.parent !== undefined) addParent(m, page.serial, request.parent);
-    if (found === undefined && !request.role.metaphysical) rmapWriteProtect(m, { gfn, flushTlb: request.flushTlb });
+    if (found === undefined && !request.role.metaphysical)
+      rmapWriteProtect(m, { gfn, flushTlb: request.flushTlb });
     return m.must('sp', page.serial);
   });
 }
@@ -69,13 +77,22 @@ function makePage(m: Machine, key: { gfn: number; role: number }): ShadowPage {
   const pfn = reused ?? frames.fresh;
   m.step('shadow-alloc', { serial: (m.get('serial', 'sp') ?? 0) + 1, pfn });
   const serial = m.serial('sp');
-  m.set('frames', 'shadow', Object.freeze({
-    fresh: reused === undefined ? frames.fresh + 1 : frames.fresh,
-    free: reused === undefined ? frames.free : Object.freeze(frames.free.slice(1)),
-    pagesLeft: frames.pagesLeft - 1,
-  }));
+  m.set(
+    'frames',
+    'shadow',
+    Object.freeze({
+      fresh: reused === undefined ? frames.fresh + 1 : frames.fresh,
+      free: reused === undefined ? frames.free : Object.freeze(frames.free.slice(1)),
+      pagesLeft: frames.pagesLeft - 1,
+    }),
+  );
   const page: ShadowPage = Object.freeze({
-    serial, pfn, ...key, parents: NO_PARENTS, rootCount: 0, age: m.serial('age'),
+    serial,
+    pfn,
+    ...key,
+    parents: NO_PARENTS,
+    rootCount: 0,
+    age: m.serial('age'),
   });
   m.step('shadow-hash', { serial, gfn: key.gfn, role: key.role });
   m.set('sp', serial, page);
@@ -93,7 +110,11 @@ export const parentWords = (world: World, page: ShadowPage): readonly number[] =
 function addParent(m: Machine, serial: number, word: number): void {
   const page = m.must('sp', serial);
   m.step('parent-add', { serial, count: parentWords(m.world, page).length + 1 });
-  m.set('sp', serial, Object.freeze({ ...page, parents: addPointer(m, PARENT_LIST, headOf(page.parents), word) }));
+  m.set(
+    'sp',
+    serial,
+    Object.freeze({ ...page, parents: addPointer(m, PARENT_LIST, headOf(page.parents), word) }),
+  );
 }
 
 export function removeParent(m: Machine, serial: number, word: number): void {
@@ -101,7 +122,11 @@ export function removeParent(m: Machine, serial: number, word: number): void {
   const head = headOf(page.parents);
   assert(head !== undefined, 'a linked page knows its parent');
   m.step('parent-remove', { serial, count: parentWords(m.world, page).length - 1 });
-  m.set('sp', serial, Object.freeze({ ...page, parents: removePointer(m, PARENT_LIST, head, word) ?? NO_PARENTS }));
+  m.set(
+    'sp',
+    serial,
+    Object.freeze({ ...page, parents: removePointer(m, PARENT_LIST, head, word) ?? NO_PARENTS }),
+  );
 }
 
 /** `kvm_mmu_zap_page`. Gives whether the page was freed (a root in use is only emptied). */
@@ -161,7 +186,11 @@ function releasePage(m: Machine, serial: number): boolean {
   m.set('owner', page.pfn, undefined);
   const frames = m.must('frames', 'shadow');
   const free = [...frames.free, page.pfn].sort((a, b) => a - b);
-  m.set('frames', 'shadow', Object.freeze({ ...frames, free: Object.freeze(free), pagesLeft: frames.pagesLeft + 1 }));
+  m.set(
+    'frames',
+    'shadow',
+    Object.freeze({ ...frames, free: Object.freeze(free), pagesLeft: frames.pagesLeft + 1 }),
+  );
   return true;
 }
 
@@ -179,5 +208,8 @@ export function freeSomePages(m: Machine): void {
 }
 
 /** The allocator of a new machine. */
-export const EMPTY_POOL = Object.freeze({ fresh: FIRST_SHADOW_PFN, free: Object.freeze([]), pagesLeft: POOL_PAGES });
-
+export const EMPTY_POOL = Object.freeze({
+  fresh: FIRST_SHADOW_PFN,
+  free: Object.freeze([]),
+  pagesLeft: POOL_PAGES,
+});

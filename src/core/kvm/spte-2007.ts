@@ -3,14 +3,41 @@
  * hypervisor holds W or U down for its own reasons.
  */
 import {
-  PTE_A, PTE_ADDRESS, PTE_D, PTE_G, PTE_NX, PTE_P, PTE_U, PTE_W, X86_BITS, type EntryBit,
+  PTE_A,
+  PTE_ADDRESS,
+  PTE_D,
+  PTE_G,
+  PTE_NX,
+  PTE_P,
+  PTE_U,
+  PTE_W,
+  X86_BITS,
+  type EntryBit,
 } from '../hardware/x86-entry.ts';
 
 const SOURCE = 'KVM, mid-2007';
 export const SPTE_2007_BITS: readonly EntryBit[] = [
-  { name: 'IO', short: 'IO', bit: 9, meaning: 'in a leaf that is not present: device memory', source: SOURCE },
-  { name: 'SHADOW_WRITABLE', short: 'SW', bit: 10, meaning: 'the guest allows writing, whatever W says', source: SOURCE },
-  { name: 'SHADOW_USER', short: 'SU', bit: 11, meaning: 'the guest allows user mode, whatever U says', source: SOURCE },
+  {
+    name: 'IO',
+    short: 'IO',
+    bit: 9,
+    meaning: 'in a leaf that is not present: device memory',
+    source: SOURCE,
+  },
+  {
+    name: 'SHADOW_WRITABLE',
+    short: 'SW',
+    bit: 10,
+    meaning: 'the guest allows writing, whatever W says',
+    source: SOURCE,
+  },
+  {
+    name: 'SHADOW_USER',
+    short: 'SU',
+    bit: 11,
+    meaning: 'the guest allows user mode, whatever U says',
+    source: SOURCE,
+  },
 ];
 /** All bits of a shadow entry, hardware first. */
 export const SPTE_BITS: readonly EntryBit[] = [...X86_BITS, ...SPTE_2007_BITS];
@@ -22,7 +49,8 @@ export const SPTE_SHADOW_USER = 1n << 11n;
 const SHADOW_BITS_SHIFT = 9n;
 const ACCESS_BITS = PTE_W | PTE_U;
 
-export const linkSpte = (childPfn: number): bigint => (BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U;
+export const linkSpte = (childPfn: number): bigint =>
+  (BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U;
 export const isPresent = (entry: bigint): boolean => (entry & PTE_P) !== 0n;
 export const isMmio = (entry: bigint): boolean => (entry & (PTE_P | SPTE_IO)) === SPTE_IO;
 /** Tracked by the reverse map of this era: present and writable. */

@@ -17,7 +17,8 @@ const hasAsids = (m: Machine): boolean => m.settings.cpu === 'svm';
 const everything = (): boolean => true;
 
 /** The same, read off a world: 0 before the first entry and where the processor has no tags. */
-export const currentAsidOf = (world: World, vcpu: number): number => Number(world.get('reg', `${String(vcpu)}.asid`) ?? 0n);
+export const currentAsidOf = (world: World, vcpu: number): number =>
+  Number(world.get('reg', `${String(vcpu)}.asid`) ?? 0n);
 
 /** The tag of the vCPU's entries now. */
 export const currentAsid = (m: Machine): number => (hasAsids(m) ? Number(m.reg('asid')) : 0);
@@ -64,7 +65,11 @@ function takeNewAsid(m: Machine): void {
     generation += 1n;
     next = 1n;
   }
-  m.step('vm-entry', { asid: Number(next), dropped: exhausted ? countEntries(m, everything) : 0, freshAsid: true });
+  m.step('vm-entry', {
+    asid: Number(next),
+    dropped: exhausted ? countEntries(m, everything) : 0,
+    freshAsid: true,
+  });
   if (exhausted) dropEntries(m, everything);
   m.set('reg', 'cpu.asid_generation', generation);
   m.set('reg', 'cpu.next_asid', next + 1n);

@@ -8,10 +8,22 @@
 import { must } from '../assert.ts';
 import { CellColumn, IntColumn } from './columns.ts';
 import {
-  CALL_NAMES, CALLS, STEP_KINDS, STEPS,
-  type CallFacts, type CallName, type FactType, type StepFacts, type StepKind,
+  CALL_NAMES,
+  CALLS,
+  STEP_KINDS,
+  STEPS,
+  type CallFacts,
+  type CallName,
+  type FactType,
+  type StepFacts,
+  type StepKind,
 } from './steps.ts';
-import { idText, TABLE_FORM, TABLE_NAMES, type TableKeys, type TableName, type TableValues } from './tables.ts';
+import {
+  TABLE_FORM,
+  TABLE_NAMES,
+  type TableName,
+  type TableValues,
+} from './tables.ts';
 
 const NONE = 0xffff_ffff;
 const ABSENT = 1;
@@ -83,7 +95,7 @@ export class Journal {
     this.factsAt.push(this.facts.length);
     this.readsAt.push(this.reads.length);
     this.changesAt.push(this.changePlace.length);
-    this.addFacts(STEP_SCHEMAS[code] as Schema, facts as Facts);
+    this.addFacts(STEP_SCHEMAS[code] as Schema, facts);
   }
 
   addRead(table: TableName, key: number | string): void {
@@ -112,7 +124,7 @@ export class Journal {
     this.spanFirst.push(this.kinds.length);
     this.spanEnd.push(NONE);
     this.spanFactsAt.push(this.facts.length);
-    this.addFacts(CALL_SCHEMAS[code] as Schema, facts as Facts);
+    this.addFacts(CALL_SCHEMAS[code] as Schema, facts);
     return span;
   }
 
@@ -200,9 +212,25 @@ export class Journal {
   /** Bytes held: columns, and the side tables at a rough 160 bytes a record and 60 a place. */
   bytes(): { readonly columns: number; readonly sideTables: number } {
     const columns = [
-      this.kinds, this.vcpus, this.spans, this.factsAt, this.readsAt, this.changesAt, this.facts, this.reads,
-      this.changePlace, this.changePrevious, this.changeAbsent, this.changeValue,
-      this.spanName, this.spanParent, this.spanFirst, this.spanEnd, this.spanFactsAt, this.placeTable, this.placeLast,
+      this.kinds,
+      this.vcpus,
+      this.spans,
+      this.factsAt,
+      this.readsAt,
+      this.changesAt,
+      this.facts,
+      this.reads,
+      this.changePlace,
+      this.changePrevious,
+      this.changeAbsent,
+      this.changeValue,
+      this.spanName,
+      this.spanParent,
+      this.spanFirst,
+      this.spanEnd,
+      this.spanFactsAt,
+      this.placeTable,
+      this.placeLast,
     ].reduce((sum, column) => sum + column.bytes(), 0);
     return { columns, sideTables: this.records.length * 160 + this.placeKey.length * 60 };
   }
@@ -221,7 +249,10 @@ export class Journal {
   }
 
   private placeAt(place: number): Place {
-    return { table: TABLE_NAMES[this.placeTable.get(place)] as TableName, key: must(this.placeKey[place], 'place') };
+    return {
+      table: TABLE_NAMES[this.placeTable.get(place)] as TableName,
+      key: must(this.placeKey[place], 'place'),
+    };
   }
 
   private addFacts(schema: Schema, facts: Facts): void {
@@ -252,10 +283,3 @@ export class Journal {
     return this.texts.length - 1;
   }
 }
-
-/** The text of a place: `word:10013.023`. */
-export const placeText = (place: Place): string => idText(place.table, place.key);
-
-/** Reads a typed value of a change; the table of the place decides the type. */
-export type ChangeValue<T extends TableName> = TableValues[T] | undefined;
-export type KeyOf<T extends TableName> = TableKeys[T];

@@ -160,7 +160,8 @@ export class Machine {
     try {
       return body();
     } finally {
-      for (const { table, key, before } of undo.reverse()) this.world.put(table, key as never, before as never);
+      for (const { table, key, before } of undo.reverse())
+        this.world.put(table, key, before);
       this.aside = outer;
       this.stepOpen = open;
     }

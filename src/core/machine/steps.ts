@@ -8,8 +8,27 @@
 
 export type Actor = 'cpu' | 'kvm' | 'guest' | 'host' | 'vmm';
 export type StepOp =
-  | 'read' | 'write' | 'cmpxchg' | 'alloc' | 'free' | 'link' | 'unlink' | 'lookup' | 'flush' | 'fill' | 'hit' | 'miss'
-  | 'exit' | 'entry' | 'inject' | 'emulate' | 'ipi' | 'request' | 'lock' | 'unlock' | 'check';
+  | 'read'
+  | 'write'
+  | 'cmpxchg'
+  | 'alloc'
+  | 'free'
+  | 'link'
+  | 'unlink'
+  | 'lookup'
+  | 'flush'
+  | 'fill'
+  | 'hit'
+  | 'miss'
+  | 'exit'
+  | 'entry'
+  | 'inject'
+  | 'emulate'
+  | 'ipi'
+  | 'request'
+  | 'lock'
+  | 'unlock'
+  | 'check';
 export type Space = 'gPT' | 'sPT' | 'rmap' | 'hash' | 'TLB' | 'slot' | 'vcpu' | 'page' | 'role';
 export type FactType = 'n' | 'w' | 'b' | 's';
 type FactSchema = Readonly<Record<string, FactType>>;
@@ -21,8 +40,16 @@ interface StepSpec {
   readonly facts: FactSchema;
 }
 
-const spec = <F extends FactSchema>(actor: Actor, op: StepOp, space: Space, facts: F): StepSpec & { readonly facts: F } => ({
-  actor, op, space, facts,
+const spec = <F extends FactSchema>(
+  actor: Actor,
+  op: StepOp,
+  space: Space,
+  facts: F,
+): StepSpec & { readonly facts: F } => ({
+  actor,
+  op,
+  space,
+  facts,
 });
 
 export const STEPS = {
@@ -30,7 +57,7 @@ export const STEPS = {
   'setup-slot': spec('vmm', 'write', 'slot', { gfn: 'n', frames: 'n' }),
   'setup-vcpu': spec('vmm', 'write', 'vcpu', { root: 'n' }),
 
-  'begin': spec('host', 'check', 'vcpu', {}),
+  begin: spec('host', 'check', 'vcpu', {}),
 
   'tlb-hit': spec('cpu', 'hit', 'TLB', { serial: 'n', write: 'b', stale: 'b' }),
   'tlb-miss': spec('cpu', 'miss', 'TLB', { gva: 'w' }),
@@ -45,7 +72,7 @@ export const STEPS = {
   'data-execute': spec('cpu', 'read', 'page', { gva: 'w' }),
   'vm-exit': spec('cpu', 'exit', 'vcpu', { reason: 's', gva: 'w', errorCode: 'n', dropped: 'n' }),
   'vm-entry': spec('cpu', 'entry', 'vcpu', { asid: 'n', dropped: 'n', freshAsid: 'b' }),
-  'invlpg': spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
+  invlpg: spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
 
   'guest-gp': spec('guest', 'inject', 'vcpu', {}),
   'guest-handler': spec('guest', 'entry', 'vcpu', { errorCode: 'n', gva: 'w' }),
@@ -58,7 +85,7 @@ export const STEPS = {
   'guest-walk-refuse': spec('kvm', 'check', 'gPT', { level: 'n', errorCode: 'n', because: 's' }),
   'guest-walk-done': spec('kvm', 'check', 'gPT', { gfn: 'n', refs: 'n' }),
 
-  'inject': spec('kvm', 'inject', 'vcpu', { gva: 'w', errorCode: 'n' }),
+  inject: spec('kvm', 'inject', 'vcpu', { gva: 'w', errorCode: 'n' }),
   'flood-reset': spec('kvm', 'write', 'vcpu', { was: 'n' }),
   'flood-count': spec('kvm', 'write', 'vcpu', { gfn: 'n', count: 'n', flooded: 'b' }),
 
@@ -79,7 +106,7 @@ export const STEPS = {
   'rmap-add': spec('kvm', 'link', 'rmap', { pfn: 'n', count: 'n' }),
   'rmap-remove': spec('kvm', 'unlink', 'rmap', { pfn: 'n', count: 'n' }),
   'write-protect': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
-  'flush': spec('kvm', 'flush', 'TLB', { why: 's', effect: 's' }),
+  flush: spec('kvm', 'flush', 'TLB', { why: 's', effect: 's' }),
   'flush-left-out': spec('kvm', 'check', 'TLB', { why: 's' }),
 
   'fetch-look': spec('kvm', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
@@ -90,11 +117,11 @@ export const STEPS = {
   'spte-raise': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
   'spte-lower-user': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
   'spte-raise-user': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
-  'spurious': spec('kvm', 'check', 'sPT', { gfn: 'n' }),
+  spurious: spec('kvm', 'check', 'sPT', { gfn: 'n' }),
   'fix-refuse': spec('kvm', 'check', 'sPT', { because: 's' }),
   'shadowed-check': spec('kvm', 'lookup', 'hash', { gfn: 'n', pages: 'n' }),
   'guest-set-dirty': spec('kvm', 'write', 'gPT', { gfn: 'n' }),
-  'emulate': spec('kvm', 'emulate', 'vcpu', { gva: 'w', gpa: 'w', value: 'w', bytes: 'n' }),
+  emulate: spec('kvm', 'emulate', 'vcpu', { gva: 'w', gpa: 'w', value: 'w', bytes: 'n' }),
   'emulate-mmio': spec('vmm', 'emulate', 'vcpu', { gpa: 'w', write: 'b' }),
   'update-refuse': spec('kvm', 'check', 'sPT', { because: 's' }),
   'guest-copy': spec('kvm', 'write', 'gPT', { gfn: 'n', value: 'w', bytes: 'n' }),
@@ -110,7 +137,9 @@ interface FactValue {
   b: boolean;
   s: string;
 }
-export type FactsOf<Schema> = { readonly [K in keyof Schema]: Schema[K] extends FactType ? FactValue[Schema[K]] : never };
+export type FactsOf<Schema> = {
+  readonly [K in keyof Schema]: Schema[K] extends FactType ? FactValue[Schema[K]] : never;
+};
 export type StepFacts<K extends StepKind> = FactsOf<(typeof STEPS)[K]['facts']>;
 
 /** The calls that open a span, named as the kernel (or the processor's manual) names them. */

@@ -67,8 +67,7 @@ export interface ShadowPage {
 
 /** Reverse map head of a host frame, in the representation of 2007. */
 export type RmapHead =
-  | { readonly kind: 'one'; readonly word: WordKey }
-  | { readonly kind: 'chain'; readonly head: number };
+  { readonly kind: 'one'; readonly word: WordKey } | { readonly kind: 'chain'; readonly head: number };
 
 /** A node of a reverse map (four entries) or of a parent chain (five). */
 export interface ListNode {

@@ -23,7 +23,10 @@ export class World {
   private readonly shadowWords = new Map<number, Set<number>>();
 
   constructor(source?: World) {
-    const entries = TABLE_NAMES.map((name) => [name, new Map(source?.tables[name] as Map<never, never> | undefined)]);
+    const entries = TABLE_NAMES.map((name) => [
+      name,
+      new Map(source?.tables[name] as Map<never, never> | undefined),
+    ]);
     this.tables = Object.fromEntries(entries) as Tables;
     for (const [key, entry] of this.tables.tlb) this.indexTlb(key, entry);
     if (source !== undefined) {
@@ -38,7 +41,8 @@ export class World {
   /** Sets or, with undefined, removes. Only the machine and the timeline call this. */
   put<T extends TableName>(table: T, key: TableKeys[T], value: TableValues[T] | undefined): void {
     const map = this.tables[table];
-    if (table === 'word' && (key as number) >= FIRST_SHADOW_WORD) this.indexShadowWord(key as number, value as bigint | undefined);
+    if (table === 'word' && (key as number) >= FIRST_SHADOW_WORD)
+      this.indexShadowWord(key as number, value as bigint | undefined);
     if (table === 'tlb') this.reindexTlb(key as string, value as TlbEntry | undefined);
     if (value === undefined) map.delete(key);
     else map.set(key, value);

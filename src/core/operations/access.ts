@@ -43,10 +43,17 @@ export function runAccess(m: Machine, operation: AccessOperation, context: Conte
     wordChanges = m.wordChanges;
     if (faultsInARow > BOUNDS.faultsInARow) return giveUp(m, operation, faults);
     const { gva, value, bytes } = operation;
-    const result = context.engine.pageFault(m, { ...request, gva, errorCode: found.errorCode, store: { value, bytes } });
+    const result = context.engine.pageFault(m, {
+      ...request,
+      gva,
+      errorCode: found.errorCode,
+      store: { value, bytes },
+    });
     if (result.kind === 'resume') continue;
     if (result.kind === 'emulated') {
-      return operation.access === 'read' ? { completed: true, value: result.value, faults } : { completed: true, faults };
+      return operation.access === 'read'
+        ? { completed: true, value: result.value, faults }
+        : { completed: true, faults };
     }
     faults.push({ gva, errorCode: result.errorCode });
     if (!handleFault(m, operation, { faults, context })) return { completed: false, faults };

@@ -96,7 +96,13 @@ export class Recorder {
     }
     const place = planned ?? { text: 'setup', line: 0, lastLine: 0 };
     const record = {
-      section, number, text: place.text, line: place.line, lastLine: place.lastLine, firstStep, endStep: this.machine.steps,
+      section,
+      number,
+      text: place.text,
+      line: place.line,
+      lastLine: place.lastLine,
+      firstStep,
+      endStep: this.machine.steps,
     };
     this.operations.push(result === undefined ? record : { ...record, result });
     const upcoming = this.queue[this.next];
@@ -182,7 +188,10 @@ function runOperation(m: Machine, operation: Operation): AccessResult | undefine
       invlpg(m, operation.gva);
       return undefined;
     case 'load-cr3':
-      if (kvm2007.writeRegister(m, 'cr3', BigInt(operation.root) << 12n)) m.amendLastStep(() => { forgetHeld(m); });
+      if (kvm2007.writeRegister(m, 'cr3', BigInt(operation.root) << 12n))
+        m.amendLastStep(() => {
+          forgetHeld(m);
+        });
       else m.step('guest-gp', {});
       return undefined;
     case 'set-register': {

@@ -21,9 +21,12 @@ export function LeftPanel(): React.JSX.Element {
 function notesAt(run: Run, cursor: number): readonly Note[] {
   const step = stepAt(run, cursor);
   const operation = step === undefined ? undefined : run.timeline.operationAt(step.index);
-  if (step === undefined || operation === undefined) return run.plan.notes.filter((note) => note.section === 'scenario');
+  if (step === undefined || operation === undefined)
+    return run.plan.notes.filter((note) => note.section === 'scenario');
   const calls = run.timeline.calls(step.index).map((call) => call.name as string);
-  const own = run.plan.notes.filter((note) => note.section === operation.section && note.after === operation.number);
+  const own = run.plan.notes.filter(
+    (note) => note.section === operation.section && note.after === operation.number,
+  );
   const here = own.filter((note) => note.at !== undefined && calls.includes(note.at.call));
   if (here.length > 0) return here.slice(-1);
   const general = own.filter((note) => note.at === undefined);
@@ -38,7 +41,9 @@ function Notes(): React.JSX.Element | null {
   return (
     <section className="notes">
       <h2>{STRINGS.notes}</h2>
-      {notes.map((note) => <p key={note.text}>{note.text}</p>)}
+      {notes.map((note) => (
+        <p key={note.text}>{note.text}</p>
+      ))}
     </section>
   );
 }
@@ -52,8 +57,22 @@ function TryNext(): React.JSX.Element | null {
       <h2>{STRINGS.tryNext}</h2>
       <div className="tries">
         {run.plan.suggestions
-          .filter(({ choices }) => Object.entries(choices).some(([name, value]) => settings[name as keyof typeof settings] !== value))
-          .map(({ label, choices }) => <button key={label} type="button" onClick={() => { void choose(choices); }}>{label}</button>)}
+          .filter(({ choices }) =>
+            Object.entries(choices).some(
+              ([name, value]) => settings[name as keyof typeof settings] !== value,
+            ),
+          )
+          .map(({ label, choices }) => (
+            <button
+              key={label}
+              type="button"
+              onClick={() => {
+                void choose(choices);
+              }}
+            >
+              {label}
+            </button>
+          ))}
       </div>
     </section>
   );
@@ -72,12 +91,33 @@ function ScenarioText(): React.JSX.Element {
       <ol className="code">
         {text.split('\n').map((line, index) => {
           const number = index + 1;
-          const current = operation !== undefined && operation.line > 0 && number >= operation.line && number <= operation.lastLine;
-          const starts = operations.find((candidate) => candidate.section === 'body' && candidate.line === number);
+          const current =
+            operation !== undefined &&
+            operation.line > 0 &&
+            number >= operation.line &&
+            number <= operation.lastLine;
+          const starts = operations.find(
+            (candidate) => candidate.section === 'body' && candidate.line === number,
+          );
           const problem = problems.find((candidate) => candidate.line === number);
           return (
-            <li key={number} className={`${current ? 'now' : ''}${problem === undefined ? '' : ' wrong'}`} aria-current={current ? 'step' : undefined}>
-              {starts === undefined ? <span>{line}</span> : <button type="button" onClick={() => { go(starts.firstStep + 1); }}>{line}</button>}
+            <li
+              key={number}
+              className={`${current ? 'now' : ''}${problem === undefined ? '' : ' wrong'}`}
+              aria-current={current ? 'step' : undefined}
+            >
+              {starts === undefined ? (
+                <span>{line}</span>
+              ) : (
+                <button
+                  type="button"
+                  onClick={() => {
+                    go(starts.firstStep + 1);
+                  }}
+                >
+                  {line}
+                </button>
+              )}
               {problem !== undefined && <em>{`${problem.message}. ${problem.remedy}`}</em>}
             </li>
           );
@@ -96,7 +136,11 @@ function CatalogueList(): React.JSX.Element {
       {error !== null && <p className="trouble">{error.message}</p>}
       <ul className="catalogue">
         {data?.map((entry) => (
-          <li key={entry.id}><a href={`#/s/${entry.id}`} aria-current={entry.id === id ? 'page' : undefined}>{entry.title}</a></li>
+          <li key={entry.id}>
+            <a href={`#/s/${entry.id}`} aria-current={entry.id === id ? 'page' : undefined}>
+              {entry.title}
+            </a>
+          </li>
         ))}
       </ul>
     </nav>

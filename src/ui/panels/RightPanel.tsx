@@ -29,8 +29,16 @@ function Calls(): React.JSX.Element | null {
       <h2>{STRINGS.where}</h2>
       <ol className="calls">
         {calls.map((call, depth) => (
-          <li key={call.span} style={{ paddingLeft: `${String(depth * 9)}px` }} aria-current={depth === calls.length - 1 ? 'step' : undefined}>
-            {call.name === 'operation' ? (at.run.timeline.operationAt(call.first)?.text.slice(0, 24) ?? call.name) : call.name === 'VM exit' ? `VM exit ${String(call.facts['serial'])}, ${String(call.facts['reason'])}` : call.name}
+          <li
+            key={call.span}
+            style={{ paddingLeft: `${String(depth * 9)}px` }}
+            aria-current={depth === calls.length - 1 ? 'step' : undefined}
+          >
+            {call.name === 'operation'
+              ? (at.run.timeline.operationAt(call.first)?.text.slice(0, 24) ?? call.name)
+              : call.name === 'VM exit'
+                ? `VM exit ${String(call.facts['serial'])}, ${String(call.facts['reason'])}`
+                : call.name}
           </li>
         ))}
       </ol>
@@ -43,19 +51,31 @@ function Trouble(): React.JSX.Element | null {
   const at = useRun();
   if (at === undefined) return null;
   const { timeline } = at.run;
-  const violations = [...timeline.world.tables.violation.values()].filter((violation) => violation.mended !== true);
+  const violations = [...timeline.world.tables.violation.values()].filter(
+    (violation) => violation.mended !== true,
+  );
   const harms = [...timeline.world.tables.harm.values()];
   if (violations.length === 0 && harms.length === 0) return null;
   return (
     <section className="trouble" role="status">
       {violations.map((violation) => (
         <p key={violation.serial}>
-          <b>{violation.rule}</b>{` ${RULES[violation.rule] ?? ''} `}
-          <button type="button" className="inline" onClick={() => { go(violation.cause + 1); }}>{`False since step ${String(violation.cause - timeline.begin + 1)}.`}</button>
+          <b>{violation.rule}</b>
+          {` ${RULES[violation.rule] ?? ''} `}
+          <button
+            type="button"
+            className="inline"
+            onClick={() => {
+              go(violation.cause + 1);
+            }}
+          >{`False since step ${String(violation.cause - timeline.begin + 1)}.`}</button>
         </p>
       ))}
       {harms.map((harm) => (
-        <p key={`h${String(harm.serial)}`}><b>Harm:</b>{` ${HARM_WORDS[harm.kind]}`}</p>
+        <p key={`h${String(harm.serial)}`}>
+          <b>Harm:</b>
+          {` ${HARM_WORDS[harm.kind]}`}
+        </p>
       ))}
     </section>
   );
@@ -74,7 +94,11 @@ function Bits(): React.JSX.Element | null {
   return (
     <section>
       <h2>{STRINGS.bits}</h2>
-      {diffs.length === 0 ? <p className="quiet">{STRINGS.noBits}</p> : diffs.map((diff) => <BitRow key={diff.id} diff={diff} />)}
+      {diffs.length === 0 ? (
+        <p className="quiet">{STRINGS.noBits}</p>
+      ) : (
+        diffs.map((diff) => <BitRow key={diff.id} diff={diff} />)
+      )}
     </section>
   );
 }
@@ -84,13 +108,28 @@ function BitRow({ diff }: { diff: EntryDiff }): React.JSX.Element {
   return (
     <div className="diff">
       <p>{diff.name}</p>
-      <p className="mono">{diff.before === diff.after ? `0x${diff.after.toString(16)}` : `0x${diff.before.toString(16)} → 0x${diff.after.toString(16)}`}</p>
+      <p className="mono">
+        {diff.before === diff.after
+          ? `0x${diff.after.toString(16)}`
+          : `0x${diff.before.toString(16)} → 0x${diff.after.toString(16)}`}
+      </p>
       <ul className="bits">
         {diff.bits.map((bit) => (
-          <li key={bit.name} className={`${bit.after ? 'set' : ''}${bit.before === bit.after ? '' : ' changed'}`} title={`${bit.name}: ${bit.meaning}`}>{bit.after ? bit.short : '–'}</li>
+          <li
+            key={bit.name}
+            className={`${bit.after ? 'set' : ''}${bit.before === bit.after ? '' : ' changed'}`}
+            title={`${bit.name}: ${bit.meaning}`}
+          >
+            {bit.after ? bit.short : '–'}
+          </li>
         ))}
       </ul>
-      {changed.slice(0, 3).map((bit) => <p key={bit.name} className="quiet">{`${bit.name} ${bit.after ? 'set' : 'cleared'}: ${bit.meaning}.`}</p>)}
+      {changed.slice(0, 3).map((bit) => (
+        <p
+          key={bit.name}
+          className="quiet"
+        >{`${bit.name} ${bit.after ? 'set' : 'cleared'}: ${bit.meaning}.`}</p>
+      ))}
     </div>
   );
 }
@@ -106,13 +145,21 @@ function Counters(): React.JSX.Element | null {
       <h2>{STRINGS.counters}</h2>
       <dl className="counters">
         {prominent.map((counter) => (
-          <div key={counter.name} title={counter.meaning}><dd>{values[counter.name]}</dd><dt>{counter.label}</dt></div>
+          <div key={counter.name} title={counter.meaning}>
+            <dd>{values[counter.name]}</dd>
+            <dt>{counter.label}</dt>
+          </div>
         ))}
       </dl>
       <details>
         <summary>{STRINGS.allCounters}</summary>
         <dl className="counters">
-          {rest.map((counter) => <div key={counter.name} title={counter.meaning}><dd>{values[counter.name]}</dd><dt>{counter.label}</dt></div>)}
+          {rest.map((counter) => (
+            <div key={counter.name} title={counter.meaning}>
+              <dd>{values[counter.name]}</dd>
+              <dt>{counter.label}</dt>
+            </div>
+          ))}
         </dl>
       </details>
     </section>

@@ -17,7 +17,9 @@ function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; he
       setSize({ width: Math.round(width), height: Math.round(height) });
     });
     observer.observe(element);
-    return () => { observer.disconnect(); };
+    return () => {
+      observer.disconnect();
+    };
   }, []);
   return [host, size];
 }
@@ -50,25 +52,64 @@ export function Stage(): React.JSX.Element {
     if (scene === undefined || view.current === undefined) return;
     const done = beginBusy();
     const { cursor, previous, selected } = store.getState();
-    view.current.update(scene, { backwards: cursor < previous, still: prefersStill() || Math.abs(cursor - previous) > 400, selected }).finally(done);
+    view.current
+      .update(scene, {
+        backwards: cursor < previous,
+        still: prefersStill() || Math.abs(cursor - previous) > 400,
+        selected,
+      })
+      .finally(done);
   }, [scene, stageView]);
 
   return (
     <section className="stage" aria-label={STRINGS.stageLabel} ref={host}>
       <div className="stage-tools" role="group" aria-label={STRINGS.stageLabel}>
-        <button type="button" aria-pressed={stageView === 'text'} onClick={() => { set({ stageView: stageView === 'text' ? 'picture' : 'text' }); }}>
+        <button
+          type="button"
+          aria-pressed={stageView === 'text'}
+          onClick={() => {
+            set({ stageView: stageView === 'text' ? 'picture' : 'text' });
+          }}
+        >
           {stageView === 'text' ? STRINGS.picture : STRINGS.text}
         </button>
         {stageView === 'picture' && (
           <>
-            <button type="button" onClick={() => { view.current?.fit(); }}>{STRINGS.fit}</button>
-            <button type="button" aria-label={STRINGS.zoomIn} onClick={() => { view.current?.zoomBy(1.25); }}>+</button>
-            <button type="button" aria-label={STRINGS.zoomOut} onClick={() => { view.current?.zoomBy(0.8); }}>−</button>
+            <button
+              type="button"
+              onClick={() => {
+                view.current?.fit();
+              }}
+            >
+              {STRINGS.fit}
+            </button>
+            <button
+              type="button"
+              aria-label={STRINGS.zoomIn}
+              onClick={() => {
+                view.current?.zoomBy(1.25);
+              }}
+            >
+              +
+            </button>
+            <button
+              type="button"
+              aria-label={STRINGS.zoomOut}
+              onClick={() => {
+                view.current?.zoomBy(0.8);
+              }}
+            >
+              −
+            </button>
           </>
         )}
       </div>
       {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
-      {stageView === 'picture' ? <svg ref={svg} className="picture" role="img" aria-label={STRINGS.stageLabel} /> : scene !== undefined && <TextTwin scene={scene} />}
+      {stageView === 'picture' ? (
+        <svg ref={svg} className="picture" role="img" aria-label={STRINGS.stageLabel} />
+      ) : (
+        scene !== undefined && <TextTwin scene={scene} />
+      )}
     </section>
   );
 }

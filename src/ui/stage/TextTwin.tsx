@@ -11,7 +11,11 @@ export function TextTwin({ scene }: { scene: Scene }): React.JSX.Element {
         <section key={zone} className={`twin-zone ${zone}`}>
           <h2>{STRINGS[zone]}</h2>
           <div className="twin-boxes">
-            {scene.boxes.filter((box) => box.zone === zone && box.state !== 'absent').map((box) => <TwinBox key={box.id} box={box} />)}
+            {scene.boxes
+              .filter((box) => box.zone === zone && box.state !== 'absent')
+              .map((box) => (
+                <TwinBox key={box.id} box={box} />
+              ))}
           </div>
         </section>
       ))}
@@ -22,8 +26,16 @@ export function TextTwin({ scene }: { scene: Scene }): React.JSX.Element {
 function TwinBox({ box }: { box: SceneBox }): React.JSX.Element {
   return (
     <table className={`twin-box ${box.state}`}>
-      <caption>{[box.title, box.subtitle, box.badge, box.fold].filter((part) => part !== undefined && part !== '').join(' · ')}</caption>
-      <tbody>{box.rows.map((row) => <TwinRow key={row.id} row={row} />)}</tbody>
+      <caption>
+        {[box.title, box.subtitle, box.badge, box.fold]
+          .filter((part) => part !== undefined && part !== '')
+          .join(' · ')}
+      </caption>
+      <tbody>
+        {box.rows.map((row) => (
+          <TwinRow key={row.id} row={row} />
+        ))}
+      </tbody>
     </table>
   );
 }
@@ -35,7 +47,11 @@ function TwinRow({ row }: { row: SceneRow }): React.JSX.Element {
       <th scope="row">{row.index === '' ? '·' : row.index}</th>
       <td>{row.text}</td>
       <td>{flags}</td>
-      <td>{row.old === undefined ? row.mark ?? (row.state === 'quiet' ? '' : row.state) : `was ${row.old.text} ${row.old.flags.map((flag) => flag.text).join('')}`}</td>
+      <td>
+        {row.old === undefined
+          ? (row.mark ?? (row.state === 'quiet' ? '' : row.state))
+          : `was ${row.old.text} ${row.old.flags.map((flag) => flag.text).join('')}`}
+      </td>
     </tr>
   );
 }

@@ -18,7 +18,10 @@ const LEAST_FIT = 12 / 13;
 const MOST_FIT = 1.25;
 
 export interface StageView {
-  update(scene: Scene, options: { backwards: boolean; still: boolean; selected: string | undefined }): Promise<void>;
+  update(
+    scene: Scene,
+    options: { backwards: boolean; still: boolean; selected: string | undefined },
+  ): Promise<void>;
   highlight(id: string | undefined): void;
   fit(): void;
   zoomBy(factor: number): void;
@@ -85,7 +88,10 @@ export function createStage(svg: SVGSVGElement, on: { select: (id: string | unde
 function fitTransform(svg: SVGSVGElement, scene: Scene): typeof zoomIdentity {
   const { width, height } = svg.getBoundingClientRect();
   const margin = 10;
-  const raw = Math.min((width - 2 * margin) / scene.layout.width, (height - 2 * margin) / scene.layout.height);
+  const raw = Math.min(
+    (width - 2 * margin) / scene.layout.width,
+    (height - 2 * margin) / scene.layout.height,
+  );
   const scale = Math.min(MOST_FIT, Math.max(LEAST_FIT, raw));
   const x = Math.max(margin, (width - scene.layout.width * scale) / 2);
   const y = Math.max(margin, (height - scene.layout.height * scale) / 2);
@@ -95,7 +101,12 @@ function fitTransform(svg: SVGSVGElement, scene: Scene): typeof zoomIdentity {
 /** Pans, without zooming, so that what the step is about can be seen. */
 function follow(
   svg: SVGSVGElement,
-  by: { scene: Scene; camera: Selection<SVGSVGElement, unknown, null, undefined>; behavior: ZoomBehavior<SVGSVGElement, unknown>; still: boolean },
+  by: {
+    scene: Scene;
+    camera: Selection<SVGSVGElement, unknown, null, undefined>;
+    behavior: ZoomBehavior<SVGSVGElement, unknown>;
+    still: boolean;
+  },
 ): void {
   const { scene } = by;
   const focused = scene.boxes.filter((box) => scene.focus.includes(box.id));
@@ -107,8 +118,18 @@ function follow(
   const right = Math.max(...focused.map((box) => transform.x + (box.x + box.width) * transform.k));
   const top = Math.min(...focused.map((box) => transform.y + box.y * transform.k));
   const bottom = Math.max(...focused.map((box) => transform.y + (box.y + box.height + 20) * transform.k));
-  const dx = left < margin ? margin - left : right > view.width - margin ? Math.max(view.width - margin - right, margin - left) : 0;
-  const dy = top < margin ? margin - top : bottom > view.height - margin ? Math.max(view.height - margin - bottom, margin - top) : 0;
+  const dx =
+    left < margin
+      ? margin - left
+      : right > view.width - margin
+        ? Math.max(view.width - margin - right, margin - left)
+        : 0;
+  const dy =
+    top < margin
+      ? margin - top
+      : bottom > view.height - margin
+        ? Math.max(view.height - margin - bottom, margin - top)
+        : 0;
   if (Math.abs(dx) < 1 && Math.abs(dy) < 1) return;
   const target = zoomIdentity.translate(transform.x + dx, transform.y + dy).scale(transform.k);
   if (by.still) by.camera.call(by.behavior.transform, target);
@@ -120,38 +141,72 @@ const svgTransform = (svg: SVGSVGElement): { x: number; y: number; k: number } =
 
 function drawZones(group: Group, scene: Scene): void {
   const titles = { hardware: 'Hardware', guest: 'Guest memory', hypervisor: 'Hypervisor' } as const;
-  const data = (['hardware', 'guest', 'hypervisor'] as const).map((name) => ({ name, ...scene.layout.zones[name] }));
-  const zone = group.selectAll<SVGGElement, (typeof data)[number]>('g.zone').data(data, (d) => d.name).join((enter) => {
-    const made = enter.append('g').attr('class', (d) => `zone ${d.name}`);
-    made.append('rect').attr('rx', 12);
-    made.append('text').attr('class', 'zone-title').text((d) => titles[d.name]);
-    return made;
-  });
+  const data = (['hardware', 'guest', 'hypervisor'] as const).map((name) => ({
+    name,
+    ...scene.layout.zones[name],
+  }));
+  const zone = group
+    .selectAll<SVGGElement, (typeof data)[number]>('g.zone')
+    .data(data, (d) => d.name)
+    .join((enter) => {
+      const made = enter.append('g').attr('class', (d) => `zone ${d.name}`);
+      made.append('rect').attr('rx', 12);
+      made
+        .append('text')
+        .attr('class', 'zone-title')
+        .text((d) => titles[d.name]);
+      return made;
+    });
   zone.attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
-  zone.select('rect').attr('width', (d) => d.width).attr('height', (d) => d.height);
+  zone
+    .select('rect')
+    .attr('width', (d) => d.width)
+    .attr('height', (d) => d.height);
   zone.select('text').attr('x', 14).attr('y', 4);
 }
 
 function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undefined) => void }): void {
-  const box = group.selectAll<SVGGElement, SceneBox>('g.box').data(scene.boxes, (d) => d.id).join((enter) => {
-    const made = enter.append('g').attr('class', 'box').attr('data-box', (d) => d.id);
-    made.append('rect').attr('class', 'body').attr('rx', 9);
-    made.append('text').attr('class', 'title').attr('x', 8).attr('y', 15);
-    made.append('text').attr('class', 'subtitle').attr('y', 15).attr('text-anchor', 'end');
-    made.append('g').attr('class', 'rows');
-    made.append('text').attr('class', 'fold').attr('x', 8);
-    const badge = made.append('g').attr('class', 'badge');
-    badge.append('rect').attr('rx', 7).attr('height', 17);
-    badge.append('text').attr('y', 12.5).attr('text-anchor', 'end');
-    made.on('pointerenter', (_event, d) => { on.select(d.id); }).on('pointerleave', () => { on.select(undefined); });
-    return made;
-  });
-  box.attr('class', (d) => `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}`)
+  const box = group
+    .selectAll<SVGGElement, SceneBox>('g.box')
+    .data(scene.boxes, (d) => d.id)
+    .join((enter) => {
+      const made = enter
+        .append('g')
+        .attr('class', 'box')
+        .attr('data-box', (d) => d.id);
+      made.append('rect').attr('class', 'body').attr('rx', 9);
+      made.append('text').attr('class', 'title').attr('x', 8).attr('y', 15);
+      made.append('text').attr('class', 'subtitle').attr('y', 15).attr('text-anchor', 'end');
+      made.append('g').attr('class', 'rows');
+      made.append('text').attr('class', 'fold').attr('x', 8);
+      const badge = made.append('g').attr('class', 'badge');
+      badge.append('rect').attr('rx', 7).attr('height', 17);
+      badge.append('text').attr('y', 12.5).attr('text-anchor', 'end');
+      made
+        .on('pointerenter', (_event, d) => {
+          on.select(d.id);
+        })
+        .on('pointerleave', () => {
+          on.select(undefined);
+        });
+      return made;
+    });
+  box
+    .attr('class', (d) => `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}`)
     .attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
-  box.select<SVGRectElement>('rect.body').attr('width', (d) => d.width).attr('height', (d) => d.height + extraOf(d));
+  box
+    .select<SVGRectElement>('rect.body')
+    .attr('width', (d) => d.width)
+    .attr('height', (d) => d.height + extraOf(d));
   box.select('text.title').text((d) => d.title);
-  box.select('text.subtitle').attr('x', (d) => d.width - 8).text((d) => d.subtitle);
-  box.select('text.fold').attr('y', (d) => foldY(d)).text((d) => d.fold);
+  box
+    .select('text.subtitle')
+    .attr('x', (d) => d.width - 8)
+    .text((d) => d.subtitle);
+  box
+    .select('text.fold')
+    .attr('y', (d) => foldY(d))
+    .text((d) => d.fold);
   box.each(function rows(d) {
     drawRows(select(this).select<SVGGElement>('g.rows'), d);
   });
@@ -159,17 +214,29 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
     const node = select(this).attr('display', d.badge === undefined ? 'none' : null);
     const onCpu = d.id === 'vcpu:0';
     const width = (d.badge?.length ?? 0) * 6.8 + 16;
-    node.attr('transform', `translate(${String(d.width - 8)},${String(d.height + (onCpu ? -8 : extraOf(d) - 17))})`);
-    node.select('rect').attr('x', 8 - width).attr('width', width).attr('display', onCpu ? null : 'none');
+    node.attr(
+      'transform',
+      `translate(${String(d.width - 8)},${String(d.height + (onCpu ? -8 : extraOf(d) - 17))})`,
+    );
+    node
+      .select('rect')
+      .attr('x', 8 - width)
+      .attr('width', width)
+      .attr('display', onCpu ? null : 'none');
     node.select('text').text(d.badge ?? '');
   });
 }
 
 /** Room that the line with an old value takes. */
 const extraOf = (box: SceneBox): number => (box.rows.some((row) => row.old !== undefined) ? ROW - 2 : 0);
-const columnsOf = (box: SceneBox): number => (box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 160)) : 1);
+const columnsOf = (box: SceneBox): number =>
+  box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 160)) : 1;
 const foldY = (box: SceneBox): number =>
-  box.id === 'tlb:0' ? (box.rows.length === 0 ? HEAD + 15 : box.height - 8) : HEAD + box.rows.length * ROW + extraOf(box) + FOLD - 5;
+  box.id === 'tlb:0'
+    ? box.rows.length === 0
+      ? HEAD + 15
+      : box.height - 8
+    : HEAD + box.rows.length * ROW + extraOf(box) + FOLD - 5;
 
 interface PlacedRow extends SceneRow {
   readonly x: number;
@@ -184,28 +251,62 @@ function placeRows(box: SceneBox): readonly PlacedRow[] {
   let extra = 0;
   return box.rows.map((row, index) => {
     if (row.old !== undefined) extra += ROW - 2;
-    return { ...row, x: (columns > 1 ? 8 : 0) + (index % columns) * width, y: HEAD + Math.floor(index / columns) * ROW + extra, width };
+    return {
+      ...row,
+      x: (columns > 1 ? 8 : 0) + (index % columns) * width,
+      y: HEAD + Math.floor(index / columns) * ROW + extra,
+      width,
+    };
   });
 }
 
 function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: SceneBox): void {
-  const row = group.selectAll<SVGGElement, PlacedRow>('g.row').data(placeRows(box), (d) => d.id).join((enter) => {
-    const made = enter.append('g').attr('class', 'row').attr('data-row', (d) => d.id);
-    made.append('rect').attr('class', 'row-body');
-    made.append('text').attr('class', 'index').attr('x', 8).attr('y', 14);
-    made.append('text').attr('class', 'value').attr('y', 14);
-    made.append('text').attr('class', 'flags').attr('y', 14).attr('text-anchor', 'end');
-    made.append('text').attr('class', 'old').attr('y', -4);
-    return made;
-  });
-  row.attr('class', (d) => `row ${d.state}${d.mark === undefined ? '' : ' marked'}`).attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
-  row.select('rect').attr('x', 1).attr('y', (d) => (d.old === undefined ? 0 : 2 - ROW)).attr('width', (d) => d.width - 2).attr('height', (d) => (d.old === undefined ? ROW : 2 * ROW - 2));
+  const row = group
+    .selectAll<SVGGElement, PlacedRow>('g.row')
+    .data(placeRows(box), (d) => d.id)
+    .join((enter) => {
+      const made = enter
+        .append('g')
+        .attr('class', 'row')
+        .attr('data-row', (d) => d.id);
+      made.append('rect').attr('class', 'row-body');
+      made.append('text').attr('class', 'index').attr('x', 8).attr('y', 14);
+      made.append('text').attr('class', 'value').attr('y', 14);
+      made.append('text').attr('class', 'flags').attr('y', 14).attr('text-anchor', 'end');
+      made.append('text').attr('class', 'old').attr('y', -4);
+      return made;
+    });
+  row
+    .attr('class', (d) => `row ${d.state}${d.mark === undefined ? '' : ' marked'}`)
+    .attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
+  row
+    .select('rect')
+    .attr('x', 1)
+    .attr('y', (d) => (d.old === undefined ? 0 : 2 - ROW))
+    .attr('width', (d) => d.width - 2)
+    .attr('height', (d) => (d.old === undefined ? ROW : 2 * ROW - 2));
   row.select('text.index').text((d) => d.index);
-  row.select('text.value').attr('x', (d) => (d.index === '' ? 9 : 37)).text((d) => d.text);
-  row.select<SVGTextElement>('text.flags').attr('x', (d) => d.width - 8).each(function flags(d) {
-    select(this).selectAll('tspan').data(d.flags).join('tspan').attr('class', (flag) => (flag.changed ? 'flag changed' : 'flag')).text((flag) => flag.text);
-  });
-  row.select('text.old').attr('x', 37).text((d) => (d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`));
+  row
+    .select('text.value')
+    .attr('x', (d) => (d.index === '' ? 9 : 37))
+    .text((d) => d.text);
+  row
+    .select<SVGTextElement>('text.flags')
+    .attr('x', (d) => d.width - 8)
+    .each(function flags(d) {
+      select(this)
+        .selectAll('tspan')
+        .data(d.flags)
+        .join('tspan')
+        .attr('class', (flag) => (flag.changed ? 'flag changed' : 'flag'))
+        .text((flag) => flag.text);
+    });
+  row
+    .select('text.old')
+    .attr('x', 37)
+    .text((d) =>
+      d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`,
+    );
 }
 
 interface Ends {
@@ -215,9 +316,18 @@ interface Ends {
 function drawLinks(group: Group, scene: Scene): void {
   const boxes = new Map(scene.boxes.map((box) => [box.id, box]));
   const data = scene.links.map((link) => ({ ...link, ...endsOf(link, boxes) }));
-  const path = group.selectAll<SVGPathElement, SceneLink & Ends>('path').data(data, (d) => d.id).join('path');
-  path.attr('class', (d) => `link ${d.kind}${d.active ? ' active' : ''}${d.label === undefined ? '' : ' broken'}`)
-    .attr('data-from', (d) => d.from.box).attr('data-to', (d) => d.to.box).attr('data-link', (d) => d.id)
+  const path = group
+    .selectAll<SVGPathElement, SceneLink & Ends>('path')
+    .data(data, (d) => d.id)
+    .join('path');
+  path
+    .attr(
+      'class',
+      (d) => `link ${d.kind}${d.active ? ' active' : ''}${d.label === undefined ? '' : ' broken'}`,
+    )
+    .attr('data-from', (d) => d.from.box)
+    .attr('data-to', (d) => d.to.box)
+    .attr('data-link', (d) => d.id)
     .attr('d', (d) => d.path);
 }
 
@@ -226,8 +336,12 @@ interface Point {
   readonly y: number;
 }
 
-const vertical = linkVertical<{ source: Point; target: Point }, Point>().x((p) => p.x).y((p) => p.y);
-const horizontal = linkHorizontal<{ source: Point; target: Point }, Point>().x((p) => p.x).y((p) => p.y);
+const vertical = linkVertical<{ source: Point; target: Point }, Point>()
+  .x((p) => p.x)
+  .y((p) => p.y);
+const horizontal = linkHorizontal<{ source: Point; target: Point }, Point>()
+  .x((p) => p.x)
+  .y((p) => p.y);
 
 /** From the entry's side to the top of the table below, or across to an entry or frame. */
 function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): Ends {
@@ -239,7 +353,9 @@ function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): Ends {
   }
   if (link.kind === 'tlb') {
     const source = { x: from.x + 40, y: from.y + from.height };
-    return { path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }) ?? '' };
+    return {
+      path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }) ?? '',
+    };
   }
   return { path: sidewards(from, to, link) };
 }
@@ -259,7 +375,10 @@ function downwards(from: SceneBox, to: SceneBox, link: SceneLink): string {
 function sidewards(from: SceneBox, to: SceneBox, link: SceneLink): string {
   const leftwards = to.x + to.width / 2 < from.x + from.width / 2;
   const source = { x: leftwards ? from.x : from.x + from.width, y: rowY(from, link.from.row) };
-  const target = { x: leftwards ? to.x + to.width : to.x, y: link.to.row === undefined ? to.y + 12 : rowY(to, link.to.row) };
+  const target = {
+    x: leftwards ? to.x + to.width : to.x,
+    y: link.to.row === undefined ? to.y + 12 : rowY(to, link.to.row),
+  };
   return horizontal({ source, target }) ?? '';
 }
 
@@ -269,7 +388,11 @@ function rowY(box: SceneBox, row: string | undefined): number {
 }
 
 /** What is related to the selected box lights up: the box, its links, and what they lead to. */
-function paintSelection(camera: Selection<SVGGElement, unknown, null, undefined>, scene: Scene, id: string | undefined): void {
+function paintSelection(
+  camera: Selection<SVGGElement, unknown, null, undefined>,
+  scene: Scene,
+  id: string | undefined,
+): void {
   const related = new Set<string>();
   if (id !== undefined) {
     related.add(id);
@@ -280,7 +403,9 @@ function paintSelection(camera: Selection<SVGGElement, unknown, null, undefined>
   }
   camera.classed('selecting', id !== undefined);
   camera.selectAll<SVGGElement, SceneBox>('g.box').classed('related', (d) => related.has(d.id));
-  camera.selectAll<SVGPathElement, SceneLink>('path.link').classed('related', (d) => id !== undefined && (d.from.box === id || d.to.box === id));
+  camera
+    .selectAll<SVGPathElement, SceneLink>('path.link')
+    .classed('related', (d) => id !== undefined && (d.from.box === id || d.to.box === id));
 }
 
 interface Playing {
@@ -310,7 +435,8 @@ function animate(overlay: Group, motion: Motion, by: Playing & { box: SceneBox }
     return undefined;
   }
   if (motion.kind === 'fault') return shake(by.boxes, motion.box, by.backwards);
-  if (motion.kind === 'read' && motion.link !== undefined) return pulse(mark, { links: by.links, link: motion.link, area, backwards: by.backwards });
+  if (motion.kind === 'read' && motion.link !== undefined)
+    return pulse(mark, { links: by.links, link: motion.link, area, backwards: by.backwards });
   if (motion.kind === 'write-protect') return dropLock(mark, area, by.backwards);
   if (motion.kind === 'flush') return sweep(mark, area, by.backwards);
   if (motion.kind === 'exit') return travel(mark, { scene: by.scene, area, backwards: by.backwards });
@@ -324,15 +450,34 @@ function areaOf(box: SceneBox, row: string | undefined): Box {
 }
 
 const frame = (mark: Group, area: Box) =>
-  mark.append('rect').attr('class', 'frame').attr('rx', 5).attr('x', area.x).attr('y', area.y).attr('width', area.width).attr('height', area.height);
+  mark
+    .append('rect')
+    .attr('class', 'frame')
+    .attr('rx', 5)
+    .attr('x', area.x)
+    .attr('y', area.y)
+    .attr('width', area.width)
+    .attr('height', area.height);
 
 async function flash(mark: Group, area: Box): Promise<void> {
-  await frame(mark, area).style('opacity', 1).transition().duration(MOVE_MS).ease(easeCubicOut).style('opacity', 0).end();
+  await frame(mark, area)
+    .style('opacity', 1)
+    .transition()
+    .duration(MOVE_MS)
+    .ease(easeCubicOut)
+    .style('opacity', 0)
+    .end();
 }
 
 /** A dot along the link that leads to the table that is read. */
-async function pulse(mark: Group, by: { links: Group; link: string; area: Box; backwards: boolean }): Promise<void> {
-  const path = by.links.selectAll<SVGPathElement, SceneLink>('path').filter((d) => d.id === by.link).node();
+async function pulse(
+  mark: Group,
+  by: { links: Group; link: string; area: Box; backwards: boolean },
+): Promise<void> {
+  const path = by.links
+    .selectAll<SVGPathElement, SceneLink>('path')
+    .filter((d) => d.id === by.link)
+    .node();
   const length = path?.getTotalLength() ?? 0;
   if (path === null || length === 0) {
     await flash(mark, by.area);
@@ -340,20 +485,32 @@ async function pulse(mark: Group, by: { links: Group; link: string; area: Box; b
   }
   const along = interpolateNumber(by.backwards ? length : 0, by.backwards ? 0 : length);
   const dot = mark.append('circle').attr('r', 5);
-  await dot.transition().duration(MOVE_MS).ease(easeCubicOut).attrTween('transform', () => (t) => {
-    const point = path.getPointAtLength(along(t));
-    return `translate(${String(point.x)},${String(point.y)})`;
-  }).end();
+  await dot
+    .transition()
+    .duration(MOVE_MS)
+    .ease(easeCubicOut)
+    .attrTween('transform', () => (t) => {
+      const point = path.getPointAtLength(along(t));
+      return `translate(${String(point.x)},${String(point.y)})`;
+    })
+    .end();
   dot.remove();
 }
 
 async function shake(boxes: Group, id: string, backwards: boolean): Promise<void> {
-  const box = boxes.selectAll<SVGGElement, SceneBox>('g.box').filter((d) => d.id === id).attr('data-motion', 'fault');
+  const box = boxes
+    .selectAll<SVGGElement, SceneBox>('g.box')
+    .filter((d) => d.id === id)
+    .attr('data-motion', 'fault');
   const sign = backwards ? -1 : 1;
-  await box.transition().duration(MOVE_MS).attrTween('transform', (d) => (t) => {
-    const offset = sign * Math.sin(t * Math.PI * 6) * 5 * (1 - t);
-    return `translate(${String(d.x + offset)},${String(d.y)})`;
-  }).end();
+  await box
+    .transition()
+    .duration(MOVE_MS)
+    .attrTween('transform', (d) => (t) => {
+      const offset = sign * Math.sin(t * Math.PI * 6) * 5 * (1 - t);
+      return `translate(${String(d.x + offset)},${String(d.y)})`;
+    })
+    .end();
   box.attr('data-motion', null);
 }
 
@@ -365,17 +522,44 @@ async function dropLock(mark: Group, area: Box, backwards: boolean): Promise<voi
   const y = area.y + area.height / 2 - 2;
   const from = backwards ? y : y - 42;
   const to = backwards ? y - 42 : y;
-  mark.append('rect').attr('class', 'frame').attr('rx', 5).attr('x', area.x).attr('y', area.y).attr('width', area.width).attr('height', area.height);
-  const lock = mark.append('path').attr('class', 'lock').attr('d', LOCK).attr('transform', `translate(${String(x)},${String(from)}) scale(1.4)`);
-  await lock.transition().duration(MOVE_MS * 1.4).ease(easeCubicOut).attr('transform', `translate(${String(x)},${String(to)}) scale(1.4)`).end();
+  mark
+    .append('rect')
+    .attr('class', 'frame')
+    .attr('rx', 5)
+    .attr('x', area.x)
+    .attr('y', area.y)
+    .attr('width', area.width)
+    .attr('height', area.height);
+  const lock = mark
+    .append('path')
+    .attr('class', 'lock')
+    .attr('d', LOCK)
+    .attr('transform', `translate(${String(x)},${String(from)}) scale(1.4)`);
+  await lock
+    .transition()
+    .duration(MOVE_MS * 1.4)
+    .ease(easeCubicOut)
+    .attr('transform', `translate(${String(x)},${String(to)}) scale(1.4)`)
+    .end();
 }
 
 /** A bar sweeps over the TLB. */
 async function sweep(mark: Group, area: Box, backwards: boolean): Promise<void> {
   const from = backwards ? area.x + area.width - 8 : area.x;
   const to = backwards ? area.x : area.x + area.width - 8;
-  const bar = mark.append('rect').attr('class', 'bar').attr('y', area.y + 2).attr('height', area.height - 4).attr('width', 8).attr('x', from);
-  await bar.transition().duration(MOVE_MS * 1.4).ease(easeCubicOut).attr('x', to).end();
+  const bar = mark
+    .append('rect')
+    .attr('class', 'bar')
+    .attr('y', area.y + 2)
+    .attr('height', area.height - 4)
+    .attr('width', 8)
+    .attr('x', from);
+  await bar
+    .transition()
+    .duration(MOVE_MS * 1.4)
+    .ease(easeCubicOut)
+    .attr('x', to)
+    .end();
   bar.remove();
 }
 
@@ -387,6 +571,12 @@ async function travel(mark: Group, by: { scene: Scene; area: Box; backwards: boo
   const leaving = by.scene.boxes.some((box) => box.id === 'vcpu:0' && box.subtitle.startsWith('in exit'));
   const [from, to] = leaving !== by.backwards ? [cpu, there] : [there, cpu];
   const dot = mark.append('circle').attr('r', 7).attr('cx', from.x).attr('cy', from.y);
-  await dot.transition().duration(MOVE_MS * 1.2).ease(easeCubicOut).attr('cx', to.x).attr('cy', to.y).end();
+  await dot
+    .transition()
+    .duration(MOVE_MS * 1.2)
+    .ease(easeCubicOut)
+    .attr('cx', to.x)
+    .attr('cy', to.y)
+    .end();
   dot.remove();
 }

@@ -32,10 +32,41 @@ function Transport(): React.JSX.Element {
   const at = useRun();
   return (
     <div className="transport" role="toolbar" aria-label="Transport">
-      {BUTTONS.map((button) => <button key={button.move} type="button" className={button.move} aria-label={button.label} title={button.label} onClick={() => { move(button.move); }}>{button.text}</button>)}
-      <button type="button" className="play" aria-pressed={playing} aria-label={playing ? STRINGS.transport.pause : STRINGS.transport.play} onClick={() => { setPlaying(!playing); }}>{playing ? '❚❚ Pause' : '▶ Play'}</button>
-      <select aria-label={STRINGS.transport.speed} value={speed} onChange={(event) => { set({ speed: Number(event.target.value) }); }}>
-        {SPEEDS.map((value) => <option key={value} value={value}>{`${String(value)}×`}</option>)}
+      {BUTTONS.map((button) => (
+        <button
+          key={button.move}
+          type="button"
+          className={button.move}
+          aria-label={button.label}
+          title={button.label}
+          onClick={() => {
+            move(button.move);
+          }}
+        >
+          {button.text}
+        </button>
+      ))}
+      <button
+        type="button"
+        className="play"
+        aria-pressed={playing}
+        aria-label={playing ? STRINGS.transport.pause : STRINGS.transport.play}
+        onClick={() => {
+          setPlaying(!playing);
+        }}
+      >
+        {playing ? '❚❚ Pause' : '▶ Play'}
+      </button>
+      <select
+        aria-label={STRINGS.transport.speed}
+        value={speed}
+        onChange={(event) => {
+          set({ speed: Number(event.target.value) });
+        }}
+      >
+        {SPEEDS.map((value) => (
+          <option key={value} value={value}>{`${String(value)}×`}</option>
+        ))}
       </select>
       <span className="space" />
       {at !== undefined && (
@@ -59,19 +90,25 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
   useEffect(() => {
     const element = host.current;
     if (element === null) return undefined;
-    const observer = new ResizeObserver(() => { setWidth(element.clientWidth); });
+    const observer = new ResizeObserver(() => {
+      setWidth(element.clientWidth);
+    });
     observer.observe(element);
-    return () => { observer.disconnect(); };
+    return () => {
+      observer.disconnect();
+    };
   }, []);
   const { timeline } = run;
   const { begin, length } = timeline;
   const operations = useMemo(() => operationBlocks(timeline), [timeline]);
   const marks = useMemo(() => marksOf(timeline, begin, length), [timeline, begin, length]);
-  const current = operations.find((operation) => cursor > operation.first && cursor <= operation.end) ?? operations[0];
+  const current =
+    operations.find((operation) => cursor > operation.first && cursor <= operation.end) ?? operations[0];
   const [from, to] = [current?.first ?? begin, current?.end ?? length];
   const calls = useMemo(() => callBlocks(timeline, { from, to, depth: DEPTH }), [timeline, from, to]);
   const left = GIVEN + 56;
-  const scale = (start: number, end: number) => (step: number) => left + ((step - start) / Math.max(1, end - start)) * (width - left - 8);
+  const scale = (start: number, end: number) => (step: number) =>
+    left + ((step - start) / Math.max(1, end - start)) * (width - left - 8);
   const all = scale(begin, length);
   const zoomed = scale(from, to);
   const scrub = (event: React.PointerEvent<SVGElement>, row: 'all' | 'zoomed'): void => {
@@ -85,25 +122,104 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
   return (
     <div className="lanes" ref={host}>
       <svg width={width} height={callsTop + DEPTH * 15 + 4} role="img" aria-label="Timeline">
-        <text className="lane-name" x={2} y={14}>vCPU 0</text>
+        <text className="lane-name" x={2} y={14}>
+          vCPU 0
+        </text>
         <rect className="given" x={left - GIVEN} y={1} width={GIVEN - 4} height={LANE - 3} rx={4} />
-        <text className="block-name" x={left - GIVEN + 7} y={14}>{STRINGS.given}</text>
-        {operations.map((block) => <Bar key={block.id} block={block} scale={all} y={1} height={LANE - 3} cursor={cursor} />)}
-        <text className="lane-name" x={2} y={LANE + 14}>{STRINGS.marks}</text>
-        {marks.map((mark) => <MarkSign key={mark.step} mark={mark} x={(all(mark.step) + all(mark.step + 1)) / 2} y={LANE + 10} />)}
-        <text className="lane-name" x={2} y={callsTop + 12}>{STRINGS.calls}</text>
-        {calls.map((block) => <Bar key={block.id} block={block} scale={zoomed} y={callsTop + (block.depth - 1) * 15} height={13} cursor={cursor} call />)}
+        <text className="block-name" x={left - GIVEN + 7} y={14}>
+          {STRINGS.given}
+        </text>
+        {operations.map((block) => (
+          <Bar key={block.id} block={block} scale={all} y={1} height={LANE - 3} cursor={cursor} />
+        ))}
+        <text className="lane-name" x={2} y={LANE + 14}>
+          {STRINGS.marks}
+        </text>
+        {marks.map((mark) => (
+          <MarkSign key={mark.step} mark={mark} x={(all(mark.step) + all(mark.step + 1)) / 2} y={LANE + 10} />
+        ))}
+        <text className="lane-name" x={2} y={callsTop + 12}>
+          {STRINGS.calls}
+        </text>
+        {calls.map((block) => (
+          <Bar
+            key={block.id}
+            block={block}
+            scale={zoomed}
+            y={callsTop + (block.depth - 1) * 15}
+            height={13}
+            cursor={cursor}
+            call
+          />
+        ))}
         <line className="cursor" x1={all(cursor)} x2={all(cursor)} y1={0} y2={LANE * 2} />
-        {cursor > from && cursor <= to && <line className="cursor" x1={zoomed(cursor)} x2={zoomed(cursor)} y1={callsTop - 2} y2={callsTop + DEPTH * 15} />}
-        <rect className="scrub" x={left} y={0} width={Math.max(1, width - left - 8)} height={LANE * 2} onPointerDown={(event) => { scrub(event, 'all'); }} onPointerMove={(event) => { scrub(event, 'all'); }} />
-        <rect className="scrub" x={left} y={callsTop} width={Math.max(1, width - left - 8)} height={DEPTH * 15} onPointerDown={(event) => { scrub(event, 'zoomed'); }} onPointerMove={(event) => { scrub(event, 'zoomed'); }} />
+        {cursor > from && cursor <= to && (
+          <line
+            className="cursor"
+            x1={zoomed(cursor)}
+            x2={zoomed(cursor)}
+            y1={callsTop - 2}
+            y2={callsTop + DEPTH * 15}
+          />
+        )}
+        <rect
+          className="scrub"
+          x={left}
+          y={0}
+          width={Math.max(1, width - left - 8)}
+          height={LANE * 2}
+          onPointerDown={(event) => {
+            scrub(event, 'all');
+          }}
+          onPointerMove={(event) => {
+            scrub(event, 'all');
+          }}
+        />
+        <rect
+          className="scrub"
+          x={left}
+          y={callsTop}
+          width={Math.max(1, width - left - 8)}
+          height={DEPTH * 15}
+          onPointerDown={(event) => {
+            scrub(event, 'zoomed');
+          }}
+          onPointerMove={(event) => {
+            scrub(event, 'zoomed');
+          }}
+        />
       </svg>
-      <input type="range" className="scrubber" aria-label="Step" min={begin} max={length} value={cursor} aria-valuetext={stepText(cursor - begin, length - begin)} onChange={(event) => { go(Number(event.target.value)); }} />
+      <input
+        type="range"
+        className="scrubber"
+        aria-label="Step"
+        min={begin}
+        max={length}
+        value={cursor}
+        aria-valuetext={stepText(cursor - begin, length - begin)}
+        onChange={(event) => {
+          go(Number(event.target.value));
+        }}
+      />
     </div>
   );
 }
 
-function Bar({ block, scale, y, height, cursor, call }: { block: Block; scale: (step: number) => number; y: number; height: number; cursor: number; call?: boolean }): React.JSX.Element {
+function Bar({
+  block,
+  scale,
+  y,
+  height,
+  cursor,
+  call,
+}: {
+  block: Block;
+  scale: (step: number) => number;
+  y: number;
+  height: number;
+  cursor: number;
+  call?: boolean;
+}): React.JSX.Element {
   const x = scale(block.first);
   const width = Math.max(1, scale(block.end) - x - 1.5);
   const current = cursor > block.first && cursor <= block.end;
@@ -112,13 +228,34 @@ function Bar({ block, scale, y, height, cursor, call }: { block: Block; scale: (
     <g className={`bar${call === true ? ' call' : ' operation'}${current ? ' now' : ''}`}>
       <title>{block.label}</title>
       <rect x={x} y={y} width={width} height={height} rx={3} />
-      {room > 3 && <text x={x + 5} y={y + height - 3}>{block.label.length > room ? `${block.label.slice(0, room - 1)}…` : block.label}</text>}
+      {room > 3 && (
+        <text x={x + 5} y={y + height - 3}>
+          {block.label.length > room ? `${block.label.slice(0, room - 1)}…` : block.label}
+        </text>
+      )}
     </g>
   );
 }
 
 /** Marks differ by shape and letter, never by colour alone. */
 function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
-  const shape = mark.kind === 'flush' ? <circle r={7} /> : mark.kind === 'write-protect' ? <rect x={-6} y={-6} width={12} height={12} transform="rotate(45)" /> : mark.kind === 'inject' ? <path d="M0,-8 L8,6 L-8,6 Z" /> : <rect x={-7} y={-7} width={14} height={14} rx={3} />;
-  return <g className={`mark ${mark.kind}`} transform={`translate(${String(x)},${String(y)})`}><title>{mark.meaning}</title>{shape}<text y={4} textAnchor="middle">{mark.letter}</text></g>;
+  const shape =
+    mark.kind === 'flush' ? (
+      <circle r={7} />
+    ) : mark.kind === 'write-protect' ? (
+      <rect x={-6} y={-6} width={12} height={12} transform="rotate(45)" />
+    ) : mark.kind === 'inject' ? (
+      <path d="M0,-8 L8,6 L-8,6 Z" />
+    ) : (
+      <rect x={-7} y={-7} width={14} height={14} rx={3} />
+    );
+  return (
+    <g className={`mark ${mark.kind}`} transform={`translate(${String(x)},${String(y)})`}>
+      <title>{mark.meaning}</title>
+      {shape}
+      <text y={4} textAnchor="middle">
+        {mark.letter}
+      </text>
+    </g>
+  );
 }

@@ -1,0 +1,64 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { catalogueText, RUNS, scenario } from '../testing/scenarios.ts';
+import { readLines, printLines } from './lines.ts';
+import { parseLink } from './links.ts';
+import { checkScenario, formatScenario } from './plan.ts';
+import { interpret } from './statements.ts';
+
+const meaning = (text: string): string =>
+  JSON.stringify(interpret(readLines(text)).statements, (key, value: unknown) =>
+    typeof value === 'bigint' ? value.toString(16) : key === 'line' || key === 'lastLine' ? undefined : value,
+  );
+
+/** Texts that were good once: pieces cut out, doubled, exchanged. */
+const mutated = fc
+  .tuple(
+    fc.constantFrom('three-exits', 'fork-detector', 'stale-tlb'),
+    fc.array(fc.tuple(fc.nat(), fc.nat(40), fc.string({ maxLength: 6 })), { maxLength: 5 }),
+  )
+  .map(([id, edits]) =>
+    edits.reduce((text, [at, length, insert]) => {
+      const from = at % (text.length + 1);
+      return text.slice(0, from) + insert + text.slice(from + length);
+    }, catalogueText(id)),
+  );
+
+describe('the language', () => {
+  test('parse of print is identity, and printing is idempotent', () => {
+    fc.assert(
+      fc.property(fc.oneof(scenario, mutated), (text) => {
+        const printed = printLines(readLines(text));
+        expect(meaning(printed)).toBe(meaning(text));
+        expect(formatScenario(printed)).toBe(printed);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+  test('any text is accepted or refused with sentences, never an exception, never over a second', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary', maxLength: 400 }), mutated), (text) => {
+        const start = process.hrtime.bigint();
+        for (const problem of checkScenario(text))
+          expect(problem.message.length * problem.remedy.length).toBeGreaterThan(0);
+        expect(Number(process.hrtime.bigint() - start) / 1e9).toBeLessThan(1);
+      }),
+      { numRuns: RUNS * 2 },
+    );
+  });
+  test('any link is opened or refused with sentences', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((tail) => `#/s/three-exits?${tail}`),
+        ),
+        (hash) => {
+          const link = parseLink(hash);
+          if (link.kind === 'problems') expect(link.sentences.join('').length).toBeGreaterThan(10);
+        },
+      ),
+      { numRuns: RUNS * 2 },
+    );
+  });
+});

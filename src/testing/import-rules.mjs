@@ -1,0 +1,52 @@
+// Who may import whom: one allow-list. A storey may always import itself. Tests may import anything.
+const STOREYS = {
+  'src/core/(machine|[^/]+\\.ts$)': ['src/core/(machine|[^/]+\\.ts$)'],
+  'src/core/hardware': ['src/core/(machine|hardware|[^/]+\\.ts$)'],
+  'src/core/kvm': ['src/core/(machine|hardware|kvm|[^/]+\\.ts$)'],
+  'src/core/audit': ['src/core/(machine|hardware|kvm|audit|[^/]+\\.ts$)'],
+  'src/core/operations': ['src/core'],
+  'src/timeline': ['src/core', 'src/timeline'],
+  'src/scenario': ['src/core', 'src/timeline', 'src/scenario', 'node_modules/@lezer'],
+  'src/scene': ['src/core', 'src/timeline', 'src/scenario', 'src/scene', 'node_modules/d3-hierarchy'],
+  'src/store': ['src/(core|timeline|scenario|scene|store)', 'node_modules/zustand'],
+  'src/catalogue/catalogue': ['src/catalogue', 'node_modules/@tanstack'],
+  'src/catalogue/vite-plugin': ['^(fs|url|node:)', 'node_modules/vite'],
+  'src/(ui|main)': [
+    'src/(core|timeline|scenario|scene|store|catalogue|ui)',
+    'node_modules/(react|react-dom|zustand|@tanstack|d3-)',
+  ],
+  'src/(cli|bench)': ['src/(core|timeline|scenario|scene|cli|bench)', '^(fs|url|zlib|path|node:)'],
+};
+
+const allowed = Object.entries(STOREYS).map(([from, to]) => ({
+  name: `${from} imports only what stands below it`,
+  severity: 'error',
+  from: { path: `^${from}`, pathNot: '\\.test\\.tsx?$' },
+  to: {
+    pathNot: to.map((path) => (path.startsWith('^') ? path : `^(.*/)?${path}`)),
+    dependencyTypesNot: ['type-only-none'],
+  },
+}));
+
+export default {
+  forbidden: [
+    { name: 'no cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'nothing imports what cannot be found',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    ...allowed,
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.tsx', '.mjs', '.js'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'types', 'default'],
+    },
+  },
+};

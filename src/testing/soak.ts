@@ -1,0 +1,9 @@
+/** `npm run soak`: the properties, with thousands of cases each. */
+import { spawnSync } from 'node:child_process';
+
+const { status } = spawnSync('npx', ['vitest', 'run', '.prop.'], {
+  stdio: 'inherit',
+  env: { ...process.env, SOAK: '1' },
+  shell: process.platform === 'win32',
+});
+process.exitCode = status ?? 1;
