@@ -13,14 +13,27 @@ const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** A guest that maps, writes, unmaps and maps again, over 32 pages of 4 tables: the mix of a busy kernel. */
 function busyProgram(operations: number): Program {
-  const pages = Array.from({ length: 32 }, (_, index) => 0x400000 + (index % 4) * 0x200000 + Math.floor(index / 4) * 0x1000);
-  const windows = [0, 1, 2, 3].map((index) => `map 0x${(0xffff888000000000n + BigInt(index) * 0x1000n).toString(16)} -> table-of 0x${(0x400000 + index * 0x200000).toString(16)} rw kernel accessed dirty`);
+  const pages = Array.from(
+    { length: 32 },
+    (_, index) => 0x400000 + (index % 4) * 0x200000 + Math.floor(index / 4) * 0x1000,
+  );
+  const windows = [0, 1, 2, 3].map(
+    (index) =>
+      `map 0x${(0xffff888000000000n + BigInt(index) * 0x1000n).toString(16)} -> table-of 0x${(0x400000 + index * 0x200000).toString(16)} rw kernel accessed dirty`,
+  );
   const body = Array.from({ length: operations }, (_, index) => {
     const page = `0x${(pages[(index * 7) % pages.length] ?? 0).toString(16)}`;
     if (index % 5 === 4) return `v0 kernel set-pte ${page} -> absent\nv0 kernel invlpg ${page}`;
     return `v0 user ${index % 3 === 0 ? 'write' : 'read'} ${page}\n  on #PF\n    set-pte ${page} -> gfn 0x${(0x100 + (index % 64)).toString(16)} rw user accessed dirty\n    retry`;
   });
-  const text = ['mmuscope 1', 'slot 0x0 64M', ...pages.map((page) => `map 0x${page.toString(16)} -> absent`), ...windows, 'begin', ...body].join('\n');
+  const text = [
+    'mmuscope 1',
+    'slot 0x0 64M',
+    ...pages.map((page) => `map 0x${page.toString(16)} -> absent`),
+    ...windows,
+    'begin',
+    ...body,
+  ].join('\n');
   const result = planScenario(text);
   if (result.kind === 'problems') throw new Error(JSON.stringify(result.problems[0]));
   return result.plan.program;
@@ -44,7 +57,8 @@ function timeRun(program: Program, steps: number, recorded: boolean): number {
   return now() - start;
 }
 
-const percentile = (sorted: readonly number[], share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
+const percentile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
 
 function seeks(program: Program, steps: number): string {
   const run = new RecordingRun(program, steps);
@@ -68,7 +82,9 @@ for (const steps of [100_000, 1_000_000]) {
   const repeats = steps > 500_000 ? 1 : 3;
   const recorded = best(repeats, () => timeRun(program, steps, true));
   const bare = best(repeats, () => timeRun(program, steps, false));
-  console.log(`${steps.toLocaleString('en')} steps: ${recorded.toFixed(0)} ms with journal (${((steps / recorded) * 1000).toFixed(0)} steps/s), ${bare.toFixed(0)} ms without, ratio ${(recorded / bare).toFixed(2)}`);
+  console.log(
+    `${steps.toLocaleString('en')} steps: ${recorded.toFixed(0)} ms with journal (${((steps / recorded) * 1000).toFixed(0)} steps/s), ${bare.toFixed(0)} ms without, ratio ${(recorded / bare).toFixed(2)}`,
+  );
   console.log(`  journal ${seeks(program, steps)}`);
 }
 
@@ -77,7 +93,12 @@ const world = new World();
 const walks = best(3, () => {
   const m = new Machine({ settings: DEFAULT_SETTINGS, world });
   const start = now();
-  for (const vector of vectors) replayVector(m, vector);
+  for (const vector of vectors) {
+    m.beginOperation();
+    replayVector(m, vector);
+  }
   return now() - start;
 });
-console.log(`walks: ${((vectors.length / walks) * 1000).toFixed(0)} a second, loading their entries included`);
+console.log(
+  `walks: ${((vectors.length / walks) * 1000).toFixed(0)} a second, loading their entries included`,
+);

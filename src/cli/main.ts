@@ -29,6 +29,7 @@ function main(args: readonly string[], print: Print): number {
       });
       return problems.length === 0 ? 0 : 1;
     }
+    case undefined:
     default:
       throw new UsageError(
         command === undefined ? 'a command is needed' : `there is no command "${command}"`,

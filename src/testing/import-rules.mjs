@@ -24,7 +24,6 @@ const allowed = Object.entries(STOREYS).map(([from, to]) => ({
   from: { path: `^${from}`, pathNot: '\\.test\\.tsx?$' },
   to: {
     pathNot: to.map((path) => (path.startsWith('^') ? path : `^(.*/)?${path}`)),
-    dependencyTypesNot: ['type-only-none'],
   },
 }));
 

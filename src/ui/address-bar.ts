@@ -48,7 +48,7 @@ export async function openHash(hash: string, client: QueryClient): Promise<void>
 
 async function load(id: string, client: QueryClient): Promise<{ text?: string }> {
   try {
-    const text = await client.fetchQuery(scenarioQuery(id));
+    const text = await client.query(scenarioQuery(id));
     // A server that answers every address with the page itself has no such scenario.
     return text.trimStart().startsWith('<') ? {} : { text };
   } catch {

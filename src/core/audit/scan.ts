@@ -38,6 +38,7 @@ export function scan(world: World): readonly Falsity[] {
   let tracked = 0;
   for (const page of world.tables.sp.values()) {
     const level = levelOfRole(page.role);
+    const paths = level === 1 ? pathRights(world, page) : [];
     for (const word of world.wordsOfShadowFrame(page.pfn)) {
       const entry = world.word(word);
       if (!isPresent(entry)) continue;
@@ -50,7 +51,7 @@ export function scan(world: World): readonly Falsity[] {
         const pfn = pfnOfEntry(entry);
         writable.set(pfn, [...(writable.get(pfn) ?? []), word]);
       }
-      found.push(...checkLeaf(world, { page, word, entry }));
+      found.push(...checkLeaf(world, { page, word, entry }, paths));
     }
     found.push(...checkParents(world, page));
   }
@@ -64,23 +65,42 @@ export function scan(world: World): readonly Falsity[] {
   return found;
 }
 
+/** What the guest entries on one way to a page allow together. */
+interface PathRights {
+  readonly words: readonly number[];
+  readonly present: boolean;
+  readonly user: boolean;
+  readonly writable: boolean;
+  readonly noExecute: boolean;
+}
+
+const NOTHING: readonly Falsity[] = [];
+
 /** INV-1 and INV-13 for one leaf. */
-function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
+function checkLeaf(world: World, leaf: Leaf, paths: readonly PathRights[]): readonly Falsity[] {
   const guestWord = guestWordOf(world, leaf);
-  if (guestWord === undefined) return [];
+  if (guestWord === undefined) return NOTHING;
   const guest = world.word(guestWord);
   const named = (guest & PTE_P) === 0n ? undefined : pfnOfGfn(world, Number((guest & PTE_ADDRESS) >> 12n));
   if (named !== pfnOfEntry(leaf.entry)) {
     return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guestWord] }];
   }
-  return guestPaths(world, leaf.page)
-    .flatMap((path) => {
-      const words = [...path, guestWord];
-      return grantsTooMuch(world, leaf.entry, words)
-        ? [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, ...words] }]
-        : [];
-    })
-    .slice(0, 1);
+  const path = paths.find((candidate) => grantsTooMuch(world, leaf.entry, { path: candidate, guest }));
+  if (path === undefined) return NOTHING;
+  return [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, guestWord, ...path.words] }];
+}
+
+function pathRights(world: World, page: ShadowPage): readonly PathRights[] {
+  return guestPaths(world, page).map((words) => {
+    const entries = words.map((word) => world.word(word));
+    return {
+      words,
+      present: entries.every((entry) => (entry & PTE_P) !== 0n),
+      user: entries.every((entry) => (entry & PTE_U) !== 0n),
+      writable: entries.every((entry) => (entry & PTE_W) !== 0n),
+      noExecute: entries.some((entry) => (entry & PTE_NX) !== 0n),
+    };
+  });
 }
 
 /** The guest's entry behind a shadow entry; a page without a guest table has none. */
@@ -102,16 +122,14 @@ function guestPaths(world: World, page: ShadowPage): readonly (readonly number[]
 }
 
 /** Whether a leaf allows what a walk over these guest entries would refuse. */
-function grantsTooMuch(world: World, leaf: bigint, words: readonly number[]): boolean {
-  const entries = words.map((word) => world.word(word));
-  if (entries.some((entry) => (entry & PTE_P) === 0n)) return true;
-  const user = entries.every((entry) => (entry & PTE_U) !== 0n);
-  const writable = entries.every((entry) => (entry & PTE_W) !== 0n);
-  const noExecute = entries.some((entry) => (entry & PTE_NX) !== 0n);
+function grantsTooMuch(world: World, leaf: bigint, over: { path: PathRights; guest: bigint }): boolean {
+  const { path, guest } = over;
+  if (!path.present) return true;
+  if ((leaf & PTE_U) !== 0n && !(path.user && (guest & PTE_U) !== 0n)) return true;
+  const noExecute = path.noExecute || (guest & PTE_NX) !== 0n;
   const nxOn = ((world.get('reg', '0.efer') ?? 0n) & EFER_NXE) !== 0n;
-  if ((leaf & PTE_U) !== 0n && !user) return true;
   if (nxOn && noExecute && (leaf & PTE_NX) === 0n) return true;
-  if ((leaf & PTE_W) === 0n || writable) return false;
+  if ((leaf & PTE_W) === 0n || (path.writable && (guest & PTE_W) !== 0n)) return false;
   // CR0.WP=0 lets the kernel write read-only pages: the leaf is then the kernel's alone, and stays so until it faults.
   const kernelTrick = (leaf & (PTE_U | SPTE_SHADOW_USER | SPTE_SHADOW_WRITABLE)) === SPTE_SHADOW_USER;
   const kernelMayWrite = ((world.get('reg', '0.cr0') ?? 0n) & CR0_WP) === 0n;

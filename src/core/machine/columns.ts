@@ -2,7 +2,7 @@
  * Growable columns of typed arrays. They grow by blocks, not by doubling, so that a journal never holds twice what
  * it needs; a value is found by a shift and a mask.
  */
-const BLOCK_SHIFT = 14;
+const BLOCK_SHIFT = 12;
 const BLOCK = 1 << BLOCK_SHIFT;
 const MASK = BLOCK - 1;
 

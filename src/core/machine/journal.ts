@@ -18,12 +18,7 @@ import {
   type StepFacts,
   type StepKind,
 } from './steps.ts';
-import {
-  TABLE_FORM,
-  TABLE_NAMES,
-  type TableName,
-  type TableValues,
-} from './tables.ts';
+import { TABLE_FORM, TABLE_NAMES, type TableName, type TableValues } from './tables.ts';
 
 const NONE = 0xffff_ffff;
 const ABSENT = 1;

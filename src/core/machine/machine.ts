@@ -160,8 +160,7 @@ export class Machine {
     try {
       return body();
     } finally {
-      for (const { table, key, before } of undo.reverse())
-        this.world.put(table, key, before);
+      for (const { table, key, before } of undo.reverse()) this.world.put(table, key, before);
       this.aside = outer;
       this.stepOpen = open;
     }

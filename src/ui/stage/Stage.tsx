@@ -52,7 +52,7 @@ export function Stage(): React.JSX.Element {
     if (scene === undefined || view.current === undefined) return;
     const done = beginBusy();
     const { cursor, previous, selected } = store.getState();
-    view.current
+    void view.current
       .update(scene, {
         backwards: cursor < previous,
         still: prefersStill() || Math.abs(cursor - previous) > 400,

@@ -8,7 +8,7 @@ import { interpolateNumber } from 'd3-interpolate';
 import { select, type Selection } from 'd3-selection';
 import { linkHorizontal, linkVertical } from 'd3-shape';
 import 'd3-transition';
-import { zoom, zoomIdentity, type ZoomBehavior } from 'd3-zoom';
+import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
 import { FOLD, HEAD, ROW, type Box } from '../../scene/layout.ts';
 import type { Motion, Scene, SceneBox, SceneLink, SceneRow } from '../../scene/scene.ts';
 
@@ -43,7 +43,7 @@ export function createStage(svg: SVGSVGElement, on: { select: (id: string | unde
 
   const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
     .scaleExtent([0.3, 4])
-    .on('zoom', (event: { transform: { toString(): string }; sourceEvent: unknown }) => {
+    .on('zoom', (event: { transform: { toString: () => string }; sourceEvent: unknown }) => {
       camera.attr('transform', event.transform.toString());
       if (event.sourceEvent !== null && event.sourceEvent !== undefined) followed = false;
     });
@@ -53,8 +53,8 @@ export function createStage(svg: SVGSVGElement, on: { select: (id: string | unde
     if (current === undefined) return;
     const target = fitTransform(svg, current);
     followed = true;
-    if (animated) root.transition().duration(MOVE_MS).call(behavior.transform, target);
-    else root.call(behavior.transform, target);
+    if (animated) behavior.transform(root.transition().duration(MOVE_MS), target);
+    else behavior.transform(root, target);
   };
 
   return {
@@ -77,7 +77,7 @@ export function createStage(svg: SVGSVGElement, on: { select: (id: string | unde
     },
     zoomBy(factor) {
       followed = false;
-      root.transition().duration(MOVE_MS).call(behavior.scaleBy, factor);
+      behavior.scaleBy(root.transition().duration(MOVE_MS), factor);
     },
     destroy() {
       root.on('.zoom', null).selectAll('*').interrupt().remove();
@@ -112,7 +112,7 @@ function follow(
   const focused = scene.boxes.filter((box) => scene.focus.includes(box.id));
   if (focused.length === 0) return;
   const view = svg.getBoundingClientRect();
-  const transform = svgTransform(svg);
+  const transform = zoomTransform(svg);
   const margin = 24;
   const left = Math.min(...focused.map((box) => transform.x + box.x * transform.k));
   const right = Math.max(...focused.map((box) => transform.x + (box.x + box.width) * transform.k));
@@ -132,12 +132,9 @@ function follow(
         : 0;
   if (Math.abs(dx) < 1 && Math.abs(dy) < 1) return;
   const target = zoomIdentity.translate(transform.x + dx, transform.y + dy).scale(transform.k);
-  if (by.still) by.camera.call(by.behavior.transform, target);
-  else by.camera.transition().duration(MOVE_MS).call(by.behavior.transform, target);
+  if (by.still) by.behavior.transform(by.camera, target);
+  else by.behavior.transform(by.camera.transition().duration(MOVE_MS), target);
 }
-
-const svgTransform = (svg: SVGSVGElement): { x: number; y: number; k: number } =>
-  (svg as unknown as { __zoom?: { x: number; y: number; k: number } }).__zoom ?? { x: 0, y: 0, k: 1 };
 
 function drawZones(group: Group, scene: Scene): void {
   const titles = { hardware: 'Hardware', guest: 'Guest memory', hypervisor: 'Hypervisor' } as const;
@@ -420,9 +417,10 @@ interface Playing {
 async function play(overlay: Group, playing: Playing): Promise<void> {
   overlay.selectAll('*').interrupt().remove();
   const boxes = new Map(playing.scene.boxes.map((box) => [box.id, box]));
-  const runs = playing.scene.motions.slice(0, 12).map((motion) => {
+  const runs = playing.scene.motions.slice(0, 12).flatMap((motion) => {
     const box = boxes.get(motion.box);
-    return box === undefined ? undefined : animate(overlay, motion, { ...playing, box });
+    const run = box === undefined ? undefined : animate(overlay, motion, { ...playing, box });
+    return run === undefined ? [] : [run];
   });
   await Promise.allSettled(runs);
 }
