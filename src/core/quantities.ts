@@ -11,37 +11,29 @@ type Branded<Base, Name extends string> = Base & { readonly [brand]: Name };
 
 /** Guest virtual address, 64 bits, canonical or not. */
 export type Gva = Branded<bigint, 'Gva'>;
-/** Guest physical address, in bytes. */
-export type Gpa = Branded<bigint, 'Gpa'>;
 /** Guest frame number: guest physical address / 4096. */
 export type Gfn = Branded<number, 'Gfn'>;
 /** Host frame number: host physical address / 4096. */
 export type Pfn = Branded<number, 'Pfn'>;
-/** x86 paging level as KVM counts: 1 = page table (PT), 2 = PD, 3 = PDPT, 4 = PML4, 5 = PML5. */
-export type Level = Branded<number, 'Level'>;
-/** An entry of a guest's page table, as the guest wrote it: it names guest frames. */
-export type Gpte = Branded<bigint, 'Gpte'>;
-/** An entry of a shadow table, as the hypervisor wrote it: it names host frames. */
-export type Spte = Branded<bigint, 'Spte'>;
 /** Index of a virtual CPU, from 0. */
 export type VcpuId = Branded<number, 'VcpuId'>;
 
-export const PAGE_SHIFT = 12;
-export const PAGE_SIZE = 4096;
-export const WORDS_PER_FRAME = 512;
-const MASK_64 = 0xffff_ffff_ffff_ffffn;
+const WORDS_PER_FRAME = 512;
+const FRAME_BITS = 0x000f_ffff_ffff_f000n;
 
 export const gva = (address: bigint): Gva => BigInt.asUintN(64, address) as Gva;
-export const gpa = (address: bigint): Gpa => BigInt.asUintN(64, address) as Gpa;
 export const gfn = (frame: number): Gfn => frame as Gfn;
 export const pfn = (frame: number): Pfn => frame as Pfn;
-export const level = (value: number): Level => value as Level;
-export const gpte = (entry: bigint): Gpte => (entry & MASK_64) as Gpte;
-export const spte = (entry: bigint): Spte => (entry & MASK_64) as Spte;
 export const vcpuId = (index: number): VcpuId => index as VcpuId;
 
-export const gfnOf = (address: Gpa): Gfn => Number(address >> 12n) as Gfn;
-export const gpaOf = (frame: Gfn, offset = 0): Gpa => ((BigInt(frame) << 12n) | BigInt(offset)) as Gpa;
+/** The frame that a guest's entry or CR3 names: bits 51 to 12. */
+export const gfnOfEntry = (entry: bigint): Gfn => Number((entry & FRAME_BITS) >> 12n) as Gfn;
+/** The frame that a shadow entry or the hardware's CR3 names: bits 51 to 12. */
+export const pfnOfEntry = (entry: bigint): Pfn => Number((entry & FRAME_BITS) >> 12n) as Pfn;
+/** Number of the memory word `index` of a host frame. */
+export const wordOf = (frame: Pfn, index: number): number => frame * WORDS_PER_FRAME + index;
+/** The host frame in which a memory word lies. */
+export const frameOfWord = (word: number): Pfn => Math.floor(word / WORDS_PER_FRAME) as Pfn;
 
 /** Lower-case hexadecimal with 0x, as the whole project prints numbers. */
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;

@@ -1,4 +1,5 @@
 /** The entries that a step changes, bit by bit. */
+import { frameOfWord } from '../core/quantities.ts';
 import { X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
 import { SPTE_BITS } from '../core/kvm/spte-2007.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
@@ -44,7 +45,7 @@ export function entryDiffs(world: World, step: StepView | undefined): readonly E
 }
 
 function nameOfEntry(world: World, word: number): { name: string; bits: readonly EntryBit[] } | undefined {
-  const pfn = Math.floor(word / 512);
+  const pfn = frameOfWord(word);
   const index = (word % 512).toString(16).padStart(3, '0');
   if (pfn >= FIRST_SHADOW_PFN) {
     const page = shadowPageAt(world, pfn);

@@ -3,8 +3,9 @@
  * does not move about between steps. A shadow page that is given up and built anew for the same guest frame and role
  * comes back to its place.
  */
+import { gfnOfEntry, pfn, frameOfWord, pfnOfEntry, type Gfn, type Pfn } from '../core/quantities.ts';
 import { BOUNDS } from '../core/bounds.ts';
-import { isMmio, isPresent, pfnOfEntry } from '../core/kvm/spte-2007.ts';
+import { isMmio, isPresent } from '../core/kvm/spte-2007.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { levelOfRole } from '../core/kvm/role-2007.ts';
 import type { ShadowPage } from '../core/machine/tables.ts';
@@ -16,7 +17,7 @@ export interface CastTable {
   readonly id: string;
   readonly zone: 'guest' | 'hypervisor';
   readonly level: number;
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** Indices of entries that are used at any time of the run, ascending. */
   readonly indices: readonly number[];
   /** Table whose entry first linked to this one. */
@@ -26,9 +27,9 @@ export interface CastTable {
 export interface Cast {
   readonly tables: readonly CastTable[];
   /** Guest frames that are pages, not tables. */
-  readonly frames: readonly number[];
+  readonly frames: readonly Gfn[];
   /** Host frames that ever had a reverse map. */
-  readonly rmaps: readonly number[];
+  readonly rmaps: readonly Pfn[];
   /** Set when more tables appear than are drawn. */
   readonly leftOut: number;
 }
@@ -40,14 +41,14 @@ export const guestTableId = (gfn: number): string => `gt:${gfn.toString(16)}`;
 interface Draft {
   readonly zone: CastTable['zone'];
   readonly level: number;
-  readonly gfn: number;
+  readonly gfn: Gfn;
   readonly indices: Set<number>;
   parent: string | undefined;
 }
 
 export function castOf(timeline: Timeline): Cast {
   const drafts = new Map<string, Draft>();
-  const tableFrames = new Set<number>();
+  const tableFrames = new Set<Gfn>();
   for (const table of timeline.program.tables) {
     tableFrames.add(table.gfn);
     drafts.set(guestTableId(table.gfn), {
@@ -58,15 +59,15 @@ export function castOf(timeline: Timeline): Cast {
       parent: undefined,
     });
   }
-  const owners = new Map<number, string>();
-  const frames = new Set<number>();
-  const rmaps = new Set<number>();
+  const owners = new Map<Pfn, string>();
+  const frames = new Set<Gfn>();
+  const rmaps = new Set<Pfn>();
   const { journal } = timeline;
   for (let change = 0; change < journal.changes; change += 1) {
     const { table, key } = journal.changedPlace(change);
     const value = journal.valueAfter(change);
     if (table === 'sp' && value !== undefined) addShadow(value as ShadowPage, { drafts, owners });
-    else if (table === 'rmap' && value !== undefined) rmaps.add(Number(key));
+    else if (table === 'rmap' && value !== undefined) rmaps.add(pfn(Number(key)));
     else if (table === 'word') addWord(Number(key), value as bigint, { drafts, owners, tableFrames, frames });
   }
   const all = [...drafts].map(([id, draft]) => ({
@@ -83,7 +84,7 @@ export function castOf(timeline: Timeline): Cast {
   };
 }
 
-function addShadow(page: ShadowPage, to: { drafts: Map<string, Draft>; owners: Map<number, string> }): void {
+function addShadow(page: ShadowPage, to: { drafts: Map<string, Draft>; owners: Map<Pfn, string> }): void {
   const id = shadowId(page);
   to.owners.set(page.pfn, id);
   if (to.drafts.has(id)) return;
@@ -98,25 +99,25 @@ function addShadow(page: ShadowPage, to: { drafts: Map<string, Draft>; owners: M
 
 interface WordSinks {
   readonly drafts: Map<string, Draft>;
-  readonly owners: Map<number, string>;
-  readonly tableFrames: Set<number>;
-  readonly frames: Set<number>;
+  readonly owners: Map<Pfn, string>;
+  readonly tableFrames: Set<Gfn>;
+  readonly frames: Set<Gfn>;
 }
 
 function addWord(word: number, value: bigint | undefined, to: WordSinks): void {
-  const pfn = Math.floor(word / 512);
+  const pfn = frameOfWord(word);
   const gfn = gfnOfPfn(pfn);
   const id = pfn >= FIRST_SHADOW_PFN ? to.owners.get(pfn) : gfn === undefined ? undefined : guestTableId(gfn);
   const draft = id === undefined ? undefined : to.drafts.get(id);
   if (draft === undefined || id === undefined) return;
   draft.indices.add(word % 512);
   if (value === undefined || !isPresent(value) || isMmio(value)) return;
-  const target = pfnOfEntry(value);
-  const child = draft.zone === 'hypervisor' ? to.owners.get(target) : guestTableId(target);
+  const named = gfnOfEntry(value);
+  const child = draft.zone === 'hypervisor' ? to.owners.get(pfnOfEntry(value)) : guestTableId(named);
   if (child !== undefined && draft.level > 1) {
     const childDraft = to.drafts.get(child);
     if (childDraft !== undefined && childDraft.parent === undefined && childDraft.level === draft.level - 1)
       childDraft.parent = id;
   }
-  if (draft.zone === 'guest' && draft.level === 1 && !to.tableFrames.has(target)) to.frames.add(target);
+  if (draft.zone === 'guest' && draft.level === 1 && !to.tableFrames.has(named)) to.frames.add(named);
 }

@@ -2,15 +2,16 @@
  * The world at the cursor, as things to draw: boxes with rows, links that end at entries or frames, and motions. Pure:
  * everything comes out of the world, the step and the cast; nothing is worked out about what the MMU would do.
  */
+import { frameOfWord, pfnOfEntry, wordOf, type Pfn } from '../core/quantities.ts';
 import { must } from '../core/assert.ts';
 import { X86_BITS, TABLE_NAMES_BY_LEVEL, type EntryBit } from '../core/hardware/x86-entry.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../core/kvm/pointer-list.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
-import { isMmio, isPresent, pfnOfEntry, SPTE_BITS } from '../core/kvm/spte-2007.ts';
+import { isMmio, isPresent, SPTE_BITS } from '../core/kvm/spte-2007.ts';
 import { currentAsidOf } from '../core/kvm/vendor.ts';
 import type { TlbEntry } from '../core/machine/tables.ts';
-import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, type World } from '../core/machine/world.ts';
+import { FIRST_SHADOW_PFN, hostFrameOf, type World } from '../core/machine/world.ts';
 import type { Change, StepView, Timeline } from '../timeline/timeline.ts';
 import { guestTableId, shadowId, type Cast, type CastTable } from './cast.ts';
 import { MAX_ROWS, type Layout, type Box } from './layout.ts';
@@ -118,11 +119,11 @@ function tableBoxes(context: Context): readonly SceneBox[] {
   return context.cast.tables.map((table) => {
     const page = shadows.get(table.id);
     const present = table.zone === 'guest' || page !== undefined;
-    const pfn = table.zone === 'guest' ? FIRST_GUEST_PFN + table.gfn : page?.pfn;
+    const pfn = table.zone === 'guest' ? hostFrameOf(table.gfn) : page?.pfn;
     const rows =
       pfn === undefined
         ? []
-        : chosenIndices(context, table, pfn).map((index) => entryRow(context, pfn * 512 + index, table));
+        : chosenIndices(context, table, pfn).map((index) => entryRow(context, wordOf(pfn, index), table));
     const fresh =
       page !== undefined &&
       context.changes.has(`sp:${String(page.serial)}`) &&
@@ -154,7 +155,7 @@ function tableBoxes(context: Context): readonly SceneBox[] {
 /** A guest table that is shadowed says so: the guest may not write it by itself. */
 function tableBadge(context: Context, table: CastTable): { badge?: string } {
   if (table.zone !== 'guest') return {};
-  const pfn = FIRST_GUEST_PFN + table.gfn;
+  const pfn = hostFrameOf(table.gfn);
   const writable = pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn)).length;
   const shadowed = [...context.world.tables.sp.values()].some((page) => page.gfn === table.gfn);
   if (writable > 0) return { badge: 'writable' };
@@ -162,9 +163,9 @@ function tableBadge(context: Context, table: CastTable): { badge?: string } {
 }
 
 /** All entries of the run when they fit; otherwise those of this step first, then from the lowest. */
-function chosenIndices(context: Context, table: CastTable, pfn: number): readonly number[] {
+function chosenIndices(context: Context, table: CastTable, pfn: Pfn): readonly number[] {
   if (table.indices.length <= MAX_ROWS) return table.indices;
-  const now = table.indices.filter((index) => isTouched(context, pfn * 512 + index));
+  const now = table.indices.filter((index) => isTouched(context, wordOf(pfn, index)));
   const rest = table.indices.filter((index) => !now.includes(index));
   return [...now, ...rest].slice(0, MAX_ROWS).sort((a, b) => a - b);
 }
@@ -230,9 +231,9 @@ const place = (context: Context, id: string): Box => must(context.layout.boxes.g
 
 function pageBoxes(context: Context): readonly SceneBox[] {
   return context.cast.frames.map((gfn) => {
-    const pfn = FIRST_GUEST_PFN + gfn;
+    const pfn = hostFrameOf(gfn);
     const touched = [...context.changes.keys(), ...context.reads].find(
-      (id) => id.startsWith('word:') && Math.floor(Number(id.slice(5)) / 512) === pfn,
+      (id) => id.startsWith('word:') && frameOfWord(Number(id.slice(5))) === pfn,
     );
     const word = touched === undefined ? pfn * 512 : Number(touched.slice(5));
     const id = `frame:${hex(gfn)}`;
@@ -292,7 +293,7 @@ function rmapBoxes(context: Context): readonly SceneBox[] {
 }
 
 function entryName(context: Context, word: number): string {
-  const page = shadowPageAt(context.world, Math.floor(word / 512));
+  const page = shadowPageAt(context.world, frameOfWord(word));
   return `${page === undefined ? 'freed' : `sp ${String(page.serial)}`} [${hex(word % 512).padStart(3, '0')}]`;
 }
 
@@ -376,15 +377,15 @@ function allLinks(context: Context): readonly SceneLink[] {
   const links: SceneLink[] = [];
   const shadows = new Map([...context.world.tables.sp.values()].map((page) => [shadowId(page), page]));
   for (const table of context.cast.tables) {
-    const pfn = table.zone === 'guest' ? FIRST_GUEST_PFN + table.gfn : shadows.get(table.id)?.pfn;
+    const pfn = table.zone === 'guest' ? hostFrameOf(table.gfn) : shadows.get(table.id)?.pfn;
     if (pfn === undefined) continue;
     for (const index of chosenIndices(context, table, pfn))
-      links.push(...entryLinks(context, table, pfn * 512 + index));
+      links.push(...entryLinks(context, table, wordOf(pfn, index)));
   }
   for (const pfn of context.cast.rmaps) {
     const active = context.changes.has(`rmap:${String(pfn)}`) || context.reads.has(`rmap:${String(pfn)}`);
     for (const word of pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn))) {
-      const page = shadowPageAt(context.world, Math.floor(word / 512));
+      const page = shadowPageAt(context.world, frameOfWord(word));
       if (page === undefined) continue;
       links.push({
         id: `l:rmap:${hex(pfn)}:${String(word)}`,
@@ -434,7 +435,7 @@ function entryLinks(context: Context, table: CastTable, word: number): readonly 
 
 function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {
   const leaf = entry.filledFrom.at(-1);
-  const page = leaf === undefined ? undefined : shadowPageAt(context.world, Math.floor(leaf / 512));
+  const page = leaf === undefined ? undefined : shadowPageAt(context.world, frameOfWord(leaf));
   if (leaf === undefined || page === undefined || entry.asid !== currentAsidOf(context.world, 0)) return [];
   const key = `tlb:0:${String(entry.serial)}`;
   const differs = context.world.word(leaf) !== entry.filledValues.at(-1);

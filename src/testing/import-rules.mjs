@@ -1,21 +1,23 @@
 // Who may import whom: one allow-list. A storey may always import itself. Tests may import anything.
 const STOREYS = {
-  'src/core/(machine|[^/]+\\.ts$)': ['src/core/(machine|[^/]+\\.ts$)'],
-  'src/core/hardware': ['src/core/(machine|hardware|[^/]+\\.ts$)'],
-  'src/core/kvm': ['src/core/(machine|hardware|kvm|[^/]+\\.ts$)'],
-  'src/core/audit': ['src/core/(machine|hardware|kvm|audit|[^/]+\\.ts$)'],
+  'src/core/(machine|assert|bounds|counters|quantities|settings)': [
+    'src/core/(machine|assert|bounds|counters|quantities|settings)',
+  ],
+  'src/core/hardware': ['src/core/(machine|hardware|assert|bounds|counters|quantities|settings)'],
+  'src/core/kvm': ['src/core/(machine|hardware|kvm|assert|bounds|counters|quantities|settings)'],
+  'src/core/audit': ['src/core/(machine|hardware|kvm|audit|assert|bounds|counters|quantities|settings)'],
   'src/core/operations': ['src/core'],
   'src/timeline': ['src/core', 'src/timeline'],
   'src/scenario': ['src/core', 'src/timeline', 'src/scenario', 'node_modules/@lezer'],
   'src/scene': ['src/core', 'src/timeline', 'src/scenario', 'src/scene', 'node_modules/d3-hierarchy'],
   'src/store': ['src/(core|timeline|scenario|scene|store)', 'node_modules/zustand'],
   'src/catalogue/catalogue': ['src/catalogue', 'node_modules/@tanstack'],
-  'src/catalogue/vite-plugin': ['^(fs|url|node:)', 'node_modules/vite'],
+  'src/catalogue/vite-plugin': ['^(fs|url|node:fs|node:url)$', 'node_modules/vite'],
   'src/(ui|main)': [
     'src/(core|timeline|scenario|scene|store|catalogue|ui)',
     'node_modules/(react|react-dom|zustand|@tanstack|d3-)',
   ],
-  'src/(cli|bench)': ['src/(core|timeline|scenario|scene|cli|bench)', '^(fs|url|zlib|path|node:)'],
+  'src/(cli|bench)': ['src/(core|timeline|scenario|scene|cli|bench)', '^(node:)?(fs|url|zlib|path)$'],
 };
 
 const allowed = Object.entries(STOREYS).map(([from, to]) => ({
@@ -23,13 +25,19 @@ const allowed = Object.entries(STOREYS).map(([from, to]) => ({
   severity: 'error',
   from: { path: `^${from}`, pathNot: '\\.test\\.tsx?$' },
   to: {
-    pathNot: to.map((path) => (path.startsWith('^') ? path : `^(.*/)?${path}`)),
+    pathNot: to.map((path) => path),
   },
 }));
 
 export default {
   forbidden: [
-    { name: 'no cycles', severity: 'error', from: {}, to: { circular: true } },
+    // The generated parser calls back the words' specialiser, which names a term of the parser.
+    {
+      name: 'no cycles',
+      severity: 'error',
+      from: { pathNot: 'number-token|syntax\\.gen' },
+      to: { circular: true },
+    },
     {
       name: 'nothing imports what cannot be found',
       severity: 'error',

@@ -2,7 +2,6 @@
  * Stepping like a debugger, forwards and backwards: each function takes a position and gives another. All stay between
  * `from` (usually `begin`) and the end.
  */
-import type { StepKind } from '../core/machine/steps.ts';
 import type { Timeline } from './timeline.ts';
 
 const clamp = (timeline: Timeline, position: number): number =>
@@ -62,17 +61,4 @@ export function previousOperation(timeline: Timeline, position: number): number 
     (operation) => operation.firstStep + 1 < position && operation.firstStep >= timeline.begin,
   );
   return previous === undefined ? timeline.begin : previous.firstStep + 1;
-}
-
-/** The next position whose step is of one of these kinds, or undefined. */
-export function findStep(
-  timeline: Timeline,
-  position: number,
-  search: { kinds: readonly StepKind[]; direction: 1 | -1 },
-): number | undefined {
-  const wanted = new Set(search.kinds);
-  for (let at = position + search.direction; at > 0 && at <= timeline.length; at += search.direction) {
-    if (wanted.has(timeline.journal.kind(at - 1))) return at;
-  }
-  return undefined;
 }

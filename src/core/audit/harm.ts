@@ -3,6 +3,7 @@
  * the guest invalidates it, so what was once given correctly stays excused until then; all else is compared with a
  * walk of the guest's own tables.
  */
+import { gfn, pfnOfEntry, type Pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Harm, TlbEntry } from '../machine/tables.ts';
 import { pagingRegisters } from '../hardware/registers.ts';
@@ -13,7 +14,7 @@ import { pfnOfGfn } from '../kvm/memslots.ts';
 export interface CompletedAccess extends AccessRequest {
   readonly gva: bigint;
   /** Host frame that the access reached. */
-  readonly pfn: number;
+  readonly pfn: Pfn;
   /** The TLB entry used, where a fresh walk would no longer give it. */
   readonly stale?: TlbEntry;
 }
@@ -50,13 +51,13 @@ function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
 }
 
 /** The host frame that the guest's own tables name for this access, or undefined where they refuse it. */
-function correctFrame(m: Machine, access: CompletedAccess): number | undefined {
+function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
   const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
   // The era's walker ignores reserved address bits; that is one of its stated deviations, not harm.
   const registers = { ...pagingRegisters(raw), physicalBits: 52 };
-  const hostFrame = (frame: number): number | undefined => pfnOfGfn(m.world, frame);
+  const hostFrame = (frame: number): number | undefined => pfnOfGfn(m.world, gfn(frame));
   const outcome = m.lookAside(() => walk(m, { ...access, registers, hostFrame }));
-  return outcome.kind === 'ok' ? Number(outcome.address >> 12n) : undefined;
+  return outcome.kind === 'ok' ? pfnOfEntry(outcome.address) : undefined;
 }
 
 /** The guest invalidates: what a correct TLB may still hold ends here. Inside the step marked last. */

@@ -2,21 +2,16 @@
  * The invariants of the 2007 shadow MMU, as a scan over the world: what is false now, and since which places.
  * Rules INV-1 to INV-5 and INV-13 of the reference.
  */
+import { frameOfWord, gfnOfEntry, pfnOfEntry, wordOf, type Pfn } from '../quantities.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { CR0_WP, EFER_NXE } from '../hardware/registers.ts';
-import { PTE_ADDRESS, PTE_NX, PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
+import { PTE_NX, PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
 import { gfnOfPfn, pfnOfGfn } from '../kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../kvm/pointer-list.ts';
 import { levelOfRole, roleOf } from '../kvm/role-2007.ts';
 import { parentWords, shadowPageAt } from '../kvm/shadow-page.ts';
-import {
-  isPresent,
-  isTracked,
-  pfnOfEntry,
-  SPTE_SHADOW_USER,
-  SPTE_SHADOW_WRITABLE,
-} from '../kvm/spte-2007.ts';
+import { isPresent, isTracked, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE } from '../kvm/spte-2007.ts';
 
 /** Something that is false: the rule, the word or thing that breaks it, and the words that decide it. */
 export interface Falsity {
@@ -34,7 +29,7 @@ interface Leaf {
 
 export function scan(world: World): readonly Falsity[] {
   const found: Falsity[] = [];
-  const writable = new Map<number, number[]>();
+  const writable = new Map<Pfn, number[]>();
   let tracked = 0;
   for (const page of world.tables.sp.values()) {
     const level = levelOfRole(page.role);
@@ -81,7 +76,7 @@ function checkLeaf(world: World, leaf: Leaf, paths: readonly PathRights[]): read
   const guestWord = guestWordOf(world, leaf);
   if (guestWord === undefined) return NOTHING;
   const guest = world.word(guestWord);
-  const named = (guest & PTE_P) === 0n ? undefined : pfnOfGfn(world, Number((guest & PTE_ADDRESS) >> 12n));
+  const named = (guest & PTE_P) === 0n ? undefined : pfnOfGfn(world, gfnOfEntry(guest));
   if (named !== pfnOfEntry(leaf.entry)) {
     return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guestWord] }];
   }
@@ -107,14 +102,14 @@ function pathRights(world: World, page: ShadowPage): readonly PathRights[] {
 function guestWordOf(world: World, { page, word }: Pick<Leaf, 'page' | 'word'>): number | undefined {
   if (roleOf(page.role).metaphysical) return undefined;
   const pfn = pfnOfGfn(world, page.gfn);
-  return pfn === undefined ? undefined : pfn * 512 + (word % 512);
+  return pfn === undefined ? undefined : wordOf(pfn, word % 512);
 }
 
 /** Guest entries above a page, for each way that leads to it from a root: words, nearest first. */
 function guestPaths(world: World, page: ShadowPage): readonly (readonly number[])[] {
   if (levelOfRole(page.role) === 4) return [[]];
   return parentWords(world, page).flatMap((word) => {
-    const parent = shadowPageAt(world, Math.floor(word / 512));
+    const parent = shadowPageAt(world, frameOfWord(word));
     const guestWord = parent === undefined ? undefined : guestWordOf(world, { page: parent, word });
     if (parent === undefined || guestWord === undefined) return [];
     return guestPaths(world, parent).map((rest) => [guestWord, ...rest]);
@@ -153,7 +148,7 @@ function checkParents(world: World, page: ShadowPage): readonly Falsity[] {
 /** INV-3: no leaf writes to a frame that is shadowed as a guest table. */
 function checkWriteProtection(
   world: World,
-  writable: ReadonlyMap<number, readonly number[]>,
+  writable: ReadonlyMap<Pfn, readonly number[]>,
 ): readonly Falsity[] {
   const shadowed = new Set(
     [...world.tables.sp.values()].filter((p) => !roleOf(p.role).metaphysical).map((p) => p.gfn),

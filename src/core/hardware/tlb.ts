@@ -5,6 +5,7 @@
  *
  * `vmx-novpid` empties it at each exit and entry. `svm` tags entries with an ASID, and they survive.
  */
+import { pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { TlbEntry } from '../machine/tables.ts';
 import { refusal, type AccessRequest } from './fault.ts';
@@ -97,14 +98,14 @@ function fill(m: Machine, request: TranslateRequest, found: WalkSuccess): void {
     if (m.must('tlb', key).asid === request.asid) m.set('tlb', key, undefined);
   }
   const serial = m.serial(serialName(m.vcpu));
-  const pfn = Number(found.address >> 12n);
+  const frame = Number(found.address >> 12n);
   const entry: TlbEntry = Object.freeze({
     vcpu: m.vcpu,
     serial,
     asid: request.asid,
     vpn,
     level: found.level,
-    pfn: pfn - (pfn % 512 ** (found.level - 1)),
+    pfn: pfn(frame - (frame % 512 ** (found.level - 1))),
     ...found.rights,
     global: found.global,
     dirty: found.dirty,

@@ -2,6 +2,7 @@
  * `fetch`: makes the shadow path for an address that the guest's tables map, top down, and its leaf. Rights are
  * enforced only in leaves: an entry that links to a shadow table always allows everything.
  */
+import { gfn, pfnOfEntry, wordOf, type Gfn, type Pfn } from '../quantities.ts';
 import { hasShippedBug } from '../settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import { indexAt, PTE_D, PTE_W } from '../hardware/x86-entry.ts';
@@ -9,7 +10,7 @@ import type { GuestWalk } from './guest-walk.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { rmapAdd } from './rmap.ts';
 import { getPage, isShadowed } from './shadow-page.ts';
-import { accessField, isMmio, isPresent, leafSpte, linkSpte, pfnOfEntry } from './spte-2007.ts';
+import { accessField, isMmio, isPresent, leafSpte, linkSpte } from './spte-2007.ts';
 
 const SHADOW_ROOT_LEVEL = 4;
 /** Set in a present level-2 entry: the guest maps this range with one large page. */
@@ -21,7 +22,7 @@ export function fetch(m: Machine, walk: GuestWalk): number {
     let table = m.must('sp', Number(m.reg('root_serial'))).pfn;
     for (let level = SHADOW_ROOT_LEVEL; ; level -= 1) {
       const index = indexAt(walk.gva, level);
-      const word = table * 512 + index;
+      const word = wordOf(table, index);
       const entry = m.word(word);
       m.step('fetch-look', { level, index, entry }, [word]);
       if (level === 1) {
@@ -38,11 +39,11 @@ export function fetch(m: Machine, walk: GuestWalk): number {
 /** Rights that all entries above the guest's leaf leave. */
 const inheritedOf = (walk: GuestWalk): bigint => walk.inherited[walk.leafLevel] ?? 0n;
 
-function linkChild(m: Machine, link: { walk: GuestWalk; word: number; childLevel: number }): number {
+function linkChild(m: Machine, link: { walk: GuestWalk; word: number; childLevel: number }): Pfn {
   const { walk, word, childLevel } = link;
   const large = childLevel < walk.leafLevel;
   const page = getPage(m, {
-    gfn: large ? walk.gfn - (walk.gfn % 512) : (walk.tableGfns[childLevel] ?? 0),
+    gfn: large ? gfn(walk.gfn - (walk.gfn % 512)) : (walk.tableGfns[childLevel] ?? gfn(0)),
     role: {
       guestLevels: 4,
       level: childLevel,
@@ -68,7 +69,7 @@ function accessKey(m: Machine, of: { walk: GuestWalk; childLevel: number; large:
 export interface LeafPlan {
   readonly word: number;
   readonly entry: bigint;
-  readonly gfn: number;
+  readonly gfn: Gfn;
   readonly inherited: bigint;
 }
 

@@ -3,6 +3,7 @@
  * as it goes and sets accessed bits as it goes, so a walk that fails at the leaf has marked the entries above; it
  * never looks at reserved bits and never sets D.
  */
+import { gfn, gfnOfEntry, type Gfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import {
   PFERR_FETCH,
@@ -12,7 +13,7 @@ import {
   type AccessRequest,
 } from '../hardware/fault.ts';
 import { CR0_WP, EFER_NXE } from '../hardware/registers.ts';
-import { indexAt, PTE_A, PTE_ADDRESS, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
+import { indexAt, PTE_A, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
 import { guestWord } from './memslots.ts';
 import { ALL_ACCESS, inherit } from './spte-2007.ts';
 
@@ -20,17 +21,17 @@ export interface GuestWalk {
   readonly kind: 'ok';
   readonly gva: bigint;
   /** Frame that the guest maps here. */
-  readonly gfn: number;
+  readonly gfn: Gfn;
   /** The last entry read. */
   readonly entry: bigint;
   /** Where it lies in host memory. */
   readonly word: number;
   /** Frame of the guest table that holds it. */
-  readonly tableGfn: number;
+  readonly tableGfn: Gfn;
   /** 1, or 2 where the guest uses a large page. */
   readonly leafLevel: number;
   /** By level: frame of the guest table. */
-  readonly tableGfns: readonly number[];
+  readonly tableGfns: readonly Gfn[];
   /** By level: rights that the entries above that table leave. */
   readonly inherited: readonly bigint[];
 }
@@ -51,9 +52,9 @@ export function walkAddr(
 
 function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }): GuestWalk | GuestFault {
   const { gva } = request;
-  const tableGfns: number[] = [];
+  const tableGfns: Gfn[] = [];
   const inherited: bigint[] = [];
-  let table = Number((m.reg('cr3') & PTE_ADDRESS) >> 12n);
+  let table = gfnOfEntry(m.reg('cr3'));
   let rights = ALL_ACCESS;
   m.step('guest-walk-root', { gfn: table, level: GUEST_ROOT_LEVEL });
   m.reads('reg', `${String(m.vcpu)}.cr3`);
@@ -75,12 +76,12 @@ function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }
     }
     const marked = setAccessed(m, { word, entry, level });
     if (level === 1 || (level === 2 && (entry & PTE_PS) !== 0n)) {
-      const gfn = Number((entry & PTE_ADDRESS) >> 12n) + (level === 2 ? indexAt(gva, 1) : 0);
-      m.step('guest-walk-done', { gfn, refs: GUEST_ROOT_LEVEL - level + 1 });
+      const frame = gfn(gfnOfEntry(entry) + (level === 2 ? indexAt(gva, 1) : 0));
+      m.step('guest-walk-done', { gfn: frame, refs: GUEST_ROOT_LEVEL - level + 1 });
       return {
         kind: 'ok',
         gva,
-        gfn,
+        gfn: frame,
         entry: marked,
         word,
         tableGfn: table,
@@ -90,7 +91,7 @@ function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }
       };
     }
     rights = inherit(rights, entry);
-    table = Number((entry & PTE_ADDRESS) >> 12n);
+    table = gfnOfEntry(entry);
   }
 }
 

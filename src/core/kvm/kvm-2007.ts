@@ -4,6 +4,7 @@
  *
  * Leaves out: other guest modes, the dirty log, several vCPUs.
  */
+import { gfnOfEntry } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import {
   CR0_PG,
@@ -168,9 +169,7 @@ function writeRegister(m: Machine, register: ControlRegisterName, value: bigint)
 
 function registerValueFits(m: Machine, register: ControlRegisterName, value: bigint): boolean {
   if (register === 'cr3') {
-    return (
-      (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, Number((value & PTE_ADDRESS) >> 12n)) !== undefined
-    );
+    return (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, gfnOfEntry(value)) !== undefined;
   }
   return ((value ^ m.reg(register)) & ~CHANGEABLE[register]) === 0n;
 }

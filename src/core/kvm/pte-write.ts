@@ -3,16 +3,17 @@
  * bytes are cleared and, by policy, built anew at once; a store that does not fit one entry, or the third in a row
  * into the same frame (the fork detector), gives up the whole shadow page.
  */
+import { gfn, gfnOfEntry, pfnOfEntry, wordOf, type Gfn } from '../quantities.ts';
 import { hasShippedBug } from '../settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ShadowPage } from '../machine/tables.ts';
-import { PTE_A, PTE_ADDRESS, PTE_P } from '../hardware/x86-entry.ts';
+import { PTE_A, PTE_P } from '../hardware/x86-entry.ts';
 import { setPte } from './fetch.ts';
 import { gfnOfPfn } from './memslots.ts';
 import { rmapRemove } from './rmap.ts';
 import { levelOfRole, roleOf } from './role-2007.ts';
 import { removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
-import { accessOfField, ALL_ACCESS, isPresent, isTracked, pfnOfEntry } from './spte-2007.ts';
+import { accessOfField, ALL_ACCESS, isPresent, isTracked } from './spte-2007.ts';
 import { flushTlb, oweFlush } from './vendor.ts';
 
 /** Writes in a row into one frame after which its shadow is given up. */
@@ -28,7 +29,7 @@ export interface GuestStore {
 
 export function pteWrite(m: Machine, store: GuestStore): void {
   m.call('kvm_mmu_pte_write', { gpa: store.gpa, bytes: store.bytes }, () => {
-    const gfn = Number(store.gpa >> 12n);
+    const gfn = gfnOfEntry(store.gpa);
     const flooded = countFlood(m, gfn);
     const offset = Number(store.gpa & 0xfffn);
     const wholeEntry = store.bytes === ENTRY_BYTES && offset % ENTRY_BYTES === 0;
@@ -43,7 +44,7 @@ export function pteWrite(m: Machine, store: GuestStore): void {
 const misaligned = (offset: number, bytes: number): boolean =>
   Math.floor(offset / ENTRY_BYTES) !== Math.floor((offset + bytes - 1) / ENTRY_BYTES) || bytes < 4;
 
-function countFlood(m: Machine, gfn: number): boolean {
+function countFlood(m: Machine, gfn: Gfn): boolean {
   const same = m.reg('last_pt_write_gfn') === BigInt(gfn) && m.reg('last_pt_write_count') > 0n;
   const count = same ? m.reg('last_pt_write_count') + 1n : 1n;
   const flooded = count >= FLOOD_LIMIT;
@@ -67,11 +68,11 @@ function writeEntry(m: Machine, write: EntryWrite): void {
 
 function zapEntry(m: Machine, { page, index }: EntryWrite): void {
   m.call('mmu_pte_write_zap_pte', { index }, () => {
-    const word = page.pfn * 512 + index;
+    const word = wordOf(page.pfn, index);
     const entry = m.word(word);
     const level = levelOfRole(page.role);
     const leftReverseMap = level === 1 && isTracked(entry);
-    if (isPresent(entry) && level === 1) rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? 0, word });
+    if (isPresent(entry) && level === 1) rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
     else if (isPresent(entry)) unlinkChild(m, { entry, word });
     m.step('spte-clear', { level, why: 'guest write' }, [word]);
     m.set('word', word, 0n);
@@ -97,7 +98,7 @@ function settleFlush(m: Machine, word: number): void {
 function buildEntry(m: Machine, { page, index, entry, wholeEntry }: EntryWrite): void {
   m.call('mmu_pte_write_new_pte', { index }, () => {
     const because = whyNotBuilt(entry, wholeEntry);
-    const word = page.pfn * 512 + index;
+    const word = wordOf(page.pfn, index);
     if (because !== undefined) {
       m.step('update-refuse', { because }, [word]);
       return;
@@ -106,7 +107,7 @@ function buildEntry(m: Machine, { page, index, entry, wholeEntry }: EntryWrite):
     const inherited = hasShippedBug(m.settings, 'C-B3')
       ? ALL_ACCESS
       : accessOfField(roleOf(page.role).access);
-    setPte(m, { word, entry, gfn: Number((entry & PTE_ADDRESS) >> 12n), inherited });
+    setPte(m, { word, entry, gfn: gfnOfEntry(entry), inherited });
   });
 }
 

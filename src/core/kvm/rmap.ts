@@ -2,19 +2,20 @@
  * The reverse map of 2007: for a host frame, the shadow leaves that map it **writably**. It hangs on the frame, and
  * its only client is write protection.
  */
+import { pfnOfEntry, type Gfn, type Pfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import { HostStopped, type Machine } from '../machine/machine.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { addPointer, firstPointer, pointers, removePointer, RMAP_LIST } from './pointer-list.ts';
-import { isTracked, pfnOfEntry } from './spte-2007.ts';
+import { isTracked } from './spte-2007.ts';
 import { flushTlb, oweFlush } from './vendor.ts';
 
-export const rmapCount = (m: Machine, pfn: number): number =>
+export const rmapCount = (m: Machine, pfn: Pfn): number =>
   pointers(m.world, RMAP_LIST, m.get('rmap', pfn)).length;
 
 /** Enters a leaf that was just made writable; a leaf that is not present and writable is passed over silently. */
-export function rmapAdd(m: Machine, options: { gfn: number; word: number }): void {
+export function rmapAdd(m: Machine, options: { gfn: Gfn; word: number }): void {
   const entry = m.word(options.word);
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
@@ -25,7 +26,7 @@ export function rmapAdd(m: Machine, options: { gfn: number; word: number }): voi
 }
 
 /** Takes a leaf out, before it loses W or P; a leaf that is not present and writable is passed over silently. */
-export function rmapRemove(m: Machine, options: { gfn: number; word: number }): void {
+export function rmapRemove(m: Machine, options: { gfn: Gfn; word: number }): void {
   const entry = m.word(options.word);
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
@@ -45,7 +46,7 @@ export function rmapRemove(m: Machine, options: { gfn: number; word: number }): 
  * is about to be shadowed as a page table. The flush comes before the entry changes; that is legal only because a
  * flush here means "before the next entry" and there is one vCPU.
  */
-export function rmapWriteProtect(m: Machine, options: { gfn: number; flushTlb: boolean }): void {
+export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: boolean }): void {
   const { gfn } = options;
   const pfn = pfnOfGfn(m.world, gfn);
   if (pfn === undefined) return;

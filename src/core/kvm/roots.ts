@@ -1,6 +1,6 @@
 /** Roots of the shadow tables: CR3 loads and changes of the paging context. Shadow pages stay hashed meanwhile. */
+import { gfnOfEntry, type Gfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
-import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
 import { freeSomePages, getPage } from './shadow-page.ts';
 import { flushTlb } from './vendor.ts';
 
@@ -37,7 +37,7 @@ function programCr3(m: Machine): void {
   m.setReg('root_hpa', BigInt(pfn) << 12n);
 }
 
-const gfnOfCr3 = (cr3: bigint): number => Number((cr3 & PTE_ADDRESS) >> 12n);
+const gfnOfCr3 = (cr3: bigint): Gfn => gfnOfEntry(cr3);
 
 /** `mmu_free_roots`: the old root loses one user; nothing is zapped. */
 function freeRoots(m: Machine): void {
@@ -52,7 +52,7 @@ function freeRoots(m: Machine): void {
 }
 
 /** `mmu_alloc_roots`: a CR3 load follows before the guest runs, so the proposal of January 2007 needs no flush here. */
-function allocRoots(m: Machine, root: number): void {
+function allocRoots(m: Machine, root: Gfn): void {
   m.call('mmu_alloc_roots', { root }, () => {
     const page = getPage(m, {
       gfn: root,

@@ -1,6 +1,7 @@
 /**
  * Shadow pages of 2007: finding or making one, the links from parent entries, and giving one up.
  */
+import { gfn, pfn, pfnOfEntry, type Gfn, type Pfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Parents, ShadowPage } from '../machine/tables.ts';
@@ -16,7 +17,7 @@ import {
 } from './pointer-list.ts';
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
-import { isPresent, isTracked, pfnOfEntry } from './spte-2007.ts';
+import { isPresent, isTracked } from './spte-2007.ts';
 import { flushTlb, oweFlush } from './vendor.ts';
 
 /** Shadow pages of a machine of era 2007b, and hash buckets. */
@@ -26,25 +27,25 @@ const HASH_BUCKETS = 1024;
 const MIN_FREE = 5;
 const REFILL = 25;
 
-export const bucketOf = (gfn: number): number => gfn % HASH_BUCKETS;
+export const bucketOf = (gfn: Gfn): number => gfn % HASH_BUCKETS;
 
 /** Shadow pages that shadow the guest table in frame `gfn`, in the order of the hash bucket. */
-export function shadowPagesOf(world: World, gfn: number): readonly ShadowPage[] {
+export function shadowPagesOf(world: World, gfn: Gfn): readonly ShadowPage[] {
   return (world.get('hash', bucketOf(gfn)) ?? [])
     .map((serial) => world.get('sp', serial))
     .filter((page): page is ShadowPage => page?.gfn === gfn && !roleOf(page.role).metaphysical);
 }
 
-export const isShadowed = (m: Machine, gfn: number): boolean => shadowPagesOf(m.world, gfn).length > 0;
+export const isShadowed = (m: Machine, gfn: Gfn): boolean => shadowPagesOf(m.world, gfn).length > 0;
 
 /** The shadow page whose table lies in a host frame. */
-export function shadowPageAt(world: World, pfn: number): ShadowPage | undefined {
+export function shadowPageAt(world: World, pfn: Pfn): ShadowPage | undefined {
   const serial = world.get('owner', pfn);
   return serial === undefined ? undefined : world.get('sp', serial);
 }
 
 export interface PageRequest {
-  readonly gfn: number;
+  readonly gfn: Gfn;
   readonly role: Role;
   /** The entry that will link to the page; a root has none. */
   readonly parent?: number;
@@ -70,25 +71,25 @@ export function getPage(m: Machine, request: PageRequest): ShadowPage {
   });
 }
 
-function makePage(m: Machine, key: { gfn: number; role: number }): ShadowPage {
+function makePage(m: Machine, key: { gfn: Gfn; role: number }): ShadowPage {
   const frames = m.must('frames', 'shadow');
   assert(frames.pagesLeft > 0, 'the pool is refilled before a fault');
   const reused = frames.free[0];
-  const pfn = reused ?? frames.fresh;
-  m.step('shadow-alloc', { serial: (m.get('serial', 'sp') ?? 0) + 1, pfn });
+  const frame = reused ?? frames.fresh;
+  m.step('shadow-alloc', { serial: (m.get('serial', 'sp') ?? 0) + 1, pfn: frame });
   const serial = m.serial('sp');
   m.set(
     'frames',
     'shadow',
     Object.freeze({
-      fresh: reused === undefined ? frames.fresh + 1 : frames.fresh,
+      fresh: reused === undefined ? pfn(frames.fresh + 1) : frames.fresh,
       free: reused === undefined ? frames.free : Object.freeze(frames.free.slice(1)),
       pagesLeft: frames.pagesLeft - 1,
     }),
   );
   const page: ShadowPage = Object.freeze({
     serial,
-    pfn,
+    pfn: frame,
     ...key,
     parents: NO_PARENTS,
     rootCount: 0,
@@ -96,7 +97,7 @@ function makePage(m: Machine, key: { gfn: number; role: number }): ShadowPage {
   });
   m.step('shadow-hash', { serial, gfn: key.gfn, role: key.role });
   m.set('sp', serial, page);
-  m.set('owner', pfn, serial);
+  m.set('owner', frame, serial);
   m.set('hash', bucketOf(key.gfn), Object.freeze([serial, ...(m.get('hash', bucketOf(key.gfn)) ?? [])]));
   return page;
 }
@@ -157,7 +158,7 @@ function unlinkChildren(m: Machine, serial: number): void {
     const entry = m.word(word);
     if (isPresent(entry) && level === 1) {
       if (isTracked(entry)) lost.push(word);
-      rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? 0, word });
+      rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
     } else if (isPresent(entry)) {
       const child = shadowPageAt(m.world, pfnOfEntry(entry));
       if (child !== undefined) removeParent(m, child.serial, word);

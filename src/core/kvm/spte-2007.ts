@@ -2,6 +2,7 @@
  * Shadow entries of 2007: the hardware's bits, and the software bits that remember what the guest allows while the
  * hypervisor holds W or U down for its own reasons.
  */
+import { type Pfn } from '../quantities.ts';
 import {
   PTE_A,
   PTE_ADDRESS,
@@ -49,13 +50,11 @@ export const SPTE_SHADOW_USER = 1n << 11n;
 const SHADOW_BITS_SHIFT = 9n;
 const ACCESS_BITS = PTE_W | PTE_U;
 
-export const linkSpte = (childPfn: number): bigint =>
-  (BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U;
+export const linkSpte = (childPfn: Pfn): bigint => (BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U;
 export const isPresent = (entry: bigint): boolean => (entry & PTE_P) !== 0n;
 export const isMmio = (entry: bigint): boolean => (entry & (PTE_P | SPTE_IO)) === SPTE_IO;
 /** Tracked by the reverse map of this era: present and writable. */
 export const isTracked = (entry: bigint): boolean => (entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W);
-export const pfnOfEntry = (entry: bigint): number => Number((entry & PTE_ADDRESS) >> 12n);
 
 export interface LeafRequest {
   /** The guest's entry. */
@@ -63,7 +62,7 @@ export interface LeafRequest {
   /** RW, US and XD bits that the upper guest entries leave, as the caller knows them. */
   readonly inherited: bigint;
   /** Host frame, or undefined where no slot covers the guest frame. */
-  readonly pfn: number | undefined;
+  readonly pfn: Pfn | undefined;
   /** The guest frame is itself a shadowed page table. */
   readonly shadowed: boolean;
 }

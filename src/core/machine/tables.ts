@@ -6,6 +6,8 @@
  * a serial that is never used twice.
  */
 
+import type { Gfn, Pfn } from '../quantities.ts';
+
 /** Number of an 8-byte word of host memory: pfn * 512 + index. */
 export type WordKey = number;
 
@@ -29,7 +31,7 @@ export interface TlbEntry {
   readonly vpn: number;
   /** 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB. */
   readonly level: number;
-  readonly pfn: number;
+  readonly pfn: Pfn;
   readonly writable: boolean;
   readonly user: boolean;
   readonly executable: boolean;
@@ -42,7 +44,7 @@ export interface TlbEntry {
 }
 
 export interface SlotRecord {
-  readonly firstGfn: number;
+  readonly firstGfn: Gfn;
   readonly frames: number;
 }
 
@@ -55,8 +57,8 @@ export type Parents =
 /** `struct kvm_mmu_page` of 2007. Its 512 entries are the words of frame `pfn`. */
 export interface ShadowPage {
   readonly serial: number;
-  readonly pfn: number;
-  readonly gfn: number;
+  readonly pfn: Pfn;
+  readonly gfn: Gfn;
   /** The role word; see kvm/role-2007. */
   readonly role: number;
   readonly parents: Parents;
@@ -77,8 +79,8 @@ export interface ListNode {
 
 /** The shadow frame allocator: `fresh` is the lowest frame never used, `free` the returned ones, ascending. */
 export interface FrameAllocator {
-  readonly fresh: number;
-  readonly free: readonly number[];
+  readonly fresh: Pfn;
+  readonly free: readonly Pfn[];
   /** `n_free_mmu_pages`. */
   readonly pagesLeft: number;
 }
@@ -115,14 +117,14 @@ export interface Harm {
   readonly kind: 'stale-read' | 'stale-write' | 'lost-write';
   readonly gva: bigint;
   /** Host frame that the access reached. */
-  readonly got: number;
+  readonly got: Pfn;
   /** Host frame that a correct walk names, or undefined where a correct walk refuses. */
-  readonly correct?: number;
+  readonly correct?: Pfn;
 }
 
 /** A translation that a correct TLB may still hold, because the guest has not invalidated it. */
 export interface ArchitecturalTranslation {
-  readonly pfn: number;
+  readonly pfn: Pfn;
   readonly writable: boolean;
 }
 
@@ -156,14 +158,14 @@ export interface TableKeys {
   reg: string;
   counter: string;
   serial: string;
-  blank: number;
+  blank: Pfn;
   vcpu: number;
   tlb: string;
   slot: number;
   sp: number;
-  owner: number;
+  owner: Pfn;
   hash: number;
-  rmap: number;
+  rmap: Pfn;
   rnode: number;
   pnode: number;
   frames: string;

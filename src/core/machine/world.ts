@@ -2,15 +2,21 @@
  * The world: a record of tables. It knows how to hold and copy values and how to find TLB entries by address;
  * it does not know who changes them (the machine) nor how changes are kept (the journal).
  */
+import { frameOfWord, gfn, pfn, wordOf, type Gfn, type Pfn } from '../quantities.ts';
 import { TABLE_NAMES, type TableKeys, type TableName, type TableValues, type TlbEntry } from './tables.ts';
 
 type Tables = { readonly [T in TableName]: Map<TableKeys[T], TableValues[T]> };
 
 /** First host frame behind guest memory: the host frame of gfn g is this plus g. */
-export const FIRST_GUEST_PFN = 0x10000;
+export const FIRST_GUEST_PFN: Pfn = pfn(0x10000);
 /** First host frame that shadow tables take. */
-export const FIRST_SHADOW_PFN = 0x20000;
-const FIRST_SHADOW_WORD = FIRST_SHADOW_PFN * 512;
+export const FIRST_SHADOW_PFN: Pfn = pfn(0x20000);
+const FIRST_SHADOW_WORD = wordOf(FIRST_SHADOW_PFN, 0);
+
+/** The host frame that backs a guest frame, whether a slot covers it or not. */
+export const hostFrameOf = (frame: Gfn): Pfn => pfn(FIRST_GUEST_PFN + frame);
+/** The guest frame that a host frame backs, whether a slot covers it or not. */
+export const guestFrameOf = (frame: Pfn): Gfn => gfn(frame - FIRST_GUEST_PFN);
 /** What an untouched data word reads, plus its gfn. */
 const UNTOUCHED = 0xda7a0000n;
 
@@ -20,7 +26,7 @@ export class World {
   private readonly tlbIndex = new Map<number, Set<string>>();
 
   /** Non-zero words of each shadow frame: derived from the table `word`, so that audits need not read zeros. */
-  private readonly shadowWords = new Map<number, Set<number>>();
+  private readonly shadowWords = new Map<Pfn, Set<number>>();
 
   constructor(source?: World) {
     const entries = TABLE_NAMES.map((name) => [
@@ -55,9 +61,9 @@ export class World {
 
   /** What a word reads that nobody has written. */
   untouched(word: number): bigint {
-    const frame = Math.floor(word / 512);
+    const frame = frameOfWord(word);
     if (frame < FIRST_GUEST_PFN || frame >= FIRST_SHADOW_PFN || this.tables.blank.has(frame)) return 0n;
-    return UNTOUCHED + BigInt(frame - FIRST_GUEST_PFN);
+    return UNTOUCHED + BigInt(guestFrameOf(frame));
   }
 
   /** Keys of the TLB entries of a vCPU for the page `vpn` (in units of the page size of `level`), any tag. */
@@ -66,7 +72,7 @@ export class World {
   }
 
   /** The non-zero words of a shadow frame, ascending. */
-  wordsOfShadowFrame(frame: number): readonly number[] {
+  wordsOfShadowFrame(frame: Pfn): readonly number[] {
     return [...(this.shadowWords.get(frame) ?? [])].sort((a, b) => a - b);
   }
 
@@ -88,7 +94,7 @@ export class World {
   }
 
   private indexShadowWord(word: number, value: bigint | undefined): void {
-    const frame = Math.floor(word / 512);
+    const frame = frameOfWord(word);
     const words = this.shadowWords.get(frame);
     if (value === undefined || value === 0n) words?.delete(word);
     else if (words === undefined) this.shadowWords.set(frame, new Set([word]));

@@ -3,9 +3,9 @@
  * the caller may do something else (draw a frame); nothing of the run lives outside the world, so a run can also go
  * on from the world before any operation.
  */
+import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
-import { gfn, type Gfn } from '../quantities.ts';
 import { audit } from '../audit/audit.ts';
 import { forgetHeld } from '../audit/harm.ts';
 import { dropEntries, translates, countEntries } from '../hardware/tlb.ts';
@@ -13,7 +13,7 @@ import { kvm2007, START_REGISTERS } from '../kvm/kvm-2007.ts';
 import { EMPTY_POOL } from '../kvm/shadow-page.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
-import { FIRST_GUEST_PFN, type World } from '../machine/world.ts';
+import { hostFrameOf, type World } from '../machine/world.ts';
 import { runAccess, type AccessResult } from './access.ts';
 import type { Handler, Operation, PlannedOperation, Program } from './operation.ts';
 
@@ -151,8 +151,8 @@ function setUp(m: Machine, program: Program): void {
   });
   for (const [frame, words] of wordsByFrame(program)) {
     m.step('setup-memory', { gfn: frame });
-    m.set('blank', FIRST_GUEST_PFN + frame, 1);
-    for (const { index, value } of words) m.set('word', (FIRST_GUEST_PFN + frame) * 512 + index, value);
+    m.set('blank', hostFrameOf(frame), 1);
+    for (const { index, value } of words) m.set('word', wordOf(hostFrameOf(frame), index), value);
   }
   m.step('setup-vcpu', { root: program.root });
   m.set('frames', 'shadow', EMPTY_POOL);
