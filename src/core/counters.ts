@@ -59,7 +59,7 @@ export const COUNTERS = [
     label: 'walks',
     meaning: 'Page walks, by the processor or by the hypervisor in software.',
   },
-  { name: 'refs', label: 'memory refs', meaning: 'Table entries read by page walks.', prominent: true },
+  { name: 'refs', label: 'refs', meaning: 'Table entries read by page walks.', prominent: true },
   {
     name: 'adw',
     label: 'A/D writes',

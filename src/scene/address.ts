@@ -11,7 +11,7 @@ export interface AddressField {
 
 export interface AddressStrip {
   readonly gva: bigint;
-  /** Who translates it: `hypervisor, in software`. */
+  /** Who translates it: `the hypervisor`. */
   readonly by: string;
   readonly fields: readonly AddressField[];
 }
@@ -37,7 +37,7 @@ export function addressAt(timeline: Timeline, step: StepView | undefined): Addre
 }
 
 function walker(step: StepView): string {
-  if (step.actor === 'kvm') return 'the hypervisor, in software';
+  if (step.actor === 'kvm') return 'the hypervisor';
   return step.actor === 'guest' ? 'the guest' : 'the processor';
 }
 

@@ -24,17 +24,24 @@ export const HEAD = 22;
 export const ROW = 19;
 export const FOLD = 16;
 /** Rows of entries that a table shows at most. */
-export const MAX_ROWS = 8;
+export const MAX_ROWS = 6;
 /** Room below each table, taken by the line that shows an entry's old value. */
 const GAP_Y = 30;
-const GAP_X = 22;
-const PAD = 14;
+const GAP_X = 16;
+const PAD = 10;
 const TITLE = 15;
-const WIDTH = { guest: 146, hypervisor: 164, frame: 146, rmap: 164 } as const;
+const WIDTH = { guest: 138, hypervisor: 156 } as const;
 const HARDWARE_TOP_HEIGHT = 86;
 const HARDWARE_LEFT_WIDTH = 220;
 
 export const tableHeight = (rows: number): number => HEAD + Math.min(rows, MAX_ROWS) * ROW + FOLD;
+
+/** Up to so many pages or reverse maps stand with their contents; more are drawn small. */
+const SPACIOUS = 3;
+const SMALL = { guest: 78, hypervisor: 118 } as const;
+
+/** Whether the pages (or reverse maps) of a run are drawn small, without a row of contents. */
+export const isSmall = (count: number): boolean => count > SPACIOUS;
 
 type Arrangement = 'top' | 'left' | 'stacked';
 
@@ -176,7 +183,7 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
   const least = Math.min(0, ...columns.values());
   const most = Math.max(0, ...columns.values());
   const below = zone === 'guest' ? cast.frames.length : cast.rmaps.length;
-  const belowWidth = Math.min(below, 4) * unit - GAP_X;
+  const belowWidth = below > SPACIOUS ? 0 : below * unit - GAP_X;
   const width = Math.max(most - least + WIDTH[zone], belowWidth, WIDTH[zone] * 1.4) + 2 * PAD;
   const shift = PAD - least + (width - 2 * PAD - (most - least + WIDTH[zone])) / 2;
   return { width, columns: new Map([...columns].map(([id, x]) => [id, x + shift])) };
@@ -214,14 +221,16 @@ function placeZone(
     zone === 'guest'
       ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`)
       : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
-  const width = zone === 'guest' ? WIDTH.frame : WIDTH.rmap;
-  const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + 14) / (width + 14)));
+  const small = isSmall(below.length);
+  const width = small ? SMALL[zone] : WIDTH[zone];
+  const height = small ? HEAD + 2 : HEAD + ROW;
+  const gap = small ? 8 : GAP_X;
+  const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + gap) / (width + gap)));
   below.forEach((id, index) => {
-    const column = index % perRow;
-    const rowY = y + Math.floor(index / perRow) * (HEAD + ROW + 12);
-    boxes.set(id, { x: at.x + PAD + column * (width + 14), y: rowY, width, height: HEAD + ROW });
+    const x = at.x + PAD + (index % perRow) * (width + gap);
+    boxes.set(id, { x, y: y + Math.floor(index / perRow) * (height + 8), width, height });
   });
-  const rows = Math.ceil(below.length / perRow);
-  const height = y - at.y + Math.max(1, rows) * (HEAD + ROW + 12);
-  return { x: at.x, y: at.y, width: plan.width, height };
+  const rows = Math.max(1, Math.ceil(below.length / perRow));
+  const zoneHeight = y - at.y + rows * (height + 8) + 4;
+  return { x: at.x, y: at.y, width: plan.width, height: zoneHeight };
 }

@@ -2,7 +2,7 @@
  * The world at the cursor, as things to draw: boxes with rows, links that end at entries or frames, and motions. Pure:
  * everything comes out of the world, the step and the cast; nothing is worked out about what the MMU would do.
  */
-import { frameOfWord, pfnOfEntry, wordOf, type Pfn } from '../core/quantities.ts';
+import { gfnOfEntry, frameOfWord, pfnOfEntry, wordOf, type Pfn } from '../core/quantities.ts';
 import { must } from '../core/assert.ts';
 import { X86_BITS, TABLE_NAMES_BY_LEVEL, type EntryBit } from '../core/hardware/x86-entry.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
@@ -14,7 +14,7 @@ import type { TlbEntry } from '../core/machine/tables.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf, type World } from '../core/machine/world.ts';
 import type { Change, StepView, Timeline } from '../timeline/timeline.ts';
 import { guestTableId, shadowId, type Cast, type CastTable } from './cast.ts';
-import { MAX_ROWS, type Layout, type Box } from './layout.ts';
+import { isSmall, MAX_ROWS, type Layout, type Box } from './layout.ts';
 
 export interface Flag {
   readonly text: string;
@@ -158,8 +158,8 @@ function tableBadge(context: Context, table: CastTable): { badge?: string } {
   const pfn = hostFrameOf(table.gfn);
   const writable = pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn)).length;
   const shadowed = [...context.world.tables.sp.values()].some((page) => page.gfn === table.gfn);
-  if (writable > 0) return { badge: 'writable' };
-  return shadowed ? { badge: 'read-only' } : {};
+  if (writable > 0) return { badge: 'rw' };
+  return shadowed ? { badge: 'ro' } : {};
 }
 
 /** All entries of the run when they fit; otherwise those of this step first, then from the lowest. */
@@ -230,6 +230,7 @@ const place = (context: Context, id: string): Box => must(context.layout.boxes.g
 // Pages and the reverse map.
 
 function pageBoxes(context: Context): readonly SceneBox[] {
+  const small = isSmall(context.cast.frames.length);
   return context.cast.frames.map((gfn) => {
     const pfn = hostFrameOf(gfn);
     const touched = [...context.changes.keys(), ...context.reads].find(
@@ -242,17 +243,19 @@ function pageBoxes(context: Context): readonly SceneBox[] {
       ...place(context, id),
       id,
       zone: 'guest',
-      title: 'page',
-      subtitle: `gfn ${hex(gfn)}`,
-      rows: [
-        {
-          id: `page:${hex(gfn)}`,
-          index: hex((word % 512) * 8).padStart(3, '0'),
-          text: hex(context.world.word(word)),
-          flags: [],
-          state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read',
-        },
-      ],
+      title: small ? `gfn ${hex(gfn)}` : 'page',
+      subtitle: small ? '' : `gfn ${hex(gfn)}`,
+      rows: small
+        ? []
+        : [
+            {
+              id: `page:${hex(gfn)}`,
+              index: hex((word % 512) * 8).padStart(3, '0'),
+              text: hex(context.world.word(word)),
+              flags: [],
+              state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read',
+            },
+          ],
       fold: '',
       state: touched === undefined ? 'quiet' : 'touched',
     } satisfies SceneBox;
@@ -260,6 +263,7 @@ function pageBoxes(context: Context): readonly SceneBox[] {
 }
 
 function rmapBoxes(context: Context): readonly SceneBox[] {
+  const small = isSmall(context.cast.rmaps.length);
   return context.cast.rmaps.map((pfn) => {
     const words = pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn));
     const change = context.changes.get(`rmap:${String(pfn)}`);
@@ -270,22 +274,24 @@ function rmapBoxes(context: Context): readonly SceneBox[] {
       ...place(context, id),
       id,
       zone: 'hypervisor',
-      title: 'reverse map',
-      subtitle: `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
-      rows: [
-        {
-          id: `r:${hex(pfn)}`,
-          index: '',
-          text:
-            names.length === 0
-              ? 'nobody writes it'
-              : names.length > 1
-                ? `${names[0] ?? ''} +${String(names.length - 1)}`
-                : (names[0] ?? ''),
-          flags: [],
-          state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet',
-        },
-      ],
+      title: small ? `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}` : 'reverse map',
+      subtitle: small ? `${String(words.length)} writable` : `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
+      rows: small
+        ? []
+        : [
+            {
+              id: `r:${hex(pfn)}`,
+              index: '',
+              text:
+                names.length === 0
+                  ? 'nobody writes it'
+                  : names.length > 1
+                    ? `${names[0] ?? ''} +${String(names.length - 1)}`
+                    : (names[0] ?? ''),
+              flags: [],
+              state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet',
+            },
+          ],
       fold: '',
       state: touched ? 'touched' : 'quiet',
     } satisfies SceneBox;
@@ -302,6 +308,7 @@ function entryName(context: Context, word: number): string {
 function hardwareBoxes(context: Context): readonly SceneBox[] {
   const vcpu = context.world.get('vcpu', 0);
   const reg = (name: string): bigint => context.world.get('reg', `0.${name}`) ?? 0n;
+  const root = shadowPageAt(context.world, pfnOfEntry(reg('root_hpa')));
   const asid = currentAsidOf(context.world, 0);
   const inGuest = vcpu?.mode === 'guest';
   const modeChanged = context.changes.has('vcpu:0');
@@ -317,16 +324,10 @@ function hardwareBoxes(context: Context): readonly SceneBox[] {
       {
         id: 'reg:cr3',
         index: 'CR3',
-        text: `guest ${hex(reg('cr3'))}`,
+        text: `gfn ${hex(gfnOfEntry(reg('cr3')))}${root === undefined ? '' : ` → sp ${String(root.serial)}`}`,
         flags: [],
-        state: context.changes.has('reg:0.cr3') ? 'changed' : 'quiet',
-      },
-      {
-        id: 'reg:root',
-        index: '',
-        text: `really ${hex(reg('root_hpa'))}`,
-        flags: [],
-        state: context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet',
+        state:
+          context.changes.has('reg:0.cr3') || context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet',
       },
     ],
     fold: '',
@@ -368,7 +369,7 @@ function tlbRow(context: Context, entry: TlbEntry): SceneRow {
     flags: rights.map((text) => ({ text, set: text !== '–', changed: false, meaning: 'cached right' })),
     state: context.changes.has(key) ? 'changed' : context.reads.has(key) ? 'read' : 'quiet',
   };
-  return differs ? { ...row, mark: 'tables changed' } : row;
+  return differs ? { ...row, text: `${row.text} ≠ tables`, mark: 'no longer what the tables say' } : row;
 }
 
 // Links.

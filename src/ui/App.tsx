@@ -27,6 +27,7 @@ export function App(): React.JSX.Element {
       <main>
         <LinkTrouble />
         <Problems />
+        <Stopped />
         <Caption />
         <AddressStrip />
         <Stage />
@@ -70,6 +71,19 @@ function Problems(): React.JSX.Element | null {
           key={`${String(problem.line)}:${String(problem.column)}${problem.message}`}
         >{`${problem.line === 0 ? '' : `Line ${String(problem.line)}: `}${problem.message}. ${problem.remedy}`}</p>
       ))}
+    </div>
+  );
+}
+
+/** A run that hit a bound, or in which the host itself stopped, says so at its end. */
+function Stopped(): React.JSX.Element | null {
+  const message = useApp((state) => state.runs[0]?.timeline.stop?.message);
+  const atEnd = useApp((state) => state.cursor === state.runs[0]?.timeline.length);
+  if (message === undefined || !atEnd) return null;
+  return (
+    <div className="banner" role="status">
+      <b>{STRINGS.stoppedTitle}</b>
+      <p>{message}</p>
     </div>
   );
 }

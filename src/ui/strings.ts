@@ -59,13 +59,14 @@ export const STRINGS = {
     ['Space', 'play and pause'],
     ['?', 'this list'],
   ],
+  stoppedTitle: 'The run stops here',
   problemsTitle: 'This scenario cannot run yet',
   linkTitle: 'About this link',
   scenarioMissing: 'There is no scenario of that name. Choose one from the list.',
   leftPanel: 'Left panel',
   rightPanel: 'Right panel',
   stageLabel: 'Tables, reverse maps and TLB at this step',
-  wrong: 'wrong on purpose',
+  wrong: 'wrong',
   shipped: 'bug that this era shipped',
 } as const;
 

@@ -35,7 +35,7 @@ function Calls(): React.JSX.Element | null {
             aria-current={depth === calls.length - 1 ? 'step' : undefined}
           >
             {call.name === 'operation'
-              ? (at.run.timeline.operationAt(call.first)?.text.slice(0, 24) ?? call.name)
+              ? (at.run.timeline.operationAt(call.first)?.text ?? call.name)
               : call.name === 'VM exit'
                 ? `VM exit ${String(call.facts['serial'])}, ${String(call.facts['reason'])}`
                 : call.name}

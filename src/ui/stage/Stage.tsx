@@ -106,7 +106,7 @@ export function Stage(): React.JSX.Element {
       </div>
       {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
       {stageView === 'picture' ? (
-        <svg ref={svg} className="picture" role="img" aria-label={STRINGS.stageLabel} />
+        <svg ref={svg} className="picture" role="group" aria-label={STRINGS.stageLabel} />
       ) : (
         scene !== undefined && <TextTwin scene={scene} />
       )}

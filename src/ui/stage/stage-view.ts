@@ -65,7 +65,7 @@ export function createStage(svg: SVGSVGElement, on: { select: (id: string | unde
       drawBoxes(boxes, scene, on);
       drawLinks(links, scene);
       if (first) fit(false);
-      else if (followed) follow(svg, { scene, camera: root, behavior, still: options.still });
+      if (followed) follow(svg, { scene, camera: root, behavior, still: options.still });
       paintSelection(camera, scene, options.selected);
       await play(overlay, { scene, boxes, links, backwards: options.backwards, still: options.still });
     },
@@ -178,18 +178,25 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
       made.append('text').attr('class', 'fold').attr('x', 8);
       const badge = made.append('g').attr('class', 'badge');
       badge.append('rect').attr('rx', 7).attr('height', 17);
+      badge.append('title').text('May the guest write this table? ro: no, it is shadowed; rw: yes');
       badge.append('text').attr('y', 12.5).attr('text-anchor', 'end');
       made
-        .on('pointerenter', (_event, d) => {
+
+        .attr('tabindex', 0)
+        .attr('role', 'group')
+        .on('pointerenter focus', (_event, d) => {
           on.select(d.id);
         })
-        .on('pointerleave', () => {
+        .on('pointerleave blur', () => {
           on.select(undefined);
         });
       return made;
     });
   box
     .attr('class', (d) => `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}`)
+    .attr('aria-label', (d) =>
+      [d.title, d.subtitle, d.badge, ...d.rows.map((row) => `${row.index} ${row.text}`)].join(' '),
+    )
     .attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
   box
     .select<SVGRectElement>('rect.body')
@@ -227,7 +234,7 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
 /** Room that the line with an old value takes. */
 const extraOf = (box: SceneBox): number => (box.rows.some((row) => row.old !== undefined) ? ROW - 2 : 0);
 const columnsOf = (box: SceneBox): number =>
-  box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 160)) : 1;
+  box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 196)) : 1;
 const foldY = (box: SceneBox): number =>
   box.id === 'tlb:0'
     ? box.rows.length === 0
