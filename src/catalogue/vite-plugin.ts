@@ -1,47 +1,44 @@
-// Serves the catalogue's index in development and emits it at build. Runs in Node.js: only vite.config.ts imports it.
-
-import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+/** Makes the catalogue's index out of the scenario files: served in development, written into the build. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
-import { indexOfScenarios } from './scenario-index.ts';
 
-const extension = '.mmu';
-const indexPath = 'scenarios/index.json';
+const FOLDER = fileURLToPath(new URL('../../public/scenarios/', import.meta.url));
 
-export function scenarioIndex(): Plugin {
-  let folder = '';
+interface Entry {
+  readonly id: string;
+  readonly title: string;
+}
+
+/** The scenarios, by a line `# order: <n>` and then by id. */
+export function readIndex(): readonly Entry[] {
+  const files = readdirSync(FOLDER).filter((file) => file.endsWith('.mmu'));
+  return files
+    .map((file) => {
+      const text = readFileSync(`${FOLDER}${file}`, 'utf8');
+      const id = file.slice(0, -'.mmu'.length);
+      const order = Number(/^# order: ([0-9]+)/m.exec(text)?.[1] ?? '999');
+      return { id, title: /^title (.*)$/m.exec(text)?.[1] ?? id, order };
+    })
+    .sort((a, b) => a.order - b.order || a.id.localeCompare(b.id))
+    .map(({ id, title }) => ({ id, title }));
+}
+
+export function catalogueIndex(): Plugin {
   return {
-    name: 'mmuscope:scenario-index',
-    configResolved(config) {
-      folder = join(config.publicDir, 'scenarios');
-    },
+    name: 'catalogue-index',
     configureServer(server) {
-      server.middlewares.use(`/${indexPath}`, (_request, response, next) => {
-        indexText(folder).then((text) => {
-          response.setHeader('Content-Type', 'application/json');
-          response.end(text);
-        }, next);
+      server.middlewares.use((request, response, next) => {
+        if (request.url?.endsWith('/scenarios/index.json') !== true) {
+          next();
+          return;
+        }
+        response.setHeader('Content-Type', 'application/json');
+        response.end(JSON.stringify(readIndex()));
       });
     },
-    async generateBundle() {
-      this.emitFile({ type: 'asset', fileName: indexPath, source: await indexText(folder) });
+    generateBundle() {
+      this.emitFile({ type: 'asset', fileName: 'scenarios/index.json', source: JSON.stringify(readIndex()) });
     },
   };
-}
-
-async function indexText(folder: string): Promise<string> {
-  const texts = new Map<string, string>();
-  for (const name of await scenarioFiles(folder)) {
-    texts.set(basename(name, extension), await readFile(join(folder, name), 'utf8'));
-  }
-  return `${JSON.stringify(indexOfScenarios(texts), null, 1)}\n`;
-}
-
-async function scenarioFiles(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).filter((name) => name.endsWith(extension));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
 }

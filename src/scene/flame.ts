@@ -56,7 +56,12 @@ export function callBlocks(
   for (let step = range.from; step < range.to && seen.size < 1000; step += 1) {
     timeline.calls(step).forEach((call, depth) => {
       if (depth === 0 || depth > range.depth || seen.has(call.span)) return;
-      const label = call.name === 'VM exit' ? `VM exit, ${String(call.facts['reason'])}` : call.name;
+      const label =
+        call.name === 'VM exit'
+          ? `VM exit, ${String(call.facts['reason'])}`
+          : call.name === 'operation'
+            ? 'guest kernel'
+            : call.name;
       seen.set(call.span, { id: `c${String(call.span)}`, label, first: call.first, end: call.end, depth });
     });
   }

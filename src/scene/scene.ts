@@ -177,7 +177,7 @@ function foldText(of: { table: CastTable; pfn: number | undefined; hidden: numbe
   const ofGuest = of.table.zone === 'hypervisor' ? `of gfn ${hex(of.table.gfn)} · ` : '';
   if (of.pfn === undefined) return `${ofGuest}not built`;
   const empty = `${String(512 - of.table.indices.length)} empty`;
-  return `${ofGuest}${of.hidden > 0 ? `${String(of.hidden)} more, ` : ''}${empty}`;
+  return `${ofGuest}${of.hidden > 0 ? `+${String(of.hidden)}, ` : ''}${empty}`;
 }
 
 function entryRow(context: Context, word: number, table: CastTable): SceneRow {
@@ -274,8 +274,8 @@ function rmapBoxes(context: Context): readonly SceneBox[] {
       ...place(context, id),
       id,
       zone: 'hypervisor',
-      title: small ? `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}` : 'reverse map',
-      subtitle: small ? `${String(words.length)} writable` : `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
+      title: small ? `rmap ${hex(gfnOfPfn(pfn) ?? pfn)}` : 'reverse map',
+      subtitle: small ? `${String(words.length)} rw` : `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
       rows: small
         ? []
         : [

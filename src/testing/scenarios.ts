@@ -63,11 +63,21 @@ const partialStore = fc
       `v0 kernel write ${window}+0x${(index * 8).toString(16)} = 0 bytes=${String(bytes)}`,
   );
 
+/** An upper entry loses or regains rights, or its table. The guest drops all its translations then. */
+const upperChange = fc
+  .tuple(choice(['0x400000', '0x600000']), flags, fc.boolean())
+  .map(
+    ([address, f, absent]) =>
+      `v0 kernel set-pte ${address} level=2 -> ${absent ? 'absent' : `table ${flagText(f, 'user')}`}\nv0 kernel load-cr3 main`,
+  );
+
 const others = choice([
   'v0 cpuid',
   'v0 kernel load-cr3 main',
   'v0 kernel load-cr3 B\nv0 kernel load-cr3 main',
   'v0 kernel invlpg 0x400000',
+  'v0 kernel set cr0.wp = 0',
+  'v0 kernel set cr0.wp = 1',
 ]);
 
 /** Scenarios whose guest obeys the architecture: INVLPG after every change of an entry. */
@@ -80,6 +90,7 @@ export const scenario: fc.Arbitrary<string> = fc
         { weight: 5, arbitrary: access },
         { weight: 3, arbitrary: entryChange },
         { weight: 2, arbitrary: partialStore },
+        { weight: 2, arbitrary: upperChange },
         others,
       ),
       { minLength: 1, maxLength: 12 },
@@ -105,6 +116,7 @@ export const scenario: fc.Arbitrary<string> = fc
       `map ${WINDOWS[0] ?? ''} -> table-of 0x400000 rw kernel accessed dirty`,
       `map ${WINDOWS[1] ?? ''} -> table-of 0x600000 rw kernel accessed`,
       `map ${WINDOWS[2] ?? ''} -> table-of 0x40000000 rw kernel accessed dirty`,
+      'map 0xffff888000003000 -> table-of 0x400000 level=2 rw kernel accessed dirty',
       'space B kernel=main',
       'begin',
       ...operations,

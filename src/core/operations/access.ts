@@ -58,6 +58,8 @@ export function runAccess(m: Machine, operation: AccessOperation, context: Conte
     }
     faults.push({ gva, errorCode: result.errorCode });
     if (!handleFault(m, operation, { faults, context })) return { completed: false, faults };
+    // A fault that the guest took is its own affair: it may go round in circles on real hardware too.
+    faultsInARow = 0;
   }
 }
 

@@ -369,7 +369,7 @@ function downwards(from: SceneBox, to: SceneBox, link: SceneLink): string {
   const right = to.x > from.x + 4;
   const x = right ? from.x + from.width : from.x;
   const y = rowY(from, link.from.row);
-  const out = right ? 12 : -12;
+  const out = right ? 8 : -8;
   const end = right ? to.x + to.width - 26 : to.x + 26;
   const middle = to.y - 15;
   return `M${String(x)},${String(y)} C${String(x + out * 1.6)},${String(y)} ${String(x + out)},${String(middle)} ${String((x + end) / 2)},${String(middle)} S${String(end)},${String(middle)} ${String(end)},${String(to.y)}`;
