@@ -83,6 +83,7 @@ test('every move has a key: step, over, out, into, operation, ends, play, help',
   await press(page, '?');
   await expect(page.getByRole('dialog')).toBeVisible();
   await press(page, 'Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
   await page.keyboard.press(' ');
   await expect(page.getByRole('button', { name: /Pause/ })).toBeVisible();
 });

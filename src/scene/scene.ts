@@ -31,6 +31,8 @@ export interface SceneRow {
   /** Set for the whole step in which the row changes. */
   readonly old?: { readonly text: string; readonly flags: readonly Flag[] };
   readonly state: 'quiet' | 'read' | 'changed';
+  /** What it says in full: the raw entry and the meaning of each bit that is set. */
+  readonly title?: string;
   /** A warning in words, such as `stale`. */
   readonly mark?: string;
 }
@@ -189,6 +191,7 @@ function entryRow(context: Context, word: number, table: CastTable): SceneRow {
     id: rowId(word),
     index: hex(word % 512).padStart(3, '0'),
     text: targetText(context, value, table),
+    title: entryTitle(bits, value),
     flags: flagsOf(bits, value, before ?? value),
     state: change !== undefined ? 'changed' : context.reads.has(`word:${String(word)}`) ? 'read' : 'quiet',
   } as const;
@@ -206,6 +209,14 @@ function targetText(context: Context, entry: bigint, table: CastTable): string {
   const page = table.level > 1 ? shadowPageAt(context.world, frame) : undefined;
   return page === undefined ? hex(frame) : `sp ${String(page.serial)}`;
 }
+
+const entryTitle = (bits: readonly EntryBit[], value: bigint): string =>
+  [
+    `0x${hex(value)}`,
+    ...bits
+      .filter((bit) => ((value >> BigInt(bit.bit)) & 1n) === 1n)
+      .map((bit) => `${bit.short}  ${bit.name}: ${bit.meaning}`),
+  ].join('\n');
 
 const SHOWN_BITS = ['P', 'RW', 'US', 'A', 'D', 'SHADOW_WRITABLE', 'SHADOW_USER'];
 

@@ -2,6 +2,7 @@
 import { addressAt } from '../scene/address.ts';
 import { sentenceOf } from '../scene/sentences.ts';
 import { stepAt, useApp, useRun } from './use-app.ts';
+import { Terms } from './Terms.tsx';
 import { STRINGS } from './strings.ts';
 
 export function Caption(): React.JSX.Element {
@@ -14,8 +15,12 @@ export function Caption(): React.JSX.Element {
       : sentenceOf(step ?? { kind: 'begin', facts: {} });
   return (
     <div className="caption" aria-live="polite">
-      <p className="what">{what}</p>
-      <p className="why">{why}</p>
+      <p className="what">
+        <Terms>{what}</Terms>
+      </p>
+      <p className="why">
+        <Terms>{why}</Terms>
+      </p>
     </div>
   );
 }

@@ -6,7 +6,7 @@
 import { gfn, pfnOfEntry, type Pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Harm, TlbEntry } from '../machine/tables.ts';
-import { pagingRegisters } from '../hardware/registers.ts';
+import { pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
 import { walk } from '../hardware/walk.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
@@ -53,8 +53,14 @@ function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
 /** The host frame that the guest's own tables name for this access, or undefined where they refuse it. */
 function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
   const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
-  // The era's walker ignores reserved address bits; that is one of its stated deviations, not harm.
+  // Two stated deviations of the era are not harm: its walker ignores reserved address bits, and a leaf that the kernel
+  // may write because CR0.WP was 0 stays so when WP is set again.
   const registers = { ...pagingRegisters(raw), physicalBits: 52 };
+  const named = frameNamed(m, access, registers);
+  return named ?? (access.user ? undefined : frameNamed(m, access, { ...registers, wp: false }));
+}
+
+function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegisters): Pfn | undefined {
   const hostFrame = (frame: number): number | undefined => pfnOfGfn(m.world, gfn(frame));
   const outcome = m.lookAside(() => walk(m, { ...access, registers, hostFrame }));
   return outcome.kind === 'ok' ? pfnOfEntry(outcome.address) : undefined;

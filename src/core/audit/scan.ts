@@ -11,7 +11,7 @@ import { gfnOfPfn, pfnOfGfn } from '../kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../kvm/pointer-list.ts';
 import { levelOfRole, roleOf } from '../kvm/role-2007.ts';
 import { parentWords, shadowPageAt } from '../kvm/shadow-page.ts';
-import { isPresent, isTracked, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE } from '../kvm/spte-2007.ts';
+import { isPresent, isTracked, SPTE_SHADOW_WRITABLE } from '../kvm/spte-2007.ts';
 
 /** Something that is false: the rule, the word or thing that breaks it, and the words that decide it. */
 export interface Falsity {
@@ -126,7 +126,7 @@ function grantsTooMuch(world: World, leaf: bigint, over: { path: PathRights; gue
   if (nxOn && noExecute && (leaf & PTE_NX) === 0n) return true;
   if ((leaf & PTE_W) === 0n || (path.writable && (guest & PTE_W) !== 0n)) return false;
   // CR0.WP=0 lets the kernel write read-only pages: the leaf is then the kernel's alone, and stays so until it faults.
-  const kernelTrick = (leaf & (PTE_U | SPTE_SHADOW_USER | SPTE_SHADOW_WRITABLE)) === SPTE_SHADOW_USER;
+  const kernelTrick = (leaf & (PTE_U | SPTE_SHADOW_WRITABLE)) === 0n;
   const kernelMayWrite = ((world.get('reg', '0.cr0') ?? 0n) & CR0_WP) === 0n;
   return !kernelTrick && !(kernelMayWrite && (leaf & PTE_U) === 0n);
 }

@@ -4,6 +4,7 @@ import { catalogueQuery } from '../../catalogue/catalogue.ts';
 import type { Note } from '../../scenario/plan.ts';
 import { choose, go, type Run } from '../../store/store.ts';
 import { STRINGS } from '../strings.ts';
+import { Terms } from '../Terms.tsx';
 import { stepAt, useApp, useRun } from '../use-app.ts';
 
 export function LeftPanel(): React.JSX.Element {
@@ -42,7 +43,9 @@ function Notes(): React.JSX.Element | null {
     <section className="notes">
       <h2>{STRINGS.notes}</h2>
       {notes.map((note) => (
-        <p key={note.text}>{note.text}</p>
+        <p key={note.text}>
+          <Terms>{note.text}</Terms>
+        </p>
       ))}
     </section>
   );

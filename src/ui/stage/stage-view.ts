@@ -220,7 +220,7 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
     const width = (d.badge?.length ?? 0) * 6.8 + 16;
     node.attr(
       'transform',
-      `translate(${String(d.width - 8)},${String(d.height + (onCpu ? -8 : extraOf(d) - 17))})`,
+      `translate(${String(d.width - 8)},${String(d.height + (onCpu ? -23 : extraOf(d) - 17))})`,
     );
     node
       .select('rect')
@@ -273,6 +273,7 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
         .append('g')
         .attr('class', 'row')
         .attr('data-row', (d) => d.id);
+      made.append('title');
       made.append('rect').attr('class', 'row-body');
       made.append('text').attr('class', 'index').attr('x', 8).attr('y', 14);
       made.append('text').attr('class', 'value').attr('y', 14);
@@ -289,6 +290,7 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
     .attr('y', (d) => (d.old === undefined ? 0 : 2 - ROW))
     .attr('width', (d) => d.width - 2)
     .attr('height', (d) => (d.old === undefined ? ROW : 2 * ROW - 2));
+  row.select('title').text((d) => d.title ?? d.mark ?? '');
   row.select('text.index').text((d) => d.index);
   row
     .select('text.value')
