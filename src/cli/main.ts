@@ -66,6 +66,12 @@ function choiceOf(text: string): SettingChoices {
   return { [name]: value };
 }
 
+// Whoever reads our output may stop early (`| head`): that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 try {
   process.exitCode = main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));
 } catch (error) {

@@ -36,7 +36,7 @@ export const catalogueIds = (): readonly string[] =>
     .sort();
 
 export const problemText = (problem: Problem): string =>
-  `${String(problem.line)}:${String(problem.column)}: ${problem.message}. ${problem.remedy}`;
+  `${problem.line === 0 ? '' : `${String(problem.line)}:${String(problem.column)}: `}${problem.message}. ${problem.remedy}`;
 
 export function runCommand(name: string, options: RunOptions, print: Print): number {
   const result = planScenario(readScenario(name), options.settings);

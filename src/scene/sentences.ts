@@ -2,6 +2,9 @@
  * What a reader is told about each micro-step: one sentence for what happened, one for why. Made from a step's kind
  * and facts and from the world, in one place, ready to be translated. Plain English, no jargon unexplained.
  */
+import { RULES } from '../core/audit/audit.ts';
+import type { Harm, Violation } from '../core/machine/tables.ts';
+import type { StepView } from '../timeline/timeline.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import { TABLE_NAMES_BY_LEVEL } from '../core/hardware/x86-entry.ts';
 import type { StepFacts, StepKind } from '../core/machine/steps.ts';
@@ -354,4 +357,21 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
 export function sentenceOf(step: { readonly kind: StepKind; readonly facts: unknown }): Sentence {
   const tell = TELLERS[step.kind] as (facts: unknown) => Sentence;
   return tell(step.facts);
+}
+
+/** What an access did that no correct processor would have done. */
+export const HARM_WORDS: Readonly<Record<Harm['kind'], string>> = {
+  'stale-read': 'The read got what no correct processor could have given.',
+  'stale-write': 'The write went through a TLB entry that should be gone. The hypervisor never saw it.',
+  'lost-write': 'The write landed in a frame that the guest does not map here.',
+};
+
+/** Rules that break and harm that is done in this very step, as sentences. */
+export function alarmsOf(step: StepView): readonly string[] {
+  return step.changes.flatMap(({ place, before, after }) => {
+    if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
+    if (place.table !== 'violation' || before !== undefined) return [];
+    const { rule, bug } = after as Violation;
+    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bug})`}. ${RULES[rule] ?? ''}`];
+  });
 }

@@ -1,6 +1,6 @@
 /** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
 import { addressAt } from '../scene/address.ts';
-import { sentenceOf } from '../scene/sentences.ts';
+import { alarmsOf, sentenceOf } from '../scene/sentences.ts';
 import { stepAt, useApp, useRun } from './use-app.ts';
 import { Terms } from './Terms.tsx';
 import { STRINGS } from './strings.ts';
@@ -21,6 +21,11 @@ export function Caption(): React.JSX.Element {
       <p className="why">
         <Terms>{why}</Terms>
       </p>
+      {(step === undefined ? [] : alarmsOf(step)).map((alarm) => (
+        <p key={alarm} className="alarm">
+          {alarm}
+        </p>
+      ))}
     </div>
   );
 }

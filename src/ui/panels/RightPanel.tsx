@@ -3,6 +3,7 @@ import { COUNTERS } from '../../core/counters.ts';
 import { RULES } from '../../core/audit/audit.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
+import { HARM_WORDS } from '../../scene/sentences.ts';
 import { go } from '../../store/store.ts';
 import { STRINGS } from '../strings.ts';
 import { stepAt, useRun } from '../use-app.ts';
@@ -80,12 +81,6 @@ function Trouble(): React.JSX.Element | null {
     </section>
   );
 }
-
-const HARM_WORDS = {
-  'stale-read': 'a read got what no correct processor could have given.',
-  'stale-write': 'a write went through a TLB entry that should be gone. The hypervisor never saw it.',
-  'lost-write': 'a write landed in a frame that the guest no longer maps here.',
-} as const;
 
 function Bits(): React.JSX.Element | null {
   const at = useRun();

@@ -1,0 +1,104 @@
+/** Where rows, links and motions lie, out of a scene's boxes: arithmetic only, no DOM. */
+import { linkHorizontal, linkVertical } from 'd3-shape';
+import { FOLD, HEAD, ROW, type Box } from '../../scene/layout.ts';
+import type { SceneBox, SceneLink, SceneRow } from '../../scene/scene.ts';
+
+/** Room that the line with an old value takes. */
+export const extraOf = (box: SceneBox): number =>
+  box.rows.some((row) => row.old !== undefined) ? ROW - 2 : 0;
+const columnsOf = (box: SceneBox): number =>
+  box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 196)) : 1;
+export const foldY = (box: SceneBox): number =>
+  box.id === 'tlb:0'
+    ? box.rows.length === 0
+      ? HEAD + 15
+      : box.height - 8
+    : HEAD + box.rows.length * ROW + extraOf(box) + FOLD - 5;
+
+export interface PlacedRow extends SceneRow {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+}
+
+/** Rows with their places; an entry that changes has its old value as a line of its own above it. */
+export function placeRows(box: SceneBox): readonly PlacedRow[] {
+  const columns = columnsOf(box);
+  const width = (box.width - (columns > 1 ? 16 : 0)) / columns;
+  let extra = 0;
+  return box.rows.map((row, index) => {
+    if (row.old !== undefined) extra += ROW - 2;
+    return {
+      ...row,
+      x: (columns > 1 ? 8 : 0) + (index % columns) * width,
+      y: HEAD + Math.floor(index / columns) * ROW + extra,
+      width,
+    };
+  });
+}
+
+export interface Ends {
+  readonly path: string;
+}
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+const vertical = linkVertical<{ source: Point; target: Point }, Point>()
+  .x((p) => p.x)
+  .y((p) => p.y);
+const horizontal = linkHorizontal<{ source: Point; target: Point }, Point>()
+  .x((p) => p.x)
+  .y((p) => p.y);
+
+/** From the entry's side to the top of the table below, or across to an entry or frame. */
+export function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): Ends {
+  const from = boxes.get(link.from.box);
+  const to = boxes.get(link.to.box);
+  if (from === undefined || to === undefined) return { path: '' };
+  if (link.kind === 'table' || link.kind === 'page') {
+    return { path: to.y > from.y + from.height ? downwards(from, to, link) : sidewards(from, to, link) };
+  }
+  if (link.kind === 'tlb') {
+    const source = { x: from.x + 40, y: from.y + from.height };
+    return {
+      path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }) ?? '',
+    };
+  }
+  return { path: sidewards(from, to, link) };
+}
+
+/** From the side of the entry that is nearer to the child, out into the gap, down to the child's head. */
+function downwards(from: SceneBox, to: SceneBox, link: SceneLink): string {
+  const right = to.x > from.x + 4;
+  const x = right ? from.x + from.width : from.x;
+  const y = rowY(from, link.from.row);
+  const out = right ? 8 : -8;
+  const end = right ? to.x + to.width - 26 : to.x + 26;
+  const middle = to.y - 15;
+  return `M${String(x)},${String(y)} C${String(x + out * 1.6)},${String(y)} ${String(x + out)},${String(middle)} ${String((x + end) / 2)},${String(middle)} S${String(end)},${String(middle)} ${String(end)},${String(to.y)}`;
+}
+
+/** Across: from the entry's side to the side of what it leads to. */
+function sidewards(from: SceneBox, to: SceneBox, link: SceneLink): string {
+  const leftwards = to.x + to.width / 2 < from.x + from.width / 2;
+  const source = { x: leftwards ? from.x : from.x + from.width, y: rowY(from, link.from.row) };
+  const target = {
+    x: leftwards ? to.x + to.width : to.x,
+    y: link.to.row === undefined ? to.y + 12 : rowY(to, link.to.row),
+  };
+  return horizontal({ source, target }) ?? '';
+}
+
+function rowY(box: SceneBox, row: string | undefined): number {
+  const placed = placeRows(box).find((candidate) => candidate.id === row);
+  return box.y + (placed === undefined ? HEAD / 2 : placed.y + ROW / 2);
+}
+
+export function areaOf(box: SceneBox, row: string | undefined): Box {
+  const placed = placeRows(box).find((candidate) => candidate.id === row);
+  if (placed === undefined) return box;
+  return { x: box.x + placed.x, y: box.y + placed.y, width: placed.width, height: ROW };
+}
