@@ -5,7 +5,7 @@ import type { Settings } from '../core/settings.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import type { Expectation, SettingChoices } from './ast.ts';
-import type { PlannedExpectation } from './plan.ts';
+import type { PlannedExpectation } from './remarks.ts';
 
 export interface ExpectationResult {
   readonly line: number;

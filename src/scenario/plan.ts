@@ -10,7 +10,6 @@ import { gfn, gva, vcpuId } from '../core/quantities.ts';
 import type { Operation, PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
 import type {
   EntryChange,
-  Expectation,
   Line,
   OperationStatement,
   Problem,
@@ -20,39 +19,12 @@ import type {
 } from './ast.ts';
 import { entryValue, GuestTables, MAIN_SPACE } from './guest-tables.ts';
 import { printLines, readLines } from './lines.ts';
+import { remarksOf, type Remarks, type Section } from './remarks.ts';
 import { interpret } from './statements.ts';
 
-export type Section = 'given' | 'body';
-
-export interface Note {
-  readonly text: string;
-  readonly section: Section | 'scenario';
-  /** Number of operations of the section before the note; the note belongs to the last of them. */
-  readonly after: number;
-  readonly at?: { readonly call: string; readonly occurrence: number };
-}
-
-export interface PlannedExpectation {
-  readonly expectation: Expectation;
-  readonly section: Section;
-  /** Number of operations of the section before the line: it must hold after the last of them. */
-  readonly after: number;
-  readonly when: SettingChoices;
-  readonly line: number;
-  readonly text: string;
-}
-
-export interface Suggestion {
-  readonly label: string;
-  readonly choices: SettingChoices;
-}
-
-export interface Plan {
+export interface Plan extends Remarks {
   readonly title: string;
   readonly program: Program;
-  readonly notes: readonly Note[];
-  readonly expectations: readonly PlannedExpectation[];
-  readonly suggestions: readonly Suggestion[];
   /** Settings as the text has them, without the caller's. */
   readonly ownSettings: Settings;
   /** Names that the text gives to addresses. */
@@ -138,7 +110,7 @@ class Planner {
         title: title?.text ?? 'Untitled',
         ownSettings,
         names: this.names,
-        ...this.remarks(),
+        ...remarksOf(this.statements),
         program: {
           settings: { ...ownSettings, ...overrides },
           slots: this.slots,
@@ -473,36 +445,6 @@ class Planner {
     if (target.kind !== 'table-of') return false;
     const space = target.space === '' ? MAIN_SPACE : target.space;
     return this.tables.find({ space, level: target.level, gva: target.gva })?.gfn === frame;
-  }
-
-  private remarks(): Pick<Plan, 'notes' | 'expectations' | 'suggestions'> {
-    const notes: Note[] = [];
-    const expectations: PlannedExpectation[] = [];
-    const suggestions: Suggestion[] = [];
-    let section: Section | 'scenario' = 'scenario';
-    let after = 0;
-    for (const statement of this.statements) {
-      if (statement.kind === 'given' || statement.kind === 'begin') {
-        section = statement.kind === 'given' ? 'given' : 'body';
-        after = 0;
-      } else if (statement.kind === 'operation') after += 1;
-      else if (statement.kind === 'note') {
-        const note = { text: statement.text, section, after };
-        notes.push(statement.at === undefined ? note : { ...note, at: statement.at });
-      } else if (statement.kind === 'expect') {
-        const text = printLines([{ ...statement.line, indent: 0 }]);
-        expectations.push({
-          expectation: statement.expectation,
-          section: section === 'scenario' ? 'body' : section,
-          after,
-          when: statement.when,
-          line: statement.line.number,
-          text,
-        });
-      } else if (statement.kind === 'try')
-        suggestions.push({ label: statement.label, choices: statement.choices });
-    }
-    return { notes, expectations, suggestions };
   }
 }
 

@@ -2,7 +2,8 @@
 import { useMemo } from 'react';
 import { useStore } from 'zustand';
 import { layOut } from '../scene/layout.ts';
-import { sceneAt, type Scene } from '../scene/scene.ts';
+import { sceneAt } from '../scene/scene.ts';
+import type { Scene } from '../scene/parts.ts';
 import type { StepView } from '../timeline/timeline.ts';
 import { store, type AppState, type Run } from '../store/store.ts';
 

@@ -8,6 +8,7 @@
 import { pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { TlbEntry } from '../machine/tables.ts';
+import type { World } from '../machine/world.ts';
 import { refusal, type AccessRequest } from './fault.ts';
 import type { PagingRegisters } from './registers.ts';
 import { walk, type WalkOutcome, type WalkRequest, type WalkSuccess } from './walk.ts';
@@ -64,18 +65,20 @@ function useEntry(m: Machine, entry: TlbEntry, request: TranslateRequest): Trans
   return stale ? { kind: 'ok', address, stale: entry } : { kind: 'ok', address };
 }
 
+/** Whether a table entry has changed since it was cached. The translation may still be the same. */
+export const differsFromTables = (world: World, entry: TlbEntry): boolean =>
+  entry.filledFrom.some((word, index) => world.word(word) !== entry.filledValues[index]);
+
 /** Whether a fresh walk would refuse this access or lead elsewhere. The walk is the same one, made without a trace. */
 function isStale(m: Machine, entry: TlbEntry, use: { request: TranslateRequest; address: bigint }): boolean {
-  const unchanged = entry.filledFrom.every((word, index) => m.word(word) === entry.filledValues[index]);
-  if (unchanged) return false;
+  if (!differsFromTables(m.world, entry)) return false;
   const fresh = m.lookAside(() => walk(m, use.request));
   return fresh.kind !== 'ok' || fresh.address !== use.address;
 }
 
 /** Whether a walk now would grant less than the entry does: fewer rights, or another frame. */
 export function grantsMoreThanTables(m: Machine, entry: TlbEntry, registers: PagingRegisters): boolean {
-  const unchanged = entry.filledFrom.every((word, index) => m.word(word) === entry.filledValues[index]);
-  if (unchanged) return false;
+  if (!differsFromTables(m.world, entry)) return false;
   const gva = BigInt(entry.vpn) << 12n;
   const probes: AccessRequest[] = [{ access: 'read', user: entry.user }];
   if (entry.writable) probes.push({ access: 'write', user: entry.user });

@@ -1,7 +1,7 @@
 /** The scenario as text with the current operation marked, what the author says about it, and the catalogue. */
 import { useQuery } from '@tanstack/react-query';
 import { catalogueQuery } from '../../catalogue/catalogue.ts';
-import type { Note } from '../../scenario/plan.ts';
+import type { Note } from '../../scenario/remarks.ts';
 import { choose, go, type Run } from '../../store/store.ts';
 import { STRINGS } from '../strings.ts';
 import { Terms } from '../Terms.tsx';

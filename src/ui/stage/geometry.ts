@@ -1,7 +1,7 @@
 /** Where rows, links and motions lie, out of a scene's boxes: arithmetic only, no DOM. */
 import { linkHorizontal, linkVertical } from 'd3-shape';
 import { FOLD, HEAD, ROW, type Box } from '../../scene/layout.ts';
-import type { SceneBox, SceneLink, SceneRow } from '../../scene/scene.ts';
+import type { SceneBox, SceneLink, SceneRow } from '../../scene/parts.ts';
 
 /** Room that the line with an old value takes. */
 export const extraOf = (box: SceneBox): number =>

@@ -4,7 +4,7 @@ import { interpolateNumber } from 'd3-interpolate';
 import type { Selection } from 'd3-selection';
 import 'd3-transition';
 import type { Box } from '../../scene/layout.ts';
-import type { Motion, Scene, SceneBox, SceneLink } from '../../scene/scene.ts';
+import type { Motion, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { areaOf } from './geometry.ts';
 
 type Group = Selection<SVGGElement, unknown, null, undefined>;

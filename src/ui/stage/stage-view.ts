@@ -7,7 +7,7 @@ import { select, type Selection } from 'd3-selection';
 import 'd3-transition';
 import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
 import { ROW } from '../../scene/layout.ts';
-import type { Scene, SceneBox, SceneLink } from '../../scene/scene.ts';
+import type { Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
 import { MOVE_MS, play } from './motions.ts';
 

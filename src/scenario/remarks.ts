@@ -1,0 +1,65 @@
+/** What an author says about a scenario: notes, expectations, things to try. */
+import type { Expectation, SettingChoices, Statement } from './ast.ts';
+import { printLines } from './lines.ts';
+
+export type Section = 'given' | 'body';
+
+export interface Note {
+  readonly text: string;
+  readonly section: Section | 'scenario';
+  /** Number of operations of the section before the note; the note belongs to the last of them. */
+  readonly after: number;
+  readonly at?: { readonly call: string; readonly occurrence: number };
+}
+
+export interface PlannedExpectation {
+  readonly expectation: Expectation;
+  readonly section: Section;
+  /** Number of operations of the section before the line: it must hold after the last of them. */
+  readonly after: number;
+  readonly when: SettingChoices;
+  readonly line: number;
+  readonly text: string;
+}
+
+export interface Suggestion {
+  readonly label: string;
+  readonly choices: SettingChoices;
+}
+
+export interface Remarks {
+  readonly notes: readonly Note[];
+  readonly expectations: readonly PlannedExpectation[];
+  readonly suggestions: readonly Suggestion[];
+}
+
+/** Gathers what an author says, each with its place among the operations. */
+export function remarksOf(statements: readonly Statement[]): Remarks {
+  const notes: Note[] = [];
+  const expectations: PlannedExpectation[] = [];
+  const suggestions: Suggestion[] = [];
+  let section: Section | 'scenario' = 'scenario';
+  let after = 0;
+  for (const statement of statements) {
+    if (statement.kind === 'given' || statement.kind === 'begin') {
+      section = statement.kind === 'given' ? 'given' : 'body';
+      after = 0;
+    } else if (statement.kind === 'operation') after += 1;
+    else if (statement.kind === 'note') {
+      const note = { text: statement.text, section, after };
+      notes.push(statement.at === undefined ? note : { ...note, at: statement.at });
+    } else if (statement.kind === 'expect') {
+      const text = printLines([{ ...statement.line, indent: 0 }]);
+      expectations.push({
+        expectation: statement.expectation,
+        section: section === 'scenario' ? 'body' : section,
+        after,
+        when: statement.when,
+        line: statement.line.number,
+        text,
+      });
+    } else if (statement.kind === 'try')
+      suggestions.push({ label: statement.label, choices: statement.choices });
+  }
+  return { notes, expectations, suggestions };
+}
