@@ -93,6 +93,16 @@ describe('a timeline', () => {
           /^(none|owed:|violation:)/,
         );
         expect(resumed.machine.steps).toBe(whole.machine.steps - first);
+        const told = (recorder: Recorder, from: number): string =>
+          JSON.stringify(
+            Array.from({ length: recorder.machine.steps - from }, (_, index) => [
+              recorder.machine.journal?.kind(from + index),
+              recorder.machine.journal?.factsOf(from + index),
+              recorder.machine.journal?.readsOf(from + index),
+            ]),
+            (_key, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value),
+          );
+        expect(told(resumed, 0)).toBe(told(whole, first));
       }),
       settings,
     );
