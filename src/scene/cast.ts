@@ -3,7 +3,16 @@
  * does not move about between steps. A shadow page that is given up and built anew for the same guest frame and role
  * comes back to its place.
  */
-import { gfnOfEntry, pfn, frameOfWord, pfnOfEntry, type Gfn, type Pfn } from '../core/quantities.ts';
+import {
+  frameOfWord,
+  gfnOfEntry,
+  gpte,
+  pfnOfEntry,
+  spte,
+  type Gfn,
+  type Pfn,
+  pfn,
+} from '../core/quantities.ts';
 import { BOUNDS } from '../core/bounds.ts';
 import { isMmio, isPresent } from '../core/kvm/spte-2007.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
@@ -36,7 +45,7 @@ export interface Cast {
 
 export const shadowId = (page: Pick<ShadowPage, 'gfn' | 'role'>): string =>
   `sp:${page.gfn.toString(16)}.${page.role.toString(16)}`;
-export const guestTableId = (gfn: number): string => `gt:${gfn.toString(16)}`;
+export const guestTableId = (gfn: Gfn): string => `gt:${gfn.toString(16)}`;
 
 interface Draft {
   readonly zone: CastTable['zone'];
@@ -111,9 +120,9 @@ function addWord(word: number, value: bigint | undefined, to: WordSinks): void {
   const draft = id === undefined ? undefined : to.drafts.get(id);
   if (draft === undefined || id === undefined) return;
   draft.indices.add(word % 512);
-  if (value === undefined || !isPresent(value) || isMmio(value)) return;
-  const named = gfnOfEntry(value);
-  const child = draft.zone === 'hypervisor' ? to.owners.get(pfnOfEntry(value)) : guestTableId(named);
+  if (value === undefined || !isPresent(spte(value)) || isMmio(spte(value))) return;
+  const named = gfnOfEntry(gpte(value));
+  const child = draft.zone === 'hypervisor' ? to.owners.get(pfnOfEntry(spte(value))) : guestTableId(named);
   if (child !== undefined && draft.level > 1) {
     const childDraft = to.drafts.get(child);
     if (childDraft !== undefined && childDraft.parent === undefined && childDraft.level === draft.level - 1)

@@ -1,5 +1,5 @@
 /** The vCPU and its TLB as boxes. */
-import { gfnOfEntry, pfnOfEntry } from '../core/quantities.ts';
+import { gfnOfAddress, pfnOfAddress } from '../core/quantities.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
 import { currentAsidOf } from '../core/kvm/vendor.ts';
@@ -10,7 +10,7 @@ import { hex, place, type Context, type SceneBox, type SceneRow } from './parts.
 export function hardwareBoxes(context: Context): readonly SceneBox[] {
   const vcpu = context.world.get('vcpu', 0);
   const reg = (name: string): bigint => context.world.get('reg', `0.${name}`) ?? 0n;
-  const root = shadowPageAt(context.world, pfnOfEntry(reg('root_hpa')));
+  const root = shadowPageAt(context.world, pfnOfAddress(reg('root_hpa')));
   const asid = currentAsidOf(context.world, 0);
   const inGuest = vcpu?.mode === 'guest';
   const modeChanged = context.changes.has('vcpu:0');
@@ -26,7 +26,7 @@ export function hardwareBoxes(context: Context): readonly SceneBox[] {
       {
         id: 'reg:cr3',
         index: 'CR3',
-        text: `gfn ${hex(gfnOfEntry(reg('cr3')))}${root === undefined ? '' : ` → sp ${String(root.serial)}`}`,
+        text: `gfn ${hex(gfnOfAddress(reg('cr3')))}${root === undefined ? '' : ` → sp ${String(root.serial)}`}`,
         flags: [],
         state:
           context.changes.has('reg:0.cr3') || context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet',

@@ -1,5 +1,5 @@
 /** Links between boxes: table to child, entry to frame, reverse map to entry, TLB entry to what it caches. */
-import { frameOfWord, pfnOfEntry, wordOf } from '../core/quantities.ts';
+import { frameOfWord, gfnOfEntry, gpte, pfnOfEntry, spte, wordOf, type Gpte } from '../core/quantities.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../core/kvm/pointer-list.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
@@ -39,18 +39,13 @@ export function allLinks(context: Context): readonly SceneLink[] {
 }
 
 function entryLinks(context: Context, table: CastTable, word: number): readonly SceneLink[] {
-  const entry = context.world.word(word);
-  if (!isPresent(entry)) return [];
+  const value = context.world.word(word);
   const from = { box: table.id, row: rowId(word) };
   const active = isTouched(context, word);
+  if (table.zone === 'guest') return guestEntryLinks(context, gpte(value), { table, word, from, active });
+  const entry = spte(value);
+  if (!isPresent(entry)) return [];
   const target = pfnOfEntry(entry);
-  if (table.zone === 'guest') {
-    const isTable = context.cast.tables.some((other) => other.id === guestTableId(target));
-    const to = isTable ? guestTableId(target) : `frame:${hex(target)}`;
-    return [
-      { id: `l:${String(word)}`, kind: table.level > 1 ? 'table' : 'page', from, to: { box: to }, active },
-    ];
-  }
   if (table.level > 1 && target >= FIRST_SHADOW_PFN) {
     const page = shadowPageAt(context.world, target);
     return page === undefined
@@ -69,6 +64,22 @@ function entryLinks(context: Context, table: CastTable, word: number): readonly 
       active,
     },
   ];
+}
+
+interface LinkStart {
+  readonly table: CastTable;
+  readonly word: number;
+  readonly from: SceneLink['from'];
+  readonly active: boolean;
+}
+
+function guestEntryLinks(context: Context, entry: Gpte, start: LinkStart): readonly SceneLink[] {
+  if (!isPresent(entry)) return [];
+  const { table, word, from, active } = start;
+  const target = gfnOfEntry(entry);
+  const isTable = context.cast.tables.some((other) => other.id === guestTableId(target));
+  const to = { box: isTable ? guestTableId(target) : `frame:${hex(target)}` };
+  return [{ id: `l:${String(word)}`, kind: table.level > 1 ? 'table' : 'page', from, to, active }];
 }
 
 function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {

@@ -1,5 +1,5 @@
 /** Guest tables, shadow tables, pages and reverse maps as boxes. */
-import { frameOfWord, pfnOfEntry, wordOf } from '../core/quantities.ts';
+import { frameOfWord, gfnOfEntry, gpte, pfnOfEntry, spte, wordOf } from '../core/quantities.ts';
 import { X86_BITS, TABLE_NAMES_BY_LEVEL, type EntryBit } from '../core/hardware/x86-entry.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../core/kvm/pointer-list.ts';
@@ -92,12 +92,16 @@ function entryRow(context: Context, word: number, table: CastTable): SceneRow {
 }
 
 /** What an entry names: a shadow page, a frame, or nothing. */
-function targetText(context: Context, entry: bigint, table: CastTable): string {
-  if (entry === 0n) return 'empty';
-  if (table.zone === 'hypervisor' && isMmio(entry)) return 'device';
+function targetText(context: Context, word: bigint, table: CastTable): string {
+  if (word === 0n) return 'empty';
+  if (table.zone === 'guest') {
+    const guest = gpte(word);
+    return isPresent(guest) ? hex(gfnOfEntry(guest)) : 'absent';
+  }
+  const entry = spte(word);
+  if (isMmio(entry)) return 'device';
   if (!isPresent(entry)) return 'absent';
   const frame = pfnOfEntry(entry);
-  if (table.zone === 'guest') return hex(frame);
   const page = table.level > 1 ? shadowPageAt(context.world, frame) : undefined;
   return page === undefined ? hex(frame) : `sp ${String(page.serial)}`;
 }

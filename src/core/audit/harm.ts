@@ -3,7 +3,7 @@
  * the guest invalidates it, so what was once given correctly stays excused until then; all else is compared with a
  * walk of the guest's own tables.
  */
-import { gfn, pfnOfEntry, type Pfn } from '../quantities.ts';
+import { gfn, pfnOfAddress, type Pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Harm, TlbEntry } from '../machine/tables.ts';
 import { pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
@@ -63,7 +63,7 @@ function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
 function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegisters): Pfn | undefined {
   const hostFrame = (frame: number): number | undefined => pfnOfGfn(m.world, gfn(frame));
   const outcome = m.lookAside(() => walk(m, { ...access, registers, hostFrame }));
-  return outcome.kind === 'ok' ? pfnOfEntry(outcome.address) : undefined;
+  return outcome.kind === 'ok' ? pfnOfAddress(outcome.address) : undefined;
 }
 
 /** The guest invalidates: what a correct TLB may still hold ends here. Inside the step marked last. */

@@ -2,7 +2,16 @@
  * The invariants of the 2007 shadow MMU, as a scan over the world: what is false now, and since which places.
  * Rules INV-1 to INV-5 and INV-13 of the reference.
  */
-import { frameOfWord, gfnOfEntry, pfnOfEntry, wordOf, type Pfn } from '../quantities.ts';
+import {
+  frameOfWord,
+  gfnOfEntry,
+  gpte,
+  pfnOfEntry,
+  spte,
+  wordOf,
+  type Pfn,
+  type Spte,
+} from '../quantities.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { CR0_WP, EFER_NXE } from '../hardware/registers.ts';
@@ -24,7 +33,7 @@ export interface Falsity {
 interface Leaf {
   readonly page: ShadowPage;
   readonly word: number;
-  readonly entry: bigint;
+  readonly entry: Spte;
 }
 
 export function scan(world: World): readonly Falsity[] {
@@ -35,7 +44,7 @@ export function scan(world: World): readonly Falsity[] {
     const level = levelOfRole(page.role);
     const paths = level === 1 ? pathRights(world, page) : [];
     for (const word of world.wordsOfShadowFrame(page.pfn)) {
-      const entry = world.word(word);
+      const entry = spte(world.word(word));
       if (!isPresent(entry)) continue;
       if (level > 1) {
         found.push(...checkLink(world, { page, word, entry }));
@@ -75,7 +84,7 @@ const NOTHING: readonly Falsity[] = [];
 function checkLeaf(world: World, leaf: Leaf, paths: readonly PathRights[]): readonly Falsity[] {
   const guestWord = guestWordOf(world, leaf);
   if (guestWord === undefined) return NOTHING;
-  const guest = world.word(guestWord);
+  const guest = gpte(world.word(guestWord));
   const named = (guest & PTE_P) === 0n ? undefined : pfnOfGfn(world, gfnOfEntry(guest));
   if (named !== pfnOfEntry(leaf.entry)) {
     return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guestWord] }];
@@ -141,7 +150,7 @@ function checkLink(world: World, { word, entry }: Leaf): readonly Falsity[] {
 /** INV-4, upwards: each parent entry of a page links to it. */
 function checkParents(world: World, page: ShadowPage): readonly Falsity[] {
   return parentWords(world, page)
-    .filter((word) => !isPresent(world.word(word)) || pfnOfEntry(world.word(word)) !== page.pfn)
+    .filter((word) => !isPresent(spte(world.word(word))) || pfnOfEntry(spte(world.word(word))) !== page.pfn)
     .map((word) => ({ rule: 'INV-4', subject: word, decidedBy: [word] }));
 }
 

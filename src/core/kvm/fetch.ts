@@ -2,7 +2,7 @@
  * `fetch`: makes the shadow path for an address that the guest's tables map, top down, and its leaf. Rights are
  * enforced only in leaves: an entry that links to a shadow table always allows everything.
  */
-import { gfn, pfnOfEntry, wordOf, type Gfn, type Pfn } from '../quantities.ts';
+import { gfn, pfnOfEntry, spte, wordOf, type Gfn, type Gpte, type Pfn } from '../quantities.ts';
 import { hasShippedBug } from '../settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import { indexAt, PTE_D, PTE_W } from '../hardware/x86-entry.ts';
@@ -23,7 +23,7 @@ export function fetch(m: Machine, walk: GuestWalk): number {
     for (let level = SHADOW_ROOT_LEVEL; ; level -= 1) {
       const index = indexAt(walk.gva, level);
       const word = wordOf(table, index);
-      const entry = m.word(word);
+      const entry = spte(m.word(word));
       m.step('fetch-look', { level, index, entry }, [word]);
       if (level === 1) {
         if (!isPresent(entry) && !isMmio(entry)) {
@@ -68,7 +68,7 @@ function accessKey(m: Machine, of: { walk: GuestWalk; childLevel: number; large:
 
 export interface LeafPlan {
   readonly word: number;
-  readonly entry: bigint;
+  readonly entry: Gpte;
   readonly gfn: Gfn;
   readonly inherited: bigint;
 }

@@ -2,6 +2,7 @@
  * `fix_write_pf` and `fix_read_pf`: the shadow leaf exists, and the access still faulted because the hypervisor holds
  * a right down. Gives the right back where it may, or says that the store must be emulated.
  */
+import { spte } from '../quantities.ts';
 import { hasShippedBug } from '../settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
@@ -68,7 +69,7 @@ function fixUserWrite(m: Machine, fault: Fault): FixResult {
   m.step('shadowed-check', { gfn, pages: pages.length });
   for (const page of pages) if (m.get('sp', page.serial) !== undefined) zapPage(m, page.serial);
   // The page given up may have been the one that holds this very leaf: then the access faults again.
-  if (!isPresent(m.word(fault.word))) return 'not-fixed';
+  if (!isPresent(spte(m.word(fault.word)))) return 'not-fixed';
   return raiseWrite(m, fault);
 }
 

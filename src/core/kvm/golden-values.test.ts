@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PTE_U, PTE_W } from '../hardware/x86-entry.ts';
-import { pfn } from '../quantities.ts';
+import { gpte, pfn } from '../quantities.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
 import { addPointer, pointers, removePointer, RMAP_LIST, type PointerHead } from './pointer-list.ts';
@@ -13,37 +13,37 @@ describe('shadow entries of 2007 (annex 5.1)', () => {
   test.each([
     [
       'normal, writable, user',
-      { entry: 0x20067n, inherited: ALL_ACCESS, pfn: pfn(0x10020), shadowed: false },
+      { entry: gpte(0x20067n), inherited: ALL_ACCESS, pfn: pfn(0x10020), shadowed: false },
       0x10020c67n,
     ],
     [
       'D=0: read-only, so that D can be caught',
-      { entry: 0x20027n, inherited: ALL_ACCESS, pfn: pfn(0x10020), shadowed: false },
+      { entry: gpte(0x20027n), inherited: ALL_ACCESS, pfn: pfn(0x10020), shadowed: false },
       0x10020c25n,
     ],
     [
       'read-only for the guest',
-      { entry: 0x20065n, inherited: ALL_ACCESS, pfn: pfn(0x10020), shadowed: false },
+      { entry: gpte(0x20065n), inherited: ALL_ACCESS, pfn: pfn(0x10020), shadowed: false },
       0x10020865n,
     ],
     [
       'kernel map of T, not shadowed',
-      { entry: 0x13063n, inherited: kernel, pfn: pfn(0x10013), shadowed: false },
+      { entry: gpte(0x13063n), inherited: kernel, pfn: pfn(0x10013), shadowed: false },
       0x10013463n,
     ],
     [
       'kernel map of T, shadowed',
-      { entry: 0x13063n, inherited: kernel, pfn: pfn(0x10013), shadowed: true },
+      { entry: gpte(0x13063n), inherited: kernel, pfn: pfn(0x10013), shadowed: true },
       0x10013461n,
     ],
     [
       'no slot: device memory',
-      { entry: 0xfee00063n, inherited: kernel, pfn: undefined, shadowed: false },
+      { entry: gpte(0xfee00063n), inherited: kernel, pfn: undefined, shadowed: false },
       0xfee00662n,
     ],
     [
       'an upper entry without W takes it away',
-      { entry: 0x20067n, inherited: ALL_ACCESS & ~PTE_W, pfn: pfn(0x10020), shadowed: false },
+      { entry: gpte(0x20067n), inherited: ALL_ACCESS & ~PTE_W, pfn: pfn(0x10020), shadowed: false },
       0x10020865n,
     ],
   ])('%s', (_name, request, expected) => {

@@ -3,7 +3,7 @@
  * as it goes and sets accessed bits as it goes, so a walk that fails at the leaf has marked the entries above; it
  * never looks at reserved bits and never sets D.
  */
-import { gfn, gfnOfEntry, type Gfn } from '../quantities.ts';
+import { gfn, gfnOfAddress, gfnOfEntry, gpte, type Gfn, type Gpte } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import {
   PFERR_FETCH,
@@ -23,7 +23,7 @@ export interface GuestWalk {
   /** Frame that the guest maps here. */
   readonly gfn: Gfn;
   /** The last entry read. */
-  readonly entry: bigint;
+  readonly entry: Gpte;
   /** Where it lies in host memory. */
   readonly word: number;
   /** Frame of the guest table that holds it. */
@@ -54,7 +54,7 @@ function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }
   const { gva } = request;
   const tableGfns: Gfn[] = [];
   const inherited: bigint[] = [];
-  let table = gfnOfEntry(m.reg('cr3'));
+  let table = gfnOfAddress(m.reg('cr3'));
   let rights = ALL_ACCESS;
   m.step('guest-walk-root', { gfn: table, level: GUEST_ROOT_LEVEL });
   m.reads('reg', `${String(m.vcpu)}.cr3`);
@@ -65,7 +65,7 @@ function walkGuest(m: Machine, request: AccessRequest & { readonly gva: bigint }
     const index = indexAt(gva, level);
     const word = guestWord(m, table, index);
     // A frame that no slot covers reads as an empty table.
-    const entry = word === undefined ? 0n : m.word(word);
+    const entry = gpte(word === undefined ? 0n : m.word(word));
     m.step('guest-walk-read', { level, index, entry }, word === undefined ? [] : [word]);
     m.count('refs');
     const refused = refuse(m, entry, request);
@@ -115,8 +115,8 @@ function refuse(
   return undefined;
 }
 
-function setAccessed(m: Machine, at: { word: number; entry: bigint; level: number }): bigint {
-  const after = at.entry | PTE_A;
+function setAccessed(m: Machine, at: { word: number; entry: Gpte; level: number }): Gpte {
+  const after = gpte(at.entry | PTE_A);
   if (after !== at.entry) {
     m.step('guest-walk-set-accessed', { level: at.level }, [at.word]);
     m.set('word', at.word, after);

@@ -4,7 +4,7 @@
  *
  * Leaves out: other guest modes, the dirty log, several vCPUs.
  */
-import { gfnOfEntry } from '../quantities.ts';
+import { gfnOfAddress, spte } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import {
   CR0_PG,
@@ -81,7 +81,7 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
         ? fixWriteFault(m, { walk, request: fault, word })
         : fixReadFault(m, { walk, request: fault, word });
     if (fixed !== 'write-to-table') resetFlood(m);
-    if (isMmio(m.word(word))) return emulateMmio(m, walk, fault);
+    if (isMmio(spte(m.word(word)))) return emulateMmio(m, walk, fault);
     m.amendLastStep(() => {
       m.count('pf_fixed');
     });
@@ -169,7 +169,7 @@ function writeRegister(m: Machine, register: ControlRegisterName, value: bigint)
 
 function registerValueFits(m: Machine, register: ControlRegisterName, value: bigint): boolean {
   if (register === 'cr3') {
-    return (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, gfnOfEntry(value)) !== undefined;
+    return (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, gfnOfAddress(value)) !== undefined;
   }
   return ((value ^ m.reg(register)) & ~CHANGEABLE[register]) === 0n;
 }

@@ -3,7 +3,18 @@
  * bytes are cleared and, by policy, built anew at once; a store that does not fit one entry, or the third in a row
  * into the same frame (the fork detector), gives up the whole shadow page.
  */
-import { gfn, gfnOfEntry, pfnOfEntry, wordOf, type Gfn } from '../quantities.ts';
+import {
+  gfnOfAddress,
+  gfnOfEntry,
+  gpte,
+  pfnOfEntry,
+  spte,
+  wordOf,
+  type Gfn,
+  type Gpte,
+  type Spte,
+  gfn,
+} from '../quantities.ts';
 import { hasShippedBug } from '../settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ShadowPage } from '../machine/tables.ts';
@@ -29,14 +40,15 @@ export interface GuestStore {
 
 export function pteWrite(m: Machine, store: GuestStore): void {
   m.call('kvm_mmu_pte_write', { gpa: store.gpa, bytes: store.bytes }, () => {
-    const gfn = gfnOfEntry(store.gpa);
+    const gfn = gfnOfAddress(store.gpa);
     const flooded = countFlood(m, gfn);
     const offset = Number(store.gpa & 0xfffn);
     const wholeEntry = store.bytes === ENTRY_BYTES && offset % ENTRY_BYTES === 0;
     for (const page of shadowPagesOf(m.world, gfn)) {
       if (m.get('sp', page.serial) === undefined) continue;
       if (flooded || misaligned(offset, store.bytes)) zapPage(m, page.serial);
-      else writeEntry(m, { page, index: Math.floor(offset / ENTRY_BYTES), entry: store.word, wholeEntry });
+      else
+        writeEntry(m, { page, index: Math.floor(offset / ENTRY_BYTES), entry: gpte(store.word), wholeEntry });
     }
   });
 }
@@ -57,7 +69,7 @@ function countFlood(m: Machine, gfn: Gfn): boolean {
 interface EntryWrite {
   readonly page: ShadowPage;
   readonly index: number;
-  readonly entry: bigint;
+  readonly entry: Gpte;
   readonly wholeEntry: boolean;
 }
 
@@ -69,7 +81,7 @@ function writeEntry(m: Machine, write: EntryWrite): void {
 function zapEntry(m: Machine, { page, index }: EntryWrite): void {
   m.call('mmu_pte_write_zap_pte', { index }, () => {
     const word = wordOf(page.pfn, index);
-    const entry = m.word(word);
+    const entry = spte(m.word(word));
     const level = levelOfRole(page.role);
     const leftReverseMap = level === 1 && isTracked(entry);
     if (isPresent(entry) && level === 1) rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
@@ -80,7 +92,7 @@ function zapEntry(m: Machine, { page, index }: EntryWrite): void {
   });
 }
 
-function unlinkChild(m: Machine, { entry, word }: { entry: bigint; word: number }): void {
+function unlinkChild(m: Machine, { entry, word }: { entry: Spte; word: number }): void {
   const child = shadowPageAt(m.world, pfnOfEntry(entry));
   if (child !== undefined) removeParent(m, child.serial, word);
 }

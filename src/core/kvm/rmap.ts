@@ -2,7 +2,7 @@
  * The reverse map of 2007: for a host frame, the shadow leaves that map it **writably**. It hangs on the frame, and
  * its only client is write protection.
  */
-import { pfnOfEntry, type Gfn, type Pfn } from '../quantities.ts';
+import { pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import { HostStopped, type Machine } from '../machine/machine.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
@@ -16,7 +16,7 @@ export const rmapCount = (m: Machine, pfn: Pfn): number =>
 
 /** Enters a leaf that was just made writable; a leaf that is not present and writable is passed over silently. */
 export function rmapAdd(m: Machine, options: { gfn: Gfn; word: number }): void {
-  const entry = m.word(options.word);
+  const entry = spte(m.word(options.word));
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
   m.call('rmap_add', { gfn: options.gfn }, () => {
@@ -27,7 +27,7 @@ export function rmapAdd(m: Machine, options: { gfn: Gfn; word: number }): void {
 
 /** Takes a leaf out, before it loses W or P; a leaf that is not present and writable is passed over silently. */
 export function rmapRemove(m: Machine, options: { gfn: Gfn; word: number }): void {
-  const entry = m.word(options.word);
+  const entry = spte(m.word(options.word));
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
   const head = m.get('rmap', pfn);
@@ -56,9 +56,9 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
     for (;;) {
       const word = firstPointer(m.world, RMAP_LIST, m.get('rmap', pfn));
       if (word === undefined) return;
-      if (!isTracked(m.word(word)))
+      if (!isTracked(spte(m.word(word))))
         throw new HostStopped('rmap_write_protect met a leaf that is not writable');
-      assert(pfnOfEntry(m.word(word)) === pfn, 'the reverse map holds leaves of its frame');
+      assert(pfnOfEntry(spte(m.word(word))) === pfn, 'the reverse map holds leaves of its frame');
       rmapRemove(m, { gfn, word });
       if (options.flushTlb) flushTlb(m, 'write-protect');
       else m.step('flush-left-out', { why: m.settings.flush === 'never' ? 'policy' : 'cr3 load follows' });

@@ -1,5 +1,5 @@
 /** Roots of the shadow tables: CR3 loads and changes of the paging context. Shadow pages stay hashed meanwhile. */
-import { gfnOfEntry, type Gfn } from '../quantities.ts';
+import { gfnOfAddress, type Gfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import { freeSomePages, getPage } from './shadow-page.ts';
 import { flushTlb } from './vendor.ts';
@@ -37,7 +37,7 @@ function programCr3(m: Machine): void {
   m.setReg('root_hpa', BigInt(pfn) << 12n);
 }
 
-const gfnOfCr3 = (cr3: bigint): Gfn => gfnOfEntry(cr3);
+const gfnOfCr3 = (cr3: bigint): Gfn => gfnOfAddress(cr3);
 
 /** `mmu_free_roots`: the old root loses one user; nothing is zapped. */
 function freeRoots(m: Machine): void {

@@ -1,7 +1,7 @@
 /**
  * Shadow pages of 2007: finding or making one, the links from parent entries, and giving one up.
  */
-import { gfn, pfn, pfnOfEntry, type Gfn, type Pfn } from '../quantities.ts';
+import { gfn, pfn, pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Parents, ShadowPage } from '../machine/tables.ts';
@@ -155,7 +155,7 @@ function unlinkChildren(m: Machine, serial: number): void {
   const level = levelOfRole(page.role);
   const lost: number[] = [];
   for (const word of m.world.wordsOfShadowFrame(page.pfn)) {
-    const entry = m.word(word);
+    const entry = spte(m.word(word));
     if (isPresent(entry) && level === 1) {
       if (isTracked(entry)) lost.push(word);
       rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });

@@ -2,7 +2,7 @@
  * Shadow entries of 2007: the hardware's bits, and the software bits that remember what the guest allows while the
  * hypervisor holds W or U down for its own reasons.
  */
-import { type Pfn } from '../quantities.ts';
+import { spte, type Gpte, type Pfn, type Spte } from '../quantities.ts';
 import {
   PTE_A,
   PTE_ADDRESS,
@@ -50,15 +50,15 @@ export const SPTE_SHADOW_USER = 1n << 11n;
 const SHADOW_BITS_SHIFT = 9n;
 const ACCESS_BITS = PTE_W | PTE_U;
 
-export const linkSpte = (childPfn: Pfn): bigint => (BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U;
-export const isPresent = (entry: bigint): boolean => (entry & PTE_P) !== 0n;
-export const isMmio = (entry: bigint): boolean => (entry & (PTE_P | SPTE_IO)) === SPTE_IO;
+export const linkSpte = (childPfn: Pfn): Spte =>
+  spte((BigInt(childPfn) << 12n) | PTE_P | PTE_A | PTE_W | PTE_U);
+export const isPresent = (entry: Spte | Gpte): boolean => (entry & PTE_P) !== 0n;
+export const isMmio = (entry: Spte): boolean => (entry & (PTE_P | SPTE_IO)) === SPTE_IO;
 /** Tracked by the reverse map of this era: present and writable. */
-export const isTracked = (entry: bigint): boolean => (entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W);
+export const isTracked = (entry: Spte): boolean => (entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W);
 
 export interface LeafRequest {
-  /** The guest's entry. */
-  readonly entry: bigint;
+  readonly entry: Gpte;
   /** RW, US and XD bits that the upper guest entries leave, as the caller knows them. */
   readonly inherited: bigint;
   /** Host frame, or undefined where no slot covers the guest frame. */
@@ -68,14 +68,14 @@ export interface LeafRequest {
 }
 
 /** `set_pte_common`: the leaf for a guest entry. */
-export function leafSpte({ entry, inherited, pfn, shadowed }: LeafRequest): bigint {
+export function leafSpte({ entry, inherited, pfn, shadowed }: LeafRequest): Spte {
   const allowed = entry & inherited & ACCESS_BITS;
   const copied = (entry & (PTE_P | PTE_A | PTE_D | PTE_G)) | ((entry | ~inherited) & PTE_NX);
   // A clean guest entry stays unwritable, so that the first write faults and D can be set.
   const granted = (entry & PTE_D) === 0n ? allowed & ~PTE_W : allowed;
   const base = copied | (allowed << SHADOW_BITS_SHIFT) | granted;
-  if (pfn === undefined) return (base | (entry & PTE_ADDRESS) | SPTE_IO) & ~PTE_P;
-  return ((BigInt(pfn) << 12n) | base) & ~(shadowed ? PTE_W : 0n);
+  if (pfn === undefined) return spte((base | (entry & PTE_ADDRESS) | SPTE_IO) & ~PTE_P);
+  return spte(((BigInt(pfn) << 12n) | base) & ~(shadowed ? PTE_W : 0n));
 }
 
 /** Inherited rights before any entry was read: everything. In `inherited` a set XD bit means "may execute". */

@@ -2,7 +2,7 @@
  * One memory access by the guest, from the first look into the TLB to its completion: translation, page fault, the
  * hypervisor's reaction, the guest's own handler, and the retry.
  */
-import { pfnOfEntry } from '../quantities.ts';
+import { pfnOfAddress } from '../quantities.ts';
 import { BOUNDS } from '../bounds.ts';
 import type { Machine } from '../machine/machine.ts';
 import { judgeAccess } from '../audit/harm.ts';
@@ -123,7 +123,7 @@ function touchData(
   if (access === 'execute') m.step('data-execute', { gva }, [word]);
   else if (access === 'read') m.step('data-read', { gva, value: held, bytes }, [word]);
   else m.step('data-write', { gva, value: operation.value & mask, bytes }, [word]);
-  const completed = { ...by.request, gva, pfn: pfnOfEntry(address) };
+  const completed = { ...by.request, gva, pfn: pfnOfAddress(address) };
   judgeAccess(m, stale === undefined ? completed : { ...completed, stale });
   if (access === 'write') {
     m.set('word', word, mergeBytes(m.word(word), { value: operation.value, bytes, offset }));
