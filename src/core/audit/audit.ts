@@ -6,12 +6,17 @@
 import { hasShippedBug } from '../settings.ts';
 import type { AuditPoint, Machine } from '../machine/machine.ts';
 import { idText, type TableName, type TlbEntry, type Violation } from '../machine/tables.ts';
+import { FIRST_SHADOW_PFN } from '../machine/world.ts';
+import { gfnOfPfn } from '../kvm/memslots.ts';
+import { shadowPagesOf } from '../kvm/shadow-page.ts';
+import type { Pfn } from '../quantities.ts';
 import { grantsMoreThanTables } from '../hardware/tlb.ts';
 import { kvm2007 } from '../kvm/kvm-2007.ts';
 import { scan, type Falsity } from './scan.ts';
 
-/** Tables that the scan reads: while none of them changes, nothing that it says changes. */
-const SCANNED: readonly TableName[] = ['word', 'sp', 'rmap', 'rnode', 'pnode', 'reg'];
+/** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
+const SCANNED_TABLES: readonly TableName[] = ['sp', 'rmap', 'rnode', 'pnode'];
+const SCANNED_REGISTERS = ['cr0', 'efer', 'root_serial'] as const;
 
 interface Finding {
   readonly rule: string;
@@ -22,9 +27,8 @@ interface Finding {
 
 export function audit(m: Machine, point: AuditPoint): void {
   if (point === 'entry') callOverdue(m);
-  const scanned = SCANNED.some((table) => m.changedTables.has(table));
+  const scanned = mattersToScan(m);
   const flushes = m.world.tables.owed.size > 0 || openViolations(m, 'INV-6').length > 0;
-  m.changedTables.clear();
   if (!scanned && !flushes) return;
   const findings = [
     ...(scanned ? scan(m.world).map((falsity) => nameCause(m, falsity)) : []),
@@ -35,6 +39,24 @@ export function audit(m: Machine, point: AuditPoint): void {
     record(m, findings, point);
     mend(m, findings, covered);
   });
+}
+
+/** Whether something has changed that the scan reads; forgets what has changed. Data frames do not matter to it. */
+function mattersToScan(m: Machine): boolean {
+  const { frames, registers, tables } = m.changed;
+  const matters =
+    SCANNED_TABLES.some((table) => tables.has(table)) ||
+    SCANNED_REGISTERS.some((register) => registers.has(register)) ||
+    [...frames].some((frame) => frame >= FIRST_SHADOW_PFN || isShadowedFrame(m, frame));
+  frames.clear();
+  registers.clear();
+  tables.clear();
+  return matters;
+}
+
+function isShadowedFrame(m: Machine, frame: Pfn): boolean {
+  const gfn = gfnOfPfn(frame);
+  return gfn !== undefined && shadowPagesOf(m.world, gfn).length > 0;
 }
 
 /** Adds a violation that an operation itself has seen. */

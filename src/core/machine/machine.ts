@@ -2,6 +2,7 @@
  * The machine: the only hand that changes a world. Engines read through it, mark micro-steps, open spans and write;
  * every write belongs to the step marked last, and is journalled unless the machine looks aside.
  */
+import { frameOfWord, type Pfn } from '../quantities.ts';
 import { assert, must } from '../assert.ts';
 import { BoundHit, BOUNDS } from '../bounds.ts';
 import type { CounterName } from '../counters.ts';
@@ -46,8 +47,8 @@ export class Machine {
   readonly journal: Journal | undefined;
   /** The vCPU that acts. */
   vcpu = 0;
-  /** Tables changed since the audit last looked; it empties the set. */
-  readonly changedTables = new Set<TableName>();
+  /** What has changed since the audit last looked: frames for words, names for registers, tables for all else. */
+  readonly changed = { frames: new Set<Pfn>(), registers: new Set<string>(), tables: new Set<TableName>() };
   /** How often a word of memory has got another value: tells whether faults go round in a circle. */
   wordChanges = 0;
   private span = -1;
@@ -114,8 +115,14 @@ export class Machine {
     if (this.aside !== undefined) this.aside.push({ table, key, before });
     else this.journal?.addChange(table, key, before, value);
     this.world.put(table, key, value);
-    if (this.aside === undefined) this.changedTables.add(table);
+    if (this.aside === undefined) this.noteChange(table, key);
     if (table === 'word' && value !== before) this.wordChanges += 1;
+  }
+
+  private noteChange(table: TableName, key: number | string): void {
+    if (table === 'word') this.changed.frames.add(frameOfWord(Number(key)));
+    else if (table === 'reg') this.changed.registers.add(String(key).slice(String(key).indexOf('.') + 1));
+    else this.changed.tables.add(table);
   }
 
   setReg(name: string, value: bigint): void {
