@@ -2,6 +2,7 @@
  * What a reader is told about each micro-step: one sentence for what happened, one for why. Made from a step's kind
  * and facts and from the world, in one place, ready to be translated. Plain English, no jargon unexplained.
  */
+import { SHIPPED_BUGS } from '../core/settings.ts';
 import { RULES } from '../core/audit/audit.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { StepView } from '../timeline/timeline.ts';
@@ -366,12 +367,18 @@ export const HARM_WORDS: Readonly<Record<Harm['kind'], string>> = {
   'lost-write': 'The write landed in a frame that the guest does not map here.',
 };
 
+/** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
+const bugName = (bug: string): string =>
+  SHIPPED_BUGS.some((shipped) => shipped === bug)
+    ? `${bug}, a bug that this era shipped`
+    : `${bug}, a policy that is wrong on purpose`;
+
 /** Rules that break and harm that is done in this very step, as sentences. */
 export function alarmsOf(step: StepView): readonly string[] {
   return step.changes.flatMap(({ place, before, after }) => {
     if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
     if (place.table !== 'violation' || before !== undefined) return [];
     const { rule, bug } = after as Violation;
-    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bug})`}. ${RULES[rule] ?? ''}`];
+    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bugName(bug)})`}. ${RULES[rule] ?? ''}`];
   });
 }

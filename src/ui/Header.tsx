@@ -1,7 +1,7 @@
 /** Title, settings, audit lamp, theme and help. */
 import { auditState, RULES } from '../core/audit/audit.ts';
-import { SETTINGS } from '../core/settings.ts';
-import { choose, set, type Theme } from '../store/store.ts';
+import { set, type Theme } from '../store/store.ts';
+import { Choice } from './Choice.tsx';
 import { STRINGS } from './strings.ts';
 import { useApp, useRun } from './use-app.ts';
 
@@ -69,31 +69,6 @@ export function Header(): React.JSX.Element {
         ☷
       </button>
     </header>
-  );
-}
-
-function Choice({ name }: { name: (typeof SHOWN)[number] }): React.JSX.Element | null {
-  const value = useApp((state) => state.runs[0]?.plan.program.settings[name]);
-  const setting = SETTINGS.find((candidate) => candidate.name === name);
-  if (setting === undefined || value === undefined) return null;
-  const chosen = setting.values.find((choice) => choice.value === value);
-  return (
-    <label className="choice" title={`${setting.meaning} ${chosen?.meaning ?? ''}`}>
-      <span>{setting.label}</span>
-      <select
-        name={name}
-        value={value}
-        onChange={(event) => {
-          void choose({ [name]: event.target.value });
-        }}
-      >
-        {setting.values.map((choice) => (
-          <option key={choice.value} value={choice.value}>
-            {choice.wrong === true ? `${choice.value} (${STRINGS.wrong})` : choice.value}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

@@ -4,6 +4,7 @@ import { catalogueQuery } from '../../catalogue/catalogue.ts';
 import type { Note } from '../../scenario/remarks.ts';
 import { choose, go, type Run } from '../../store/store.ts';
 import { STRINGS } from '../strings.ts';
+import { Choice } from '../Choice.tsx';
 import { Terms } from '../Terms.tsx';
 import { stepAt, useApp, useRun } from '../use-app.ts';
 
@@ -12,6 +13,10 @@ export function LeftPanel(): React.JSX.Element {
     <aside className="left" id="left" aria-label={STRINGS.leftPanel}>
       <Notes />
       <TryNext />
+      <section className="bugs">
+        <h2>{STRINGS.settings}</h2>
+        <Choice name="shipped-bugs" />
+      </section>
       <ScenarioText />
       <CatalogueList />
     </aside>
