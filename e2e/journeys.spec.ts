@@ -35,7 +35,7 @@ test('a link opens at its step, and the address bar follows', async ({ page }) =
   await openApp(page, '#/s/stale-tlb?at=3.22');
   await expect(page.locator('.position')).toContainText('operation 3.22');
   await press(page, 'ArrowRight');
-  await expect(page).toHaveURL(/#\/s\/stale-tlb\?at=3\.23$/);
+  await expect(page).toHaveURL(/#\/s\/stale-tlb\?c=\w{4}&at=3\.23$/);
 });
 
 test('the stale TLB entry does harm under flush=never, and the lamp says which rule', async ({ page }) => {

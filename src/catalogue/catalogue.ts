@@ -4,6 +4,12 @@ import { queryOptions } from '@tanstack/react-query';
 export interface CatalogueEntry {
   readonly id: string;
   readonly title: string;
+  readonly chapter: string;
+  /** What one will understand. */
+  readonly about: string;
+  readonly minutes: number;
+  /** Calls and settings that its text names, for the search. */
+  readonly words: string;
 }
 
 /** The catalogue's own files stand beside the page. */

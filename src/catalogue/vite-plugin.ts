@@ -8,20 +8,37 @@ const FOLDER = fileURLToPath(new URL('../../public/scenarios/', import.meta.url)
 interface Entry {
   readonly id: string;
   readonly title: string;
+  readonly chapter: string;
+  readonly about: string;
+  readonly minutes: number;
+  readonly words: string;
 }
 
-/** The scenarios, by a line `# order: <n>` and then by id. */
+interface Chapter {
+  readonly title: string;
+  readonly scenarios: readonly string[];
+}
+
+/** The scenarios in the order of their chapters. A file without a chapter, or a chapter without its file, is an error. */
 export function readIndex(): readonly Entry[] {
   const files = readdirSync(FOLDER).filter((file) => file.endsWith('.mmu'));
-  return files
-    .map((file) => {
-      const text = readFileSync(`${FOLDER}${file}`, 'utf8');
-      const id = file.slice(0, -'.mmu'.length);
-      const order = Number(/^# order: ([0-9]+)/m.exec(text)?.[1] ?? '999');
-      return { id, title: /^title (.*)$/m.exec(text)?.[1] ?? id, order };
-    })
-    .sort((a, b) => a.order - b.order || a.id.localeCompare(b.id))
-    .map(({ id, title }) => ({ id, title }));
+  const ids = new Set(files.map((file) => file.slice(0, -'.mmu'.length)));
+  const chapters = JSON.parse(readFileSync(`${FOLDER}chapters.json`, 'utf8')) as readonly Chapter[];
+  const entries = chapters.flatMap(({ title, scenarios }) => scenarios.map((id) => readEntry(id, title)));
+  const homeless = [...ids].filter((id) => !entries.some((entry) => entry.id === id));
+  if (homeless.length > 0) throw new Error(`chapters.json names no chapter for ${homeless.join(', ')}`);
+  return entries;
+}
+
+function readEntry(id: string, chapter: string): Entry {
+  const text = readFileSync(`${FOLDER}${id}.mmu`, 'utf8');
+  const find = (pattern: RegExp): string | undefined => pattern.exec(text)?.[1];
+  const [title, about] = [find(/^title (.*)$/m), find(/^about "(.*)"$/m)];
+  const minutes = Number(find(/^minutes ([0-9]+)$/m));
+  if (title === undefined || about === undefined || !(minutes > 0))
+    throw new Error(`${id}.mmu needs title, about and minutes`);
+  const words = new Set(text.match(/[a-z]+_[a-z_]+|[a-z-]+=[a-z0-9-]+/g));
+  return { id, title, chapter, about, minutes, words: [...words].join(' ') };
 }
 
 export function catalogueIndex(): Plugin {

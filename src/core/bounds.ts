@@ -17,6 +17,12 @@ export const BOUNDS = {
   vcpus: 4,
   slotBytes: 1n << 40n,
   changesPerCheckpoint: 16_384,
+  /** Versions of a text that can be undone, and their size together. */
+  historyVersions: 300,
+  historyCharacters: 2_000_000,
+  /** Texts of one's own that the browser keeps, and their size together in characters. */
+  drafts: 40,
+  draftCharacters: 1_500_000,
 } as const;
 
 export type BoundName = keyof typeof BOUNDS;

@@ -99,8 +99,21 @@ export type GuestAction =
   | { readonly kind: 'invlpg'; readonly gva: bigint }
   | { readonly kind: 'load-cr3'; readonly space: string }
   | { readonly kind: 'load-cr3-gfn'; readonly gfn: number }
-  | { readonly kind: 'set'; readonly register: ControlRegister; readonly mask: bigint; readonly on: boolean }
-  | { readonly kind: 'cpuid' };
+  | {
+      readonly kind: 'set';
+      readonly register: ControlRegister | 'cr3';
+      /** The bits that change, and what they become. */
+      readonly mask: bigint;
+      readonly value: bigint;
+    }
+  | { readonly kind: 'cpuid' }
+  | { readonly kind: 'flip'; readonly target: FlipTarget; readonly bit: number };
+
+/** Memory that something outside the guest and its hypervisor changes. */
+export type FlipTarget =
+  | { readonly kind: 'guest'; readonly gpa: bigint }
+  /** The shadow entry of `level` that serves an address now. */
+  | { readonly kind: 'shadow'; readonly gva: bigint; readonly level: number };
 
 export interface OperationStatement {
   readonly vcpu: number;
@@ -118,6 +131,8 @@ export interface HandlerBlock {
 
 export type Statement =
   | { readonly kind: 'title'; readonly text: string; readonly line: Line }
+  | { readonly kind: 'about'; readonly text: string; readonly line: Line }
+  | { readonly kind: 'minutes'; readonly minutes: number; readonly line: Line }
   | { readonly kind: 'settings'; readonly choices: SettingChoices; readonly line: Line }
   | { readonly kind: 'slot'; readonly gpa: bigint; readonly bytes: bigint; readonly line: Line }
   | { readonly kind: 'space'; readonly name: string; readonly kernelOf?: string; readonly line: Line }

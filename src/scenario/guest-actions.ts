@@ -1,7 +1,15 @@
 /** The parts of a line that say what a guest does: accesses, changes of its entries, privileged instructions. */
-import { registerMask } from '../core/hardware/registers.ts';
+import { REGISTER_BITS, registerMask } from '../core/hardware/registers.ts';
 import type { AccessKind, ControlRegister, Privilege } from '../core/operations/operation.ts';
-import type { EntryChange, EntryFlags, GuestAction, MapTarget, Token } from './ast.ts';
+import type {
+  EntryChange,
+  EntryFlags,
+  GuestAction,
+  Line,
+  MapTarget,
+  OperationStatement,
+  Token,
+} from './ast.ts';
 import type { Cursor } from './cursor.ts';
 
 /** Guest frames go up to here, so that host frames behind them stay below the shadow tables'. */
@@ -13,8 +21,14 @@ const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = {
   exec: 'execute',
 };
 const VERBS = ['read', 'write', 'exec', 'set-pte', 'invlpg', 'load-cr3', 'set', 'cpuid'] as const;
-/** MOV to control registers of the modelled processor changes only these here. */
-const REGISTER_NAMES = ['cr0.wp', 'cr4.pge', 'efer.nxe'] as const;
+/** A whole register, or one named bit. What the machine does not allow, the guest answers with #GP. */
+const REGISTER_NAMES = [
+  'cr0',
+  'cr3',
+  'cr4',
+  'efer',
+  ...REGISTER_BITS.map(({ register, name }) => `${register}.${name}`),
+];
 
 export function readVcpu(cursor: Cursor): number {
   const token = cursor.next();
@@ -88,11 +102,50 @@ function readAccess(cursor: Cursor, verb: 'read' | 'write' | 'exec'): GuestActio
 }
 
 function readSet(cursor: Cursor): GuestAction {
-  const name = cursor.oneOf(REGISTER_NAMES, 'a bit of a control register');
+  const [register = 'cr0', bit] = cursor
+    .oneOf(REGISTER_NAMES, 'a control register or a bit of it')
+    .split('.');
+  const named = register as ControlRegister | 'cr3';
   cursor.equals();
-  const on = cursor.oneOf(['0', '1'], '0 or 1') === '1';
-  const [register = 'cr0', bit = 'wp'] = name.split('.');
-  return { kind: 'set', register: register as ControlRegister, mask: registerMask(register, bit), on };
+  if (bit === undefined)
+    return {
+      kind: 'set',
+      register: named,
+      mask: ALL_BITS,
+      value: cursor.number('the value of the register'),
+    };
+  const mask = registerMask(register, bit);
+  return {
+    kind: 'set',
+    register: named,
+    mask,
+    value: cursor.oneOf(['0', '1'], '0 or 1') === '1' ? mask : 0n,
+  };
+}
+
+const ALL_BITS = (1n << 64n) - 1n;
+
+/** `flip 0x10118 bit=1`, or `flip shadow V level=1 bit=1`: nobody in the guest or the hypervisor does it. */
+export function readFlip(cursor: Cursor, line: Line): OperationStatement {
+  cursor.take('flip');
+  const shadow = cursor.take('shadow');
+  const place = cursor.peek();
+  const address = cursor.number('an address');
+  const level = shadow ? (readLevel(cursor) ?? 1) : 1;
+  cursor.oneOf(['bit'], 'bit=');
+  cursor.equals();
+  const bit = cursor.small('the bit', { min: 0, max: 63 });
+  cursor.end();
+  if (!shadow && address >> 12n > BigInt(MAX_GFN)) {
+    cursor.fail(place, {
+      message: 'Guest memory ends at 256M on this machine',
+      remedy: 'Use a guest physical address.',
+    });
+  }
+  const target = shadow
+    ? ({ kind: 'shadow', gva: address, level } as const)
+    : ({ kind: 'guest', gpa: address - (address % 8n) } as const);
+  return { vcpu: 0, privilege: 'kernel', action: { kind: 'flip', target, bit }, line };
 }
 
 /** `<gva> [level=N] -> <target> <flags>`, as in `map` and `set-pte`. */

@@ -1,9 +1,12 @@
 /**
- * Links: inputs, never state. `#/s/<id>?at=<operation>.<step in it>&<setting>=<value>`, with only the settings that
- * differ from the scenario's own. What cannot be understood is said in sentences, never silently replaced.
+ * Links: inputs, never state. `#/s/<id>` names a scenario of the catalogue, `#/x/1<payload>` carries a text of its
+ * own; after `?` stand the check and the place of the shared step, and the settings that differ from the text.
+ * What cannot be understood is said in sentences, never silently replaced. One decoder a version, kept for ever.
  */
-import { settingAccepts, settingOf } from '../core/settings.ts';
+import { BOUNDS } from '../core/bounds.ts';
+import { settingAccepts, settingOf, SETTINGS, type SettingName } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
+import { packText, unpackText } from './link-text.ts';
 
 export interface Place {
   /** `3`, or `g2` for the second operation of `given`; `0` is the beginning. */
@@ -11,66 +14,221 @@ export interface Place {
   readonly step: number;
 }
 
-export interface CatalogueLink {
-  readonly id: string;
+/** What a link says beside the text. */
+export interface LinkState {
   readonly at?: Place;
+  /** Check of the shared step. */
+  readonly check?: string;
   readonly settings: SettingChoices;
+  /** The other run of a comparison: its settings that differ from the text. */
+  readonly versus?: SettingChoices;
 }
+
+export type LinkSource =
+  { readonly kind: 'catalogue'; readonly id: string } | { readonly kind: 'own'; readonly text: string };
 
 export type ParsedLink =
   | { readonly kind: 'none' }
-  | ({ readonly kind: 'catalogue' } & CatalogueLink)
-  | { readonly kind: 'problems'; readonly sentences: readonly string[] };
+  /** The page that lists all scenarios. */
+  | { readonly kind: 'scenarios' }
+  | ({ readonly kind: 'catalogue'; readonly id: string } & LinkState)
+  | ({ readonly kind: 'own'; readonly text: string } & LinkState)
+  /** `text` is what could still be read of an own link. */
+  | { readonly kind: 'problems'; readonly sentences: readonly string[]; readonly text?: string };
 
-/** From `#` on; at most 80 characters for the settings of one machine. */
-export function formatLink({ id, at, settings }: CatalogueLink): string {
-  const parts = [
-    ...(at === undefined ? [] : [`at=${at.operation}.${String(at.step)}`]),
-    ...Object.entries(settings).map(([name, value]) => `${name}=${value}`),
-  ];
-  return `#/s/${id}${parts.length === 0 ? '' : `?${parts.join('&')}`}`;
+/** A link of the catalogue is never longer, counted from `#`. */
+export const LONGEST_CATALOGUE_LINK = 80;
+const LONGEST_QUERY = 2048;
+
+/** From `#` on. Settings are spelt out, and abbreviated only where a catalogue link would grow too long. */
+export async function formatLink(source: LinkSource, state: LinkState): Promise<string> {
+  if (source.kind === 'own') return `#/x/1.${await packText(source.text)}${queryOf(state, 'long')}`;
+  return formatCatalogueLink(source.id, state);
 }
 
-const LONGEST = 2048;
+export function formatCatalogueLink(id: string, state: LinkState): string {
+  const long = `#/s/${id}${queryOf(state, 'long')}`;
+  return long.length <= LONGEST_CATALOGUE_LINK ? long : `#/s/${id}${queryOf(state, 'short')}`;
+}
+
+/** The check comes first, so that a link cut anywhere behind it is found out. */
+function queryOf({ at, check, settings, versus }: LinkState, form: 'long' | 'short'): string {
+  const parts = [
+    ...(check === undefined ? [] : [`c=${check}`]),
+    ...(at === undefined ? [] : [`at=${at.operation}.${String(at.step)}`]),
+    ...(form === 'long' ? longForm('', settings) : shortForm('p', settings)),
+    ...(versus === undefined
+      ? []
+      : Object.keys(versus).length === 0
+        ? ['vs=same']
+        : form === 'long'
+          ? longForm('vs.', versus)
+          : shortForm('vs', versus)),
+  ];
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+const longForm = (prefix: string, settings: SettingChoices): readonly string[] =>
+  Object.entries(settings).map(([name, value]) => `${prefix}${name}=${value}`);
+
+const shortForm = (name: string, settings: SettingChoices): readonly string[] => {
+  const codes = Object.entries(settings).map(([setting, value]) => codeOf(setting as SettingName, value));
+  return codes.length === 0 ? [] : [`${name}=${codes.join('')}`];
+};
+
+/** Abbreviations of settings in links, frozen: a capital for the setting, then one sign for each value. */
+const CODES: Readonly<
+  Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
+> = {
+  machine: { letter: 'M', values: { 'kvm-2007': '1' } },
+  era: { letter: 'E', values: { '2007b': 'b' } },
+  cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's' } },
+  guest: { letter: 'G', values: { '4-level': '4' } },
+  vcpus: { letter: 'V', values: { '1': '1' } },
+  'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
+  flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
+  'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', 'C-B2': '2', 'C-B3': '3', 'C-B6': '6' } },
+};
+
+const codeOf = (name: SettingName, value: string): string =>
+  CODES[name].letter +
+  value
+    .split(',')
+    .map((part) => CODES[name].values[part] ?? '?')
+    .join('');
 
 /** Understands a hash, tolerating one percent-decoding too many and what mail programs leave around a link. */
-export function parseLink(hash: string): ParsedLink {
-  if (hash.length > LONGEST)
-    return problems('The link is longer than any link made here. It was probably pasted twice.');
+export async function parseLink(hash: string): Promise<ParsedLink> {
+  const isOwn = /^[^A-Za-z0-9]*(#|%23)(\/|%2F)x(\/|%2F)/i.test(hash);
+  if (hash.length > (isOwn ? BOUNDS.linkBytes : LONGEST_QUERY)) {
+    const bound = String(isOwn ? BOUNDS.linkBytes : LONGEST_QUERY);
+    return problems(
+      `The link is ${String(hash.length)} characters long; the longest that is made here has ${bound}. It was probably pasted twice.`,
+    );
+  }
   const text = trimPasted(decodeOnce(hash));
   if (text === '' || text === '#' || text === '#/') return { kind: 'none' };
-  if (text.startsWith('#/x/'))
-    return problems('Links that carry a text of their own are not in this version yet.');
-  const match = /^#\/s\/([a-z0-9-]+)(?:\?(.*))?$/.exec(text);
-  if (match === null)
-    return problems(
-      `This is no link of mmuscope: ${shorten(text)}. A link looks like #/s/three-exits?at=1.5.`,
-    );
-  return readParameters(match[1] ?? '', match[2]);
+  if (text === '#/scenarios') return { kind: 'scenarios' };
+  const own = /^#\/x\/([0-9]{1,4})\.([^?]*)(?:\?(.*))?$/s.exec(text);
+  if (own !== null) return parseOwn({ version: Number(own[1]), payload: own[2] ?? '', query: own[3] });
+  const catalogue = /^#\/s\/([a-z0-9-]+)(?:\?(.*))?$/.exec(text);
+  if (catalogue === null) return problems(notALink(text));
+  const state = readQuery(catalogue[2]);
+  return 'sentences' in state
+    ? { kind: 'problems', sentences: state.sentences }
+    : { kind: 'catalogue', id: catalogue[1] ?? '', ...state };
 }
 
-function readParameters(id: string, query: string | undefined): ParsedLink {
-  const sentences: string[] = [];
-  const settings: Record<string, string> = {};
-  let at: Place | undefined;
-  for (const part of query === undefined ? [] : query.split('&')) {
-    const [name = '', value, ...more] = part.split('=');
-    const setting = settingOf(name);
-    if (value === undefined || value === '' || more.length > 0)
-      sentences.push(`The link is cut off or damaged at "${shorten(part)}".`);
-    else if (name === 'at') {
-      const place = /^(g?[0-9]{1,5})\.([0-9]{1,7})$/.exec(value);
-      if (place === null)
-        sentences.push(`The link's step "${shorten(value)}" is damaged: it looks like at=1.5.`);
-      else at = { operation: place[1] ?? '0', step: Number(place[2]) };
-    } else if (setting === undefined)
-      sentences.push(`The link asks for "${shorten(name)}", which this version does not know.`);
-    else if (!settingAccepts(setting, value))
-      sentences.push(`The link asks for ${name}=${shorten(value)}, which this version does not know.`);
-    else settings[name] = value;
+function notALink(text: string): string {
+  if (text.startsWith('#/x/')) return 'The link is cut off: it ends before the text that it should carry.';
+  return `This is no link of mmuscope: ${shorten(text)}. A link looks like #/s/three-exits?at=1.5.`;
+}
+
+async function parseOwn(link: {
+  version: number;
+  payload: string;
+  query: string | undefined;
+}): Promise<ParsedLink> {
+  if (link.version !== 1) {
+    const remedy = link.version > 1 ? ' Open it with a newer mmuscope.' : '';
+    return problems(`The link has version ${String(link.version)}, which is not known here.${remedy}`);
   }
-  if (sentences.length > 0) return { kind: 'problems', sentences };
-  return at === undefined ? { kind: 'catalogue', id, settings } : { kind: 'catalogue', id, settings, at };
+  const unpacked = await unpackText(link.payload);
+  const state = readQuery(link.query);
+  const sentences = [
+    ...(unpacked.kind === 'trouble' ? [unpacked.sentence] : []),
+    ...('sentences' in state ? state.sentences : []),
+  ];
+  if (
+    !('sentences' in state) &&
+    link.query !== undefined &&
+    (state.check === undefined || state.at === undefined)
+  )
+    sentences.push('The link is cut off: the step that it shares is missing.');
+  if (sentences.length > 0 || 'sentences' in state)
+    return { kind: 'problems', sentences, ...(unpacked.text === undefined ? {} : { text: unpacked.text }) };
+  return { kind: 'own', text: unpacked.text ?? '', ...state };
+}
+
+type Query = LinkState | { readonly sentences: readonly string[] };
+
+function readQuery(query: string | undefined): Query {
+  const reader = new QueryReader();
+  for (const part of query === undefined ? [] : query.split('&')) reader.read(part);
+  return reader.result();
+}
+
+class QueryReader {
+  private readonly sentences: string[] = [];
+  private readonly settings: Record<string, string> = {};
+  private versus: Record<string, string> | undefined;
+  private at: Place | undefined;
+  private check: string | undefined;
+
+  read(part: string): void {
+    const [name = '', value, ...more] = part.split('=');
+    if (value === undefined || value === '' || more.length > 0)
+      this.sentences.push(`The link is cut off or damaged at "${shorten(part)}".`);
+    else if (name === 'at') this.readPlace(value);
+    else if (name === 'c') this.readCheck(value);
+    else if (name === 'vs' && value === 'same') this.versus ??= {};
+    else if (name === 'p') this.readCodes(this.settings, value);
+    else if (name === 'vs') this.readCodes((this.versus ??= {}), value);
+    else if (name.startsWith('vs.')) this.readSetting((this.versus ??= {}), name.slice('vs.'.length), value);
+    else this.readSetting(this.settings, name, value);
+  }
+
+  result(): Query {
+    if (this.sentences.length > 0) return { sentences: this.sentences };
+    return {
+      settings: this.settings,
+      ...(this.at === undefined ? {} : { at: this.at }),
+      ...(this.check === undefined ? {} : { check: this.check }),
+      ...(this.versus === undefined ? {} : { versus: this.versus }),
+    };
+  }
+
+  private readPlace(value: string): void {
+    const place = /^(g?[0-9]{1,5})\.([0-9]{1,7})$/.exec(value);
+    if (place === null)
+      this.sentences.push(`The link's step "${shorten(value)}" is damaged: it looks like at=1.5.`);
+    else this.at = { operation: place[1] ?? '0', step: Number(place[2]) };
+  }
+
+  private readCheck(value: string): void {
+    if (/^[A-Za-z0-9]{4}$/.test(value)) this.check = value;
+    else this.sentences.push(`The link is cut off or damaged at "c=${shorten(value)}".`);
+  }
+
+  private readSetting(into: Record<string, string>, name: string, value: string): void {
+    const setting = settingOf(name);
+    if (setting === undefined)
+      this.sentences.push(`The link asks for "${shorten(name)}", which this version does not know.`);
+    else if (!settingAccepts(setting, value))
+      this.sentences.push(`The link asks for ${name}=${shorten(value)}, which this version does not know.`);
+    else into[name] = value;
+  }
+
+  private readCodes(into: Record<string, string>, value: string): void {
+    const pieces = value.match(/[A-Z][^A-Z]*/g) ?? [];
+    if (pieces.join('') !== value) this.sentences.push(`The link is damaged at "${shorten(value)}".`);
+    for (const piece of pieces) {
+      const name = SETTINGS.find((setting) => CODES[setting.name].letter === piece[0])?.name;
+      const values = piece
+        .slice(1)
+        .split('')
+        .map((code) =>
+          Object.entries(name === undefined ? {} : CODES[name].values).find(([, known]) => known === code),
+        );
+      const text = values.map((found) => found?.[0] ?? '').join(',');
+      const setting = settingOf(name ?? '');
+      if (setting === undefined || values.length === 0 || !settingAccepts(setting, text))
+        this.sentences.push(
+          `The link asks for the setting "${shorten(piece)}", which this version does not know.`,
+        );
+      else into[setting.name] = text;
+    }
+  }
 }
 
 const problems = (...sentences: string[]): ParsedLink => ({ kind: 'problems', sentences });
@@ -89,4 +247,4 @@ const trimPasted = (text: string): string =>
   text
     .trim()
     .replace(/^[<("']+/, '')
-    .replace(/[>)"'.,;!]+$/, '');
+    .replace(/[>)"'.,;!\s]+$/, '');

@@ -10,6 +10,7 @@ import { gfn, gva, vcpuId } from '../core/quantities.ts';
 import type { Operation, PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
 import type {
   EntryChange,
+  GuestAction,
   Line,
   OperationStatement,
   Problem,
@@ -24,6 +25,10 @@ import { interpret } from './statements.ts';
 
 export interface Plan extends Remarks {
   readonly title: string;
+  /** What one will understand. */
+  readonly about?: string;
+  /** How long it takes to go through. */
+  readonly minutes?: number;
   readonly program: Program;
   /** Settings as the text has them, without the caller's. */
   readonly ownSettings: Settings;
@@ -104,10 +109,14 @@ class Planner {
     if (this.problems.length > 0) return { kind: 'problems', problems: inOrder(this.problems) };
     const root = this.tables.ensure({ space: MAIN_SPACE, level: 4, gva: 0n });
     const title = this.statements.find((statement) => statement.kind === 'title');
+    const about = this.statements.find((statement) => statement.kind === 'about');
+    const minutes = this.statements.find((statement) => statement.kind === 'minutes');
     return {
       kind: 'ok',
       plan: {
         title: title?.text ?? 'Untitled',
+        ...(about === undefined ? {} : { about: about.text }),
+        ...(minutes === undefined ? {} : { minutes: minutes.minutes }),
         ownSettings,
         names: this.names,
         ...remarksOf(this.statements),
@@ -386,17 +395,32 @@ class Planner {
       }
       case 'load-cr3-gfn':
         return { kind: 'load-cr3', vcpu, root: gfn(action.gfn) };
-      case 'set':
-        return {
-          kind: 'set-register',
-          vcpu,
-          register: action.register,
-          mask: action.mask,
-          value: action.on ? action.mask : 0n,
-        };
+      case 'set': {
+        const { register, mask, value } = action;
+        return { kind: 'set-register', vcpu, register, mask, value };
+      }
       case 'cpuid':
         return { kind: 'cpuid', vcpu };
+      case 'flip':
+        return this.flip(action, line);
     }
+  }
+
+  private flip(action: Extract<GuestAction, { kind: 'flip' }>, line: Line): Operation | undefined {
+    const vcpu = vcpuId(0);
+    const { target, bit } = action;
+    if (target.kind === 'guest') {
+      return {
+        kind: 'flip',
+        vcpu,
+        bit,
+        place: 'guest',
+        gfn: gfn(Number(target.gpa >> 12n)),
+        index: Number((target.gpa & 0xfffn) >> 3n),
+      };
+    }
+    if (!this.checkAddress(target.gva, line)) return undefined;
+    return { kind: 'flip', vcpu, bit, place: 'shadow', gva: gva(target.gva), level: target.level };
   }
 
   /** Where the kernel stores, and what, to change an entry: through its own mapping of the table. */

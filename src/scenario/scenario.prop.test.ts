@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { catalogueText, RUNS, scenario } from '../testing/scenarios.ts';
 import { readLines, printLines } from './lines.ts';
-import { parseLink } from './links.ts';
 import { checkScenario, formatScenario } from './plan.ts';
 import { interpret } from './statements.ts';
 
@@ -43,21 +42,6 @@ describe('the language', () => {
           expect(problem.message.length * problem.remedy.length).toBeGreaterThan(0);
         expect(Number(process.hrtime.bigint() - start) / 1e9).toBeLessThan(1);
       }),
-      { numRuns: RUNS * 2 },
-    );
-  });
-  test('any link is opened or refused with sentences', () => {
-    fc.assert(
-      fc.property(
-        fc.oneof(
-          fc.string(),
-          fc.string().map((tail) => `#/s/three-exits?${tail}`),
-        ),
-        (hash) => {
-          const link = parseLink(hash);
-          if (link.kind === 'problems') expect(link.sentences.join('').length).toBeGreaterThan(10);
-        },
-      ),
       { numRuns: RUNS * 2 },
     );
   });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { catalogueText, planOf } from '../testing/scenarios.ts';
-import { formatLink, parseLink } from './links.ts';
 import { checkScenario, formatScenario, planScenario } from './plan.ts';
 
 const HEAD = 'mmuscope 1\nslot 0x0 64M\n';
@@ -136,51 +135,4 @@ test('settings of the caller win over those of the text', () => {
     'svm',
     'vmx-novpid',
   ]);
-});
-
-describe('links', () => {
-  /** Every form ever published. It only grows. */
-  const CORPUS = [
-    '#/s/three-exits',
-    '#/s/stale-tlb?at=3.22',
-    '#/s/stale-tlb?at=g2.5&flush=never&cpu=vmx-novpid',
-    '#/s/three-exits?gpte-write=update',
-    '#/s/three-exits?at=0.0',
-  ];
-  test.each(CORPUS)('opens %s, and prints it back', (hash) => {
-    const link = parseLink(hash);
-    expect(link.kind).toBe('catalogue');
-    if (link.kind === 'catalogue') expect(formatLink(link)).toBe(hash);
-    expect(hash.length).toBeLessThanOrEqual(80);
-  });
-  test.each([
-    [
-      'decoded once more',
-      '#/s/three-exits%3Fat%3D1.5',
-      { id: 'three-exits', at: { operation: '1', step: 5 } },
-    ],
-    [
-      'with a full stop behind it',
-      '#/s/three-exits?at=1.5.',
-      { id: 'three-exits', at: { operation: '1', step: 5 } },
-    ],
-    ['in angle brackets', '<#/s/three-exits>', { id: 'three-exits' }],
-  ])('tolerates a link %s', (_name, hash, expected) => {
-    expect(parseLink(hash)).toMatchObject({ kind: 'catalogue', ...expected });
-  });
-  test.each([
-    ['cut off', '#/s/three-exits?at=', 'cut off'],
-    ['a damaged step', '#/s/three-exits?at=one', 'damaged'],
-    ['an unknown setting', '#/s/three-exits?colour=red', 'does not know'],
-    ['an unknown value', '#/s/three-exits?flush=perhaps', 'does not know'],
-    ['a text of its own', '#/x/1.abc', 'not in this version'],
-    ['something else', '#hello', 'no link of mmuscope'],
-    ['far too long', `#${'x'.repeat(5000)}`, 'longer than'],
-  ])('says what is wrong: %s', (_name, hash, sentence) => {
-    const link = parseLink(hash);
-    expect(link.kind === 'problems' ? link.sentences.join(' ') : 'no problem').toContain(sentence);
-  });
-  test('no hash is no link', () => {
-    expect(parseLink('').kind).toBe('none');
-  });
 });

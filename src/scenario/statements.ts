@@ -12,11 +12,13 @@ import type {
 } from './ast.ts';
 import { COUNTERS, isCounterName } from '../core/counters.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
-import { readAction, readChange, readVcpu } from './guest-actions.ts';
+import { readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
 
 const VERSION = 1;
 const WORDS = [
   'title',
+  'about',
+  'minutes',
   'machine',
   'policy',
   'let',
@@ -29,6 +31,7 @@ const WORDS = [
   'note',
   'expect',
   'try',
+  'flip',
   'v0',
 ] as const;
 const LATER = ['predict', 'goal', 'par', 'fork', 'at'];
@@ -109,8 +112,8 @@ class Interpreter {
     const cursor = this.cursor(line);
     const head = line.tokens[0];
     if (head === undefined) return;
-    if (/^v[0-9]+$/.test(head.text)) {
-      const operation = this.operation(line);
+    if (/^v[0-9]+$/.test(head.text) || head.text === 'flip') {
+      const operation = head.text === 'flip' ? readFlip(cursor, line) : this.operation(line);
       this.statements.push({ kind: 'operation', operation, line });
       return;
     }
@@ -137,6 +140,10 @@ class Interpreter {
           });
         return { kind: 'title', text, line };
       }
+      case 'about':
+        return { kind: 'about', text: cursor.text('Write: about "What one will understand."'), line };
+      case 'minutes':
+        return { kind: 'minutes', minutes: cursor.small('the minutes', { min: 1, max: 120 }), line };
       case 'machine':
       case 'policy':
         return this.settings(word, cursor, line);
@@ -170,6 +177,7 @@ class Interpreter {
         const label = cursor.text('Write: try "Update instead" gpte-write=update.');
         return { kind: 'try', label, choices: this.choices(cursor), line };
       }
+      case 'flip':
       case 'v0':
         return undefined;
     }

@@ -59,6 +59,18 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `A virtual CPU starts, its CR3 naming guest frame ${hex(root)}.`,
     why: 'CR3 tells the processor where the root of the page tables lies.',
   }),
+  'outside-flip': ({ gpa, bit, set }) => ({
+    what: `Bit ${String(bit)} of the word at guest address ${hex(gpa)} becomes ${set ? '1' : '0'}, from outside.`,
+    why: 'Neither the guest nor the hypervisor did it, so neither knows: a stray write of a device, say.',
+  }),
+  'outside-flip-shadow': ({ level, bit, set }) => ({
+    what: `Bit ${String(bit)} of the shadow ${table(level)} entry becomes ${set ? '1' : '0'}, from outside.`,
+    why: 'The hypervisor did not do it and will not look. The TLB may still hold what was there.',
+  }),
+  'outside-nothing': ({ level }) => ({
+    what: `There is no shadow ${table(level)} entry for this address now.`,
+    why: 'The shadow tables do not reach so far, so nothing changes.',
+  }),
   begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
 
   'tlb-hit': ({ write, stale }) =>
@@ -369,9 +381,11 @@ export const HARM_WORDS: Readonly<Record<Harm['kind'], string>> = {
 
 /** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
 const bugName = (bug: string): string =>
-  SHIPPED_BUGS.some((shipped) => shipped === bug)
-    ? `${bug}, a bug that this era shipped`
-    : `${bug}, a policy that is wrong on purpose`;
+  bug === 'flip'
+    ? 'a bit was changed from outside before'
+    : SHIPPED_BUGS.some((shipped) => shipped === bug)
+      ? `${bug}, a bug that this era shipped`
+      : `${bug}, a policy that is wrong on purpose`;
 
 /** Rules that break and harm that is done in this very step, as sentences. */
 export function alarmsOf(step: StepView): readonly string[] {

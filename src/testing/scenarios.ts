@@ -1,5 +1,5 @@
 /** Scenarios for tests: the catalogue's, and generated ones. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import type { SettingChoices } from '../scenario/ast.ts';
@@ -7,7 +7,15 @@ import { planScenario, type Plan } from '../scenario/plan.ts';
 import { record, type Timeline } from '../timeline/timeline.ts';
 
 /** Cases of a property: a few hundred in `npm test`, thousands in `npm run soak`. */
-export const RUNS = process.env['SOAK'] === undefined ? 200 : 5000;
+export const SOAKING = process.env['SOAK'] !== undefined;
+export const RUNS = SOAKING ? 5000 : 200;
+
+/** The ids of all scenarios of the catalogue. */
+export const CATALOGUE_IDS: readonly string[] = readdirSync(
+  fileURLToPath(new URL('../../public/scenarios/', import.meta.url)),
+)
+  .filter((file) => file.endsWith('.mmu'))
+  .map((file) => file.slice(0, -'.mmu'.length));
 
 export const catalogueText = (id: string): string =>
   readFileSync(fileURLToPath(new URL(`../../public/scenarios/${id}.mmu`, import.meta.url)), 'utf8');

@@ -1,11 +1,15 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { useEffect } from 'react';
 import { useQueryClient } from '@tanstack/react-query';
-import { move, set, setPlaying, store } from '../store/store.ts';
-import { followAddress, openHash } from './address-bar.ts';
+import { move, setPlaying } from '../store/cursor.ts';
+import { openScenario } from '../store/document.ts';
+import { keepDrafts } from '../store/drafts.ts';
+import { set, store } from '../store/state.ts';
+import { followAddress, openTab } from './address-bar.ts';
 import { AddressStrip, Caption } from './Caption.tsx';
 import { Header } from './Header.tsx';
-import { Help } from './Help.tsx';
+import { Pane } from './compare/Pane.tsx';
+import { Dialogs } from './dialogs/Dialogs.tsx';
 import { listenForKeys } from './keys.ts';
 import { LeftPanel } from './panels/LeftPanel.tsx';
 import { RightPanel } from './panels/RightPanel.tsx';
@@ -14,33 +18,52 @@ import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { useApp } from './use-app.ts';
 
+/** Inside another page the address is that page's own, and nothing is kept. */
+const EMBEDDED = window.self !== window.top;
+
 export function App(): React.JSX.Element {
   useIdleSignal();
   useOpening();
   usePlayback();
   useTheme();
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
+  const editing = useApp((state) => state.editing);
+  const comparing = useApp((state) => state.runs.length > 1);
+  const shape = [
+    leftOpen ? '' : 'no-left',
+    rightOpen ? '' : 'no-right',
+    editing && leftOpen ? 'editing' : '',
+  ];
   return (
-    <div className={`app${leftOpen ? '' : ' no-left'}${rightOpen ? '' : ' no-right'}`}>
+    <div className={`app ${shape.join(' ')}`}>
       <Header />
       {leftOpen && <LeftPanel />}
       <main>
         <LinkTrouble />
+        <KeepTrouble />
         <Problems />
         <Stopped />
         <Caption />
         <AddressStrip />
-        <Stage />
+        {comparing ? (
+          <div className="panes">
+            <Pane side={0} />
+            <Pane side={1} />
+          </div>
+        ) : (
+          <Stage />
+        )}
       </main>
       {rightOpen && <RightPanel />}
       <TimelineBar />
-      <Help />
+      <Dialogs />
     </div>
   );
 }
 
 function LinkTrouble(): React.JSX.Element | null {
   const sentences = useApp((state) => state.linkTrouble);
+  const text = useApp((state) => state.linkText);
   if (sentences.length === 0) return null;
   return (
     <div className="banner" role="alert">
@@ -48,10 +71,44 @@ function LinkTrouble(): React.JSX.Element | null {
       {sentences.map((sentence) => (
         <p key={sentence}>{sentence}</p>
       ))}
+      {text !== undefined && (
+        <details>
+          <summary>{STRINGS.linkText}</summary>
+          <pre tabIndex={0}>{text}</pre>
+          <button
+            type="button"
+            onClick={() => {
+              set({ linkTrouble: [] });
+              void openScenario({ text, settings: {} });
+            }}
+          >
+            {STRINGS.linkTextOpen}
+          </button>
+        </details>
+      )}
       <button
         type="button"
         onClick={() => {
-          set({ linkTrouble: [] });
+          set({ linkTrouble: [], linkText: undefined });
+        }}
+      >
+        {STRINGS.close}
+      </button>
+    </div>
+  );
+}
+
+/** Said once where the browser keeps no drafts. */
+function KeepTrouble(): React.JSX.Element | null {
+  const sentence = useApp((state) => state.keepTrouble);
+  if (sentence === undefined || sentence === '') return null;
+  return (
+    <div className="banner" role="alert">
+      <p>{sentence}</p>
+      <button
+        type="button"
+        onClick={() => {
+          set({ keepTrouble: '' });
         }}
       >
         {STRINGS.close}
@@ -105,8 +162,8 @@ function useOpening(): void {
   useEffect(() => {
     if (innerWidth < 1000) set({ rightOpen: false });
     if (innerWidth < 1360) set({ leftOpen: false });
-    void openHash(location.hash, client);
-    const stops = [followAddress(client), listenForKeys()];
+    void openTab(client);
+    const stops = [listenForKeys(), ...(EMBEDDED ? [] : [followAddress(client), keepDrafts()])];
     return () => {
       stops.forEach((stop) => {
         stop();

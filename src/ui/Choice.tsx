@@ -1,11 +1,14 @@
 /** A setting of the machine, to be switched: the scenario runs anew. */
 import { SETTINGS, type SettingName } from '../core/settings.ts';
-import { choose } from '../store/store.ts';
+import { choose } from '../store/document.ts';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
 
-export function Choice({ name }: { name: SettingName }): React.JSX.Element | null {
-  const value = useApp((state) => state.runs[0]?.plan.program.settings[name]);
+/** Settings that the header and the heads of a comparison offer. */
+export const OFFERED: readonly SettingName[] = ['cpu', 'gpte-write', 'flush'];
+
+export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }): React.JSX.Element | null {
+  const value = useApp((state) => state.runs[side]?.plan.program.settings[name]);
   const setting = SETTINGS.find((candidate) => candidate.name === name);
   if (setting === undefined || value === undefined) return null;
   const chosen = setting.values.find((choice) => choice.value === value);
@@ -16,7 +19,7 @@ export function Choice({ name }: { name: SettingName }): React.JSX.Element | nul
         name={name}
         value={value}
         onChange={(event) => {
-          void choose({ [name]: event.target.value });
+          void choose({ [name]: event.target.value }, side);
         }}
       >
         {setting.values.map((choice) => (

@@ -1,16 +1,17 @@
-/** Title, settings, audit lamp, theme and help. */
-import { auditState, RULES } from '../core/audit/audit.ts';
-import { set, type Theme } from '../store/store.ts';
-import { Choice } from './Choice.tsx';
+/** Title, settings, what can be done with the scenario, audit lamp, theme and help. */
+import { compareWith } from '../store/document.ts';
+import { set, store, type Theme } from '../store/state.ts';
+import type { SettingChoices } from '../scenario/ast.ts';
+import { Choice, OFFERED } from './Choice.tsx';
+import { Lamp } from './Lamp.tsx';
 import { STRINGS } from './strings.ts';
-import { useApp, useRun } from './use-app.ts';
+import { useApp } from './use-app.ts';
 
-const SHOWN = ['cpu', 'gpte-write', 'flush'] as const;
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 
 export function Header(): React.JSX.Element {
-  const run = useApp((state) => state.runs[0]);
-  const theme = useApp((state) => state.theme);
+  const title = useApp((state) => state.runs[0]?.plan.title ?? '');
+  const comparing = useApp((state) => state.runs.length > 1);
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   return (
     <header className="top">
@@ -29,29 +30,43 @@ export function Header(): React.JSX.Element {
       <span className="logo">
         mmu<b>scope</b>
       </span>
-      <h1>{run?.plan.title ?? ''}</h1>
-      {run !== undefined && SHOWN.map((name) => <Choice key={name} name={name} />)}
+      <h1 title={title}>{title}</h1>
+      <nav className="doings" aria-label={STRINGS.actions}>
+        <button
+          type="button"
+          onClick={() => {
+            set({ dialog: 'scenarios' });
+          }}
+        >
+          {STRINGS.scenarios.title}
+        </button>
+        <button
+          type="button"
+          onClick={() => {
+            set({ dialog: 'share' });
+          }}
+        >
+          {STRINGS.share.title}
+        </button>
+        <button
+          type="button"
+          aria-pressed={comparing}
+          onClick={() => {
+            void compareWith(comparing ? undefined : otherSettings());
+          }}
+        >
+          {STRINGS.compare.title}
+        </button>
+      </nav>
+      {!comparing && OFFERED.map((name) => <Choice key={name} name={name} />)}
       <span className="space" />
       <Lamp />
-      <select
-        className="theme"
-        aria-label={STRINGS.theme.label}
-        value={theme}
-        onChange={(event) => {
-          set({ theme: event.target.value as Theme });
-        }}
-      >
-        {THEMES.map((value) => (
-          <option key={value} value={value}>
-            {STRINGS.theme[value]}
-          </option>
-        ))}
-      </select>
+      <ThemeChoice />
       <button
         type="button"
         aria-label={STRINGS.help}
         onClick={() => {
-          set({ helpOpen: true });
+          set({ dialog: 'help' });
         }}
       >
         ?
@@ -72,23 +87,33 @@ export function Header(): React.JSX.Element {
   );
 }
 
-function Lamp(): React.JSX.Element | null {
-  const at = useRun();
-  if (at === undefined) return null;
-  const state = auditState(at.run.timeline.world);
-  const label = {
-    holds: STRINGS.auditHolds,
-    'in-flight': STRINGS.auditInFlight,
-    broken: STRINGS.auditBroken,
-  }[state.kind];
-  const rules =
-    state.kind === 'broken'
-      ? state.violations.map((violation) => `${violation.rule}: ${RULES[violation.rule] ?? ''}`).join(' ')
-      : STRINGS.auditMeaning[state.kind];
+/** What the author suggests first and is not chosen yet; otherwise the other way to handle a guest entry's write. */
+function otherSettings(): SettingChoices {
+  const run = store.getState().runs[0];
+  const settings = run?.plan.program.settings;
+  const suggested = run?.plan.suggestions.find(({ choices }) =>
+    Object.entries(choices).some(([name, value]) => settings?.[name as keyof typeof settings] !== value),
+  );
+  return suggested?.choices ?? { 'gpte-write': settings?.['gpte-write'] === 'zap' ? 'update' : 'zap' };
+}
+
+function ThemeChoice(): React.JSX.Element {
+  const theme = useApp((state) => state.theme);
   return (
-    <span className={`lamp ${state.kind}`} title={rules}>
-      <i aria-hidden="true" />
-      {state.kind === 'broken' ? `${label}: ${state.violations.map((v) => v.rule).join(', ')}` : label}
-    </span>
+    <select
+      className="theme"
+      aria-label={STRINGS.theme.label}
+      title={STRINGS.theme.label}
+      value={theme}
+      onChange={(event) => {
+        set({ theme: event.target.value as Theme });
+      }}
+    >
+      {THEMES.map((value) => (
+        <option key={value} value={value}>
+          {STRINGS.theme[value]}
+        </option>
+      ))}
+    </select>
   );
 }

@@ -1,5 +1,7 @@
 /** Keys of the whole page. None while typing, in a control that uses them, or in a text twin. */
-import { move, set, setPlaying, store, type Move } from '../store/store.ts';
+import { move, setPlaying, type Move } from '../store/cursor.ts';
+import { redo, undo } from '../store/document.ts';
+import { set, store } from '../store/state.ts';
 
 const MOVES: Readonly<Record<string, Move>> = {
   ArrowRight: 'forward',
@@ -14,17 +16,30 @@ const MOVES: Readonly<Record<string, Move>> = {
   End: 'end',
 };
 
-const OWN_KEYS = 'input, select, textarea, [contenteditable], .twin, dialog';
+const OWN_KEYS = 'input, select, textarea, [contenteditable], .editor, .twin, dialog';
+
+/** Undo and redo of the text, wherever the focus is, unless a field has its own. */
+function travel(event: KeyboardEvent): boolean {
+  const key = event.key.toLowerCase();
+  if (key === 'z') void (event.shiftKey ? redo() : undo());
+  else if (key === 'y') void redo();
+  else return false;
+  return true;
+}
 
 export function listenForKeys(): () => void {
   const onKey = (event: KeyboardEvent): void => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || event.altKey) return;
     const target = event.target instanceof Element ? event.target : null;
     if (target?.closest(OWN_KEYS) !== null && target !== null) return;
+    if (event.ctrlKey || event.metaKey) {
+      if (travel(event)) event.preventDefault();
+      return;
+    }
     if (event.key === ' ') {
       if (target?.closest('button, a, summary') !== null && target !== null) return;
       setPlaying(!store.getState().playing);
-    } else if (event.key === '?') set({ helpOpen: true });
+    } else if (event.key === '?') set({ dialog: 'help' });
     else {
       const plain = MOVES[event.key];
       if (plain === undefined) return;

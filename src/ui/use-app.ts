@@ -5,14 +5,15 @@ import { layOut } from '../scene/layout.ts';
 import { sceneAt } from '../scene/scene.ts';
 import type { Scene } from '../scene/parts.ts';
 import type { StepView } from '../timeline/timeline.ts';
-import { store, type AppState, type Run } from '../store/store.ts';
+import { positionOf } from '../store/cursor.ts';
+import { store, type AppState, type Run } from '../store/state.ts';
 
 export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
 
-/** The first run, with the cursor, so that a component renders anew at each step. */
-export function useRun(): { run: Run; cursor: number } | undefined {
-  const run = useApp((state) => state.runs[0]);
-  const cursor = useApp((state) => state.cursor);
+/** The first run, or the other one, with its cursor, so that a component renders anew at each step. */
+export function useRun(side = 0): { run: Run; cursor: number } | undefined {
+  const run = useApp((state) => state.runs[side]);
+  const cursor = useApp((state) => positionOf(state, { side, cursor: state.cursor }));
   return run === undefined ? undefined : { run, cursor };
 }
 
@@ -21,17 +22,17 @@ export function stepAt(run: Run, cursor: number): StepView | undefined {
   return cursor > run.timeline.begin ? run.timeline.step(cursor - 1) : undefined;
 }
 
-/** The scene at the cursor, for a viewport of that size. */
-export function useScene(viewport: { width: number; height: number }): Scene | undefined {
-  const run = useApp((state) => state.runs[0]);
-  const cursor = useApp((state) => state.cursor);
+/** The scene of a run at its cursor, for a viewport of that size. */
+export function useScene(side: number, viewport: { width: number; height: number }): Scene | undefined {
+  const at = useRun(side);
+  const { run, cursor } = at ?? {};
   const { width, height } = viewport;
   const layout = useMemo(
     () => (run === undefined ? undefined : layOut(run.cast, { width, height })),
     [run, width, height],
   );
   return useMemo(() => {
-    if (run === undefined || layout === undefined) return undefined;
+    if (run === undefined || layout === undefined || cursor === undefined) return undefined;
     run.timeline.seek(cursor);
     return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names });
   }, [run, cursor, layout]);

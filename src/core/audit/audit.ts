@@ -59,6 +59,12 @@ function isShadowedFrame(m: Machine, frame: Pfn): boolean {
   return gfn !== undefined && shadowPagesOf(m.world, gfn).length > 0;
 }
 
+/** A bit has changed from outside, in the step marked last: what breaks from now on may go back to it. */
+export const noteFlip = (m: Machine): void => {
+  m.serial('flip');
+};
+export const isFlipped = (world: Machine['world']): boolean => (world.get('serial', 'flip') ?? 0) > 0;
+
 /** Adds a violation that an operation itself has seen. */
 export function reportViolation(m: Machine, finding: Finding, point: AuditPoint): void {
   m.amendLastStep(() => {
@@ -109,6 +115,7 @@ function lastStepAmong(m: Machine, words: readonly number[]): number {
 
 /** The shipped bug or broken policy to which a violation goes back, where it is one that can cause it. */
 function bugOf(m: Machine, rule: string): string | undefined {
+  if (isFlipped(m.world)) return 'flip';
   if (rule === 'INV-13') return hasShippedBug(m.settings, 'C-B3') ? 'C-B3' : undefined;
   if (rule === 'INV-2') return hasShippedBug(m.settings, 'C-B2') ? 'C-B2' : undefined;
   return [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;

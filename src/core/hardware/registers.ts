@@ -35,6 +35,7 @@ export const registerMask = (register: string, name: string): bigint => {
 
 export const CR0_WP = registerMask('cr0', 'wp');
 export const CR0_PG = registerMask('cr0', 'pg');
+export const CR4_PSE = registerMask('cr4', 'pse');
 export const CR4_PAE = registerMask('cr4', 'pae');
 export const CR4_PGE = registerMask('cr4', 'pge');
 export const CR4_LA57 = registerMask('cr4', 'la57');

@@ -28,6 +28,8 @@ export interface Engine {
   hardwareRegisters(m: Machine): PagingRegisters;
   /** Tag of TLB entries now. */
   tlbTag(m: Machine): number;
+  /** The word of the shadow entry of `level` that serves an address, where the tables reach so far. */
+  shadowEntry(m: Machine, of: { gva: bigint; level: number }): number | undefined;
   /** From VM exit to VM entry. */
   pageFault(m: Machine, fault: FaultRequest): FaultResult;
   /** From VM exit to VM entry; false when the guest gets #GP instead. */

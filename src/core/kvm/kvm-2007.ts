@@ -4,18 +4,19 @@
  *
  * Leaves out: other guest modes, the dirty log, several vCPUs.
  */
-import { gfnOfAddress, spte } from '../quantities.ts';
+import { gfnOfAddress, pfnOfEntry, spte, wordOf } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import {
   CR0_PG,
   CR0_WP,
   CR4_PAE,
   CR4_PGE,
+  CR4_PSE,
   EFER_NXE,
   pagingRegisters,
   type PagingRegisters,
 } from '../hardware/registers.ts';
-import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
+import { indexAt, PTE_ADDRESS } from '../hardware/x86-entry.ts';
 import type { ControlRegisterName, Engine, FaultRequest, FaultResult } from './engine.ts';
 import { fetch } from './fetch.ts';
 import { fixReadFault, fixWriteFault } from './fix-fault.ts';
@@ -23,8 +24,8 @@ import { walkAddr, type GuestWalk } from './guest-walk.ts';
 import { guestWord, pfnOfGfn } from './memslots.ts';
 import { pteWrite } from './pte-write.ts';
 import { pagingNewCr3, resetContext } from './roots.ts';
-import { freeSomePages } from './shadow-page.ts';
-import { isMmio } from './spte-2007.ts';
+import { freeSomePages, shadowPageAt } from './shadow-page.ts';
+import { isMmio, isPresent } from './spte-2007.ts';
 import { currentAsid, vmEntry, vmExit } from './vendor.ts';
 
 export const kvm2007: Engine = {
@@ -34,6 +35,7 @@ export const kvm2007: Engine = {
   },
   hardwareRegisters,
   tlbTag: currentAsid,
+  shadowEntry,
   pageFault: (m, fault) =>
     duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () =>
       handlePageFault(m, fault),
@@ -53,6 +55,19 @@ function hardwareRegisters(m: Machine): PagingRegisters {
     efer: m.reg('efer'),
   });
 }
+
+function shadowEntry(m: Machine, { gva, level }: { gva: bigint; level: number }): number | undefined {
+  let table = m.get('sp', Number(m.reg('root_serial')))?.pfn;
+  for (let at = ROOT_LEVEL; table !== undefined; at -= 1) {
+    const word = wordOf(table, indexAt(gva, at));
+    if (at === level) return word;
+    const entry = spte(m.word(word));
+    table = isPresent(entry) ? shadowPageAt(m.world, pfnOfEntry(entry))?.pfn : undefined;
+  }
+  return undefined;
+}
+
+const ROOT_LEVEL = 4;
 
 function duringExit<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () => R): R {
   const serial = m.must('vcpu', m.vcpu).exitSerial + 1;
@@ -147,7 +162,7 @@ function emulateMmio(m: Machine, walk: GuestWalk, fault: FaultRequest): FaultRes
 /** Bits that a guest of this machine may change. */
 const CHANGEABLE: Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> = {
   cr0: CR0_WP,
-  cr4: CR4_PGE,
+  cr4: CR4_PGE | CR4_PSE,
   efer: EFER_NXE,
 };
 /** Bits 51:12 and the two cache-control bits. */

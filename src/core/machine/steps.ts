@@ -57,6 +57,10 @@ export const STEPS = {
   'setup-slot': spec('vmm', 'write', 'slot', { gfn: 'n', frames: 'n' }),
   'setup-vcpu': spec('vmm', 'write', 'vcpu', { root: 'n' }),
 
+  'outside-flip': spec('host', 'write', 'page', { gpa: 'w', bit: 'n', set: 'b' }),
+  'outside-flip-shadow': spec('host', 'write', 'sPT', { gva: 'w', level: 'n', bit: 'n', set: 'b' }),
+  'outside-nothing': spec('host', 'check', 'sPT', { gva: 'w', level: 'n' }),
+
   begin: spec('host', 'check', 'vcpu', {}),
 
   'tlb-hit': spec('cpu', 'hit', 'TLB', { serial: 'n', write: 'b', stale: 'b' }),

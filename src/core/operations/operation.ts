@@ -36,12 +36,27 @@ export type Operation =
   | {
       readonly kind: 'set-register';
       readonly vcpu: VcpuId;
-      readonly register: ControlRegister;
+      readonly register: ControlRegister | 'cr3';
       /** The bits to change and what they become. */
       readonly mask: bigint;
       readonly value: bigint;
     }
-  | { readonly kind: 'cpuid'; readonly vcpu: VcpuId };
+  | { readonly kind: 'cpuid'; readonly vcpu: VcpuId }
+  | FlipOperation;
+
+/**
+ * One bit of memory changes, and neither the guest nor its hypervisor did it or hears of it: a device that writes
+ * where it should not, a debugger, a fault of the memory.
+ */
+export type FlipOperation = {
+  readonly kind: 'flip';
+  readonly vcpu: VcpuId;
+  /** 0..63. */
+  readonly bit: number;
+} & (
+  | { readonly place: 'guest'; readonly gfn: Gfn; readonly index: number }
+  | { readonly place: 'shadow'; readonly gva: Gva; readonly level: number }
+);
 
 /** An operation with its place in the scenario's text. */
 export interface PlannedOperation {

@@ -4,18 +4,19 @@
  * on from the world before any operation.
  */
 import { gfn, wordOf, type Gfn } from '../quantities.ts';
-import { must } from '../assert.ts';
+import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
-import { audit } from '../audit/audit.ts';
+import { audit, isFlipped, noteFlip } from '../audit/audit.ts';
 import { forgetHeld } from '../audit/harm.ts';
 import { dropEntries, translates, countEntries } from '../hardware/tlb.ts';
+import type { ControlRegisterName } from '../kvm/engine.ts';
 import { kvm2007, START_REGISTERS } from '../kvm/kvm-2007.ts';
 import { EMPTY_POOL } from '../kvm/shadow-page.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { runAccess, type AccessResult } from './access.ts';
-import type { Handler, Operation, PlannedOperation, Program } from './operation.ts';
+import type { FlipOperation, Handler, Operation, PlannedOperation, Program } from './operation.ts';
 
 export type Section = 'setup' | 'given' | 'body';
 
@@ -92,7 +93,7 @@ export class Recorder {
     try {
       result = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
     } catch (error) {
-      this.stop = stopOf(error);
+      this.stop = stopOf(this.machine, error);
     }
     const place = planned ?? { text: 'setup', line: 0, lastLine: 0 };
     const record = {
@@ -138,9 +139,14 @@ export class Recorder {
   }
 }
 
-function stopOf(error: unknown): Stop {
+/** After a bit flip the hypervisor's own assumptions may fail: then it is the modelled host that stops, not our code. */
+function stopOf(m: Machine, error: unknown): Stop {
   if (error instanceof BoundHit) return { kind: 'bound', bound: error.bound, message: error.message };
   if (error instanceof HostStopped) return { kind: 'host-stopped', message: error.message };
+  if (error instanceof AssertionFailed && isFlipped(m.world)) {
+    const message = `the host kernel stops: its tables were changed from outside, and it relies on them (${error.rule})`;
+    return { kind: 'host-stopped', message };
+  }
   throw error;
 }
 
@@ -188,17 +194,14 @@ function runOperation(m: Machine, operation: Operation): AccessResult | undefine
       invlpg(m, operation.gva);
       return undefined;
     case 'load-cr3':
-      if (kvm2007.writeRegister(m, 'cr3', BigInt(operation.root) << 12n))
-        m.amendLastStep(() => {
-          forgetHeld(m);
-        });
-      else m.step('guest-gp', {});
+      writeRegister(m, 'cr3', BigInt(operation.root) << 12n);
       return undefined;
-    case 'set-register': {
-      const value = (m.reg(operation.register) & ~operation.mask) | operation.value;
-      if (!kvm2007.writeRegister(m, operation.register, value)) m.step('guest-gp', {});
+    case 'set-register':
+      writeRegister(m, operation.register, (m.reg(operation.register) & ~operation.mask) | operation.value);
       return undefined;
-    }
+    case 'flip':
+      flip(m, operation);
+      return undefined;
     case 'cpuid':
       kvm2007.trivialExit(m, 'cpuid');
       return undefined;
@@ -209,6 +212,35 @@ function runHandler(m: Machine, handler: Handler): void {
   handler.operations.forEach((planned, index) => {
     m.call('operation', { index: index + 1 }, () => runOperation(m, planned.operation));
   });
+}
+
+function writeRegister(m: Machine, register: ControlRegisterName, value: bigint): void {
+  if (!kvm2007.writeRegister(m, register, value)) m.step('guest-gp', {});
+  else if (register === 'cr3')
+    m.amendLastStep(() => {
+      forgetHeld(m);
+    });
+}
+
+function flip(m: Machine, operation: FlipOperation): void {
+  const { bit } = operation;
+  const word =
+    operation.place === 'guest'
+      ? wordOf(hostFrameOf(operation.gfn), operation.index)
+      : kvm2007.shadowEntry(m, operation);
+  if (word === undefined) {
+    const { gva, level } = operation as Extract<FlipOperation, { place: 'shadow' }>;
+    m.step('outside-nothing', { gva, level });
+    return;
+  }
+  const after = m.word(word) ^ (1n << BigInt(bit));
+  const set = ((after >> BigInt(bit)) & 1n) === 1n;
+  if (operation.place === 'shadow') {
+    m.step('outside-flip-shadow', { gva: operation.gva, level: operation.level, bit, set });
+  } else
+    m.step('outside-flip', { gpa: (BigInt(operation.gfn) << 12n) + BigInt(operation.index * 8), bit, set });
+  m.set('word', word, after);
+  noteFlip(m);
 }
 
 /** INVLPG runs in the guest itself: neither vendor's KVM intercepted it in this era. */

@@ -1,11 +1,12 @@
-/** The scenario as text with the current operation marked, what the author says about it, and the catalogue. */
-import { useQuery } from '@tanstack/react-query';
-import { catalogueQuery } from '../../catalogue/catalogue.ts';
+/** What the author says, what to try next, the scenario as text, and doing instead of typing. */
 import type { Note } from '../../scenario/remarks.ts';
-import { choose, go, type Run } from '../../store/store.ts';
+import { choose } from '../../store/document.ts';
+import { type Run } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { Choice } from '../Choice.tsx';
+import { Doing } from '../Doing.tsx';
 import { Terms } from '../Terms.tsx';
+import { ScenarioText } from './ScenarioText.tsx';
 import { stepAt, useApp, useRun } from '../use-app.ts';
 
 export function LeftPanel(): React.JSX.Element {
@@ -13,12 +14,12 @@ export function LeftPanel(): React.JSX.Element {
     <aside className="left" id="left" aria-label={STRINGS.leftPanel}>
       <Notes />
       <TryNext />
+      <ScenarioText />
+      <Doing />
       <section className="bugs">
         <h2>{STRINGS.settings}</h2>
         <Choice name="shipped-bugs" />
       </section>
-      <ScenarioText />
-      <CatalogueList />
     </aside>
   );
 }
@@ -83,74 +84,5 @@ function TryNext(): React.JSX.Element | null {
           ))}
       </div>
     </section>
-  );
-}
-
-function ScenarioText(): React.JSX.Element {
-  const text = useApp((state) => state.text);
-  const problems = useApp((state) => state.problems);
-  const at = useRun();
-  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
-  const operation = step === undefined ? undefined : at?.run.timeline.operationAt(step.index);
-  const operations = at?.run.timeline.operations ?? [];
-  return (
-    <section className="scenario">
-      <h2>{STRINGS.scenario}</h2>
-      <ol className="code">
-        {text.split('\n').map((line, index) => {
-          const number = index + 1;
-          const current =
-            operation !== undefined &&
-            operation.line > 0 &&
-            number >= operation.line &&
-            number <= operation.lastLine;
-          const starts = operations.find(
-            (candidate) => candidate.section === 'body' && candidate.line === number,
-          );
-          const problem = problems.find((candidate) => candidate.line === number);
-          return (
-            <li
-              key={number}
-              className={`${current ? 'now' : ''}${problem === undefined ? '' : ' wrong'}`}
-              aria-current={current ? 'step' : undefined}
-            >
-              {starts === undefined ? (
-                <span>{line}</span>
-              ) : (
-                <button
-                  type="button"
-                  onClick={() => {
-                    go(starts.firstStep + 1);
-                  }}
-                >
-                  {line}
-                </button>
-              )}
-              {problem !== undefined && <em>{`${problem.message}. ${problem.remedy}`}</em>}
-            </li>
-          );
-        })}
-      </ol>
-    </section>
-  );
-}
-
-function CatalogueList(): React.JSX.Element {
-  const { data, error } = useQuery(catalogueQuery);
-  const id = useApp((state) => state.id);
-  return (
-    <nav aria-label={STRINGS.catalogue}>
-      <h2>{STRINGS.catalogue}</h2>
-      {error !== null && <p className="trouble">{error.message}</p>}
-      <ul className="catalogue">
-        {data?.map((entry) => (
-          <li key={entry.id}>
-            <a href={`#/s/${entry.id}`} aria-current={entry.id === id ? 'page' : undefined}>
-              {entry.title}
-            </a>
-          </li>
-        ))}
-      </ul>
-    </nav>
   );
 }

@@ -4,13 +4,15 @@ import { RULES } from '../../core/audit/audit.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
 import { HARM_WORDS } from '../../scene/sentences.ts';
-import { go } from '../../store/store.ts';
+import { go } from '../../store/cursor.ts';
+import { Differences } from '../compare/Differences.tsx';
 import { STRINGS } from '../strings.ts';
 import { stepAt, useRun } from '../use-app.ts';
 
 export function RightPanel(): React.JSX.Element {
   return (
     <aside className="right" id="right" aria-label={STRINGS.rightPanel}>
+      <Differences />
       <Calls />
       <Trouble />
       <Bits />

@@ -1,9 +1,10 @@
 /** The stage: the frame around d3's picture, its tools, and its text twin. */
 import { useEffect, useRef, useState } from 'react';
-import { store, beginBusy, select, set } from '../../store/store.ts';
+import { store, beginBusy, select, set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp, useScene } from '../use-app.ts';
 import { createStage, type StageView } from './stage-view.ts';
+import { Inspector } from './Inspector.tsx';
 import { TextTwin } from './TextTwin.tsx';
 
 function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; height: number }] {
@@ -24,19 +25,23 @@ function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; he
   return [host, size];
 }
 
+const inspect = (row: string): void => {
+  set({ inspected: row });
+};
+
 const prefersStill = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
-export function Stage(): React.JSX.Element {
+export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const [host, size] = useSize();
   const svg = useRef<SVGSVGElement>(null);
   const view = useRef<StageView | undefined>(undefined);
-  const scene = useScene(size);
+  const scene = useScene(side, size);
   const stageView = useApp((state) => state.stageView);
-  const leftOut = useApp((state) => state.runs[0]?.cast.leftOut ?? 0);
+  const leftOut = useApp((state) => state.runs[side]?.cast.leftOut ?? 0);
 
   useEffect(() => {
     if (svg.current === null) return undefined;
-    const made = createStage(svg.current, { select });
+    const made = createStage(svg.current, { select, inspect: side === 0 ? inspect : () => undefined });
     view.current = made;
     const unsubscribe = store.subscribe((state, before) => {
       if (state.selected !== before.selected) made.highlight(state.selected);
@@ -46,7 +51,7 @@ export function Stage(): React.JSX.Element {
       made.destroy();
       view.current = undefined;
     };
-  }, [stageView]);
+  }, [stageView, side]);
 
   useEffect(() => {
     if (scene === undefined || view.current === undefined) return;
@@ -104,11 +109,12 @@ export function Stage(): React.JSX.Element {
           </>
         )}
       </div>
+      {side === 0 && <Inspector />}
       {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
       {stageView === 'picture' ? (
         <svg ref={svg} className="picture" role="group" aria-label={STRINGS.stageLabel} />
       ) : (
-        scene !== undefined && <TextTwin scene={scene} />
+        scene !== undefined && <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
       )}
     </section>
   );

@@ -4,7 +4,12 @@ import { STRINGS } from '../strings.ts';
 
 const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
 
-export function TextTwin({ scene }: { scene: Scene }): React.JSX.Element {
+type Inspect = ((row: string) => void) | undefined;
+
+/** Rows that stand for an entry or a register can be looked into. */
+const isInspectable = (id: string): boolean => id.startsWith('w:') || id.startsWith('reg:');
+
+export function TextTwin({ scene, inspect }: { scene: Scene; inspect: Inspect }): React.JSX.Element {
   return (
     <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
       {ZONES.map((zone) => (
@@ -14,7 +19,7 @@ export function TextTwin({ scene }: { scene: Scene }): React.JSX.Element {
             {scene.boxes
               .filter((box) => box.zone === zone && box.state !== 'absent')
               .map((box) => (
-                <TwinBox key={box.id} box={box} />
+                <TwinBox key={box.id} box={box} inspect={inspect} />
               ))}
           </div>
         </section>
@@ -23,7 +28,7 @@ export function TextTwin({ scene }: { scene: Scene }): React.JSX.Element {
   );
 }
 
-function TwinBox({ box }: { box: SceneBox }): React.JSX.Element {
+function TwinBox({ box, inspect }: { box: SceneBox; inspect: Inspect }): React.JSX.Element {
   return (
     <table className={`twin-box ${box.state}`}>
       <caption>
@@ -33,18 +38,36 @@ function TwinBox({ box }: { box: SceneBox }): React.JSX.Element {
       </caption>
       <tbody>
         {box.rows.map((row) => (
-          <TwinRow key={row.id} row={row} />
+          <TwinRow key={row.id} row={row} inspect={inspect} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function TwinRow({ row }: { row: SceneRow }): React.JSX.Element {
+function TwinRow({ row, inspect }: { row: SceneRow; inspect: Inspect }): React.JSX.Element {
   const flags = row.flags.map((flag) => flag.text).join('');
   return (
     <tr className={row.state}>
-      <th scope="row">{row.index === '' ? '·' : row.index}</th>
+      <th scope="row">
+        {inspect === undefined || !isInspectable(row.id) ? (
+          row.index === '' ? (
+            '·'
+          ) : (
+            row.index
+          )
+        ) : (
+          <button
+            type="button"
+            className="inline"
+            onClick={() => {
+              inspect(row.id);
+            }}
+          >
+            {row.index}
+          </button>
+        )}
+      </th>
       <td>{row.text}</td>
       <td>{flags}</td>
       <td>

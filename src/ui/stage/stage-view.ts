@@ -28,7 +28,13 @@ export interface StageView {
 
 type Group = Selection<SVGGElement, unknown, null, undefined>;
 
-export function createStage(svg: SVGSVGElement, on: { select: (id: string | undefined) => void }): StageView {
+export interface StageEvents {
+  readonly select: (id: string | undefined) => void;
+  /** A row was pressed: an entry or a register to look into. */
+  readonly inspect: (row: string) => void;
+}
+
+export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
   const root = select(svg);
   root.selectAll('*').remove();
   const camera = root.append('g').attr('class', 'camera');
@@ -160,7 +166,7 @@ function drawZones(group: Group, scene: Scene): void {
   zone.select('text').attr('x', 14).attr('y', 4);
 }
 
-function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undefined) => void }): void {
+function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
   const box = group
     .selectAll<SVGGElement, SceneBox>('g.box')
     .data(scene.boxes, (d) => d.id)
@@ -179,7 +185,6 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
       badge.append('title').text('May the guest write this table? ro: no, it is shadowed; rw: yes');
       badge.append('text').attr('y', 12.5).attr('text-anchor', 'end');
       made
-
         .attr('tabindex', 0)
         .attr('role', 'group')
         .on('pointerenter focus', (_event, d) => {
@@ -187,6 +192,16 @@ function drawBoxes(group: Group, scene: Scene, on: { select: (id: string | undef
         })
         .on('pointerleave blur', () => {
           on.select(undefined);
+        })
+        .on('click', (event: MouseEvent) => {
+          const row = event.target instanceof Element ? event.target.closest<SVGGElement>('g.row') : null;
+          if (row?.dataset['row'] !== undefined) on.inspect(row.dataset['row']);
+        })
+        .on('keydown', (event: KeyboardEvent, d) => {
+          const row = d.rows.find((candidate) => candidate.state !== 'quiet') ?? d.rows[0];
+          if (event.key !== 'Enter' || row === undefined) return;
+          event.preventDefault();
+          on.inspect(row.id);
         });
       return made;
     });

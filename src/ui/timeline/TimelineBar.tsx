@@ -1,7 +1,8 @@
 /** Transport, and the run as lanes: operations, nested calls of the current one, marks. Click or drag goes to any step. */
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { callBlocks, marksOf, operationBlocks, type Block, type Mark } from '../../scene/flame.ts';
-import { go, move, set, setPlaying, type Move, type Run } from '../../store/store.ts';
+import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
+import { set, type Run } from '../../store/state.ts';
 import { STRINGS, stepText } from '../strings.ts';
 import { useApp, useRun } from '../use-app.ts';
 

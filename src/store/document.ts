@@ -1,0 +1,281 @@
+/**
+ * What is open: a text, its settings, the other settings while comparing. Every change goes through here, is
+ * remembered in one history, and runs anew; a text with problems leaves the last good run on the stage.
+ */
+import { settingOf, type SettingName } from '../core/settings.ts';
+import type { SettingChoices } from '../scenario/ast.ts';
+import {
+  deleteOperation,
+  insertOperation,
+  lineAfter,
+  moveOperation,
+  operationLines,
+  toggleOperation,
+  type OperationLines,
+} from '../scenario/edits.ts';
+import type { Place } from '../scenario/links.ts';
+import { planScenario, type PlanResult } from '../scenario/plan.ts';
+import { findCheck, stepCheck } from '../scenario/step-check.ts';
+import { compareRuns } from '../timeline/compare.ts';
+import { positionOf } from './cursor.ts';
+import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
+import { runPlan, samePlace } from './running.ts';
+import { beginBusy, store, type AppState, type Original, type Run } from './state.ts';
+
+const { getState, setState } = store;
+
+/** Counts openings and changes: a run that is not of the latest is given up. */
+let latest = 0;
+
+interface Ran {
+  readonly runs: readonly Run[];
+  readonly comparison: AppState['comparison'];
+}
+
+/** Runs a version: one run, or two; or says what is wrong with its text. Undefined where it is not wanted any more. */
+async function runVersion(
+  version: Version,
+  good: Extract<PlanResult, { kind: 'ok' }>,
+): Promise<Ran | undefined> {
+  const token = (latest += 1);
+  const isWanted = (): boolean => token === latest;
+  const first = await runPlan(version.text, good.plan, isWanted);
+  if (first === undefined) return undefined;
+  if (version.versus === undefined) return { runs: [first], comparison: undefined };
+  const other = planScenario(version.text, version.versus);
+  const second = other.kind === 'ok' ? await runPlan(version.text, other.plan, isWanted) : undefined;
+  if (second === undefined) return isWanted() ? { runs: [first], comparison: undefined } : undefined;
+  return { runs: [first, second], comparison: compareRuns(first.timeline, second.timeline) };
+}
+
+/** The state of fresh runs whose cursor stands at a position. */
+function standing(ran: Ran, cursor: number): Ran & Pick<AppState, 'cursor' | 'previous'> {
+  ran.runs.forEach((run, side) => {
+    run.timeline.seek(positionOf(ran, { side, cursor }));
+  });
+  return { ...ran, cursor, previous: cursor };
+}
+
+export interface Opening extends Omit<Version, 'versus'> {
+  readonly original?: Original | undefined;
+  readonly versus?: SettingChoices | undefined;
+  readonly history?: History;
+  readonly at?: Place | undefined;
+  /** Check of the shared step. */
+  readonly check?: string | undefined;
+  readonly linkTrouble?: readonly string[];
+}
+
+/** Opens a scenario at a place, or at its first step. */
+export async function openScenario(opening: Opening): Promise<void> {
+  const done = beginBusy();
+  try {
+    const { text, settings, versus, original } = opening;
+    const version = { text, settings, versus };
+    const said = opening.linkTrouble ?? [];
+    const start = {
+      ...version,
+      original,
+      history: opening.history ?? NO_HISTORY,
+      playing: false,
+      selected: undefined,
+      inspected: undefined,
+      linkText: undefined,
+    };
+    const planned = planScenario(text, settings);
+    if (planned.kind === 'problems') {
+      latest += 1;
+      setState({ ...start, problems: planned.problems, linkTrouble: said });
+      return;
+    }
+    const ran = await runVersion(version, planned);
+    const run = ran?.runs[0];
+    if (ran === undefined || run === undefined) return;
+    const { cursor, sentences } = findPlace(run, opening);
+    setState({
+      ...start,
+      ...standing(ran, cursor),
+      problems: [],
+      linkTrouble: [...said, ...sentences],
+    });
+  } finally {
+    done();
+  }
+}
+
+/** Where a link points, and what is to be said when the run is not what it was when the link was made. */
+function findPlace(
+  run: Run,
+  { at, check, settings }: Opening,
+): { cursor: number; sentences: readonly string[] } {
+  const { timeline } = run;
+  const first = Math.min(timeline.begin + 1, timeline.length);
+  if (at === undefined) return { cursor: first, sentences: [] };
+  const name = `${at.operation}.${String(at.step)}`;
+  const named = timeline.positionNamed(at.operation, at.step);
+  if (named !== undefined && (check === undefined || stepCheck(timeline, named, settings) === check))
+    return { cursor: named, sentences: [] };
+  const moved =
+    check === undefined
+      ? undefined
+      : findCheck(timeline, { position: named ?? first, wanted: check, choices: settings });
+  if (moved !== undefined) {
+    const now = timeline.nameOf(moved);
+    return {
+      cursor: moved,
+      sentences: [
+        `This run differs from the one that was shared: what was step ${name} there is step ${now} here, which is shown.`,
+      ],
+    };
+  }
+  if (named === undefined) {
+    return {
+      cursor: first,
+      sentences: [`The link names step ${name}, which this scenario does not have. Its first step is shown.`],
+    };
+  }
+  return {
+    cursor: named,
+    sentences: [
+      `This run ends elsewhere than the one that was shared: at step ${name} the guest has seen something else, or another number of exits. The link was made by another version of the model, or it is cut off.`,
+    ],
+  };
+}
+
+const versionOf = ({ text, settings, versus }: AppState): Version => ({ text, settings, versus });
+
+/** Runs what is open now, and keeps the cursor at the same operation and place, or puts it at the line `goTo`. */
+async function runAnew(goTo?: number): Promise<void> {
+  const done = beginBusy();
+  try {
+    const version = versionOf(getState());
+    const planned = planScenario(version.text, version.settings);
+    if (planned.kind === 'problems') {
+      latest += 1;
+      setState({ problems: planned.problems });
+      return;
+    }
+    const ran = await runVersion(version, planned);
+    const run = ran?.runs[0];
+    if (ran === undefined || run === undefined) return;
+    const { runs, cursor } = getState();
+    const before = runs[0];
+    const wanted = run.timeline.operations.find((operation) => operation.line === goTo);
+    const place =
+      wanted === undefined
+        ? before === undefined
+          ? run.timeline.begin + 1
+          : samePlace(before, cursor, run)
+        : wanted.firstStep + 1;
+    setState({ ...standing(ran, place), problems: [] });
+  } finally {
+    done();
+  }
+}
+
+/** Keys typed within this time are undone together. */
+const TYPED_TOGETHER_MS = 700;
+let lastTyped = -Infinity;
+
+/** Another version is open now; the one before can be undone. */
+function change(
+  version: Partial<Version>,
+  how: { typing?: boolean; goTo?: number | undefined } = {},
+): Promise<void> {
+  const state = getState();
+  const now = performance.now();
+  const typing = how.typing === true;
+  const merged = typing && now - lastTyped < TYPED_TOGETHER_MS;
+  lastTyped = typing ? now : -Infinity;
+  setState({ ...version, history: remember(state.history, versionOf(state), { merged }) });
+  return runAnew(how.goTo);
+}
+
+/** The text becomes another one. */
+export function edit(text: string, how: { typing?: boolean; goTo?: number } = {}): Promise<void> {
+  return text === getState().text ? Promise.resolve() : change({ text }, how);
+}
+
+/** Runs the same text under other settings. Settings that equal the text's own are not kept. */
+export function choose(choices: SettingChoices, side: 0 | 1 = 0): Promise<void> {
+  const { settings, versus } = getState();
+  return side === 0
+    ? change({ settings: differing({ ...settings, ...choices }) })
+    : change({ versus: differing({ ...versus, ...choices }) });
+}
+
+function differing(choices: SettingChoices): SettingChoices {
+  const own = getState().runs[0]?.plan.ownSettings;
+  return Object.fromEntries(
+    Object.entries(choices).filter(
+      ([name, value]) => settingOf(name) !== undefined && own?.[name as SettingName] !== value,
+    ),
+  );
+}
+
+/** Starts comparing with other settings, or ends it. */
+export const compareWith = (choices: SettingChoices | undefined): Promise<void> =>
+  change({ versus: choices === undefined ? undefined : differing({ ...getState().settings, ...choices }) });
+
+/** The other run leads, and this one follows. */
+export function swapRuns(): Promise<void> {
+  const { settings, versus } = getState();
+  return versus === undefined ? Promise.resolve() : change({ settings: versus, versus: settings });
+}
+
+const travel = (step: typeof undone): Promise<void> => {
+  const state = getState();
+  const found = step(state.history, versionOf(state));
+  if (found === undefined) return Promise.resolve();
+  lastTyped = -Infinity;
+  setState({ ...found.version, history: found.history });
+  return runAnew();
+};
+
+export const undo = (): Promise<void> => travel(undone);
+export const redo = (): Promise<void> => travel(redone);
+
+/** Adds an operation to the text after the one at the cursor, and goes to its first step. */
+export function addOperation(operation: string): Promise<void> {
+  const added = withOperation(operation);
+  return edit(added.text, { goTo: added.line });
+}
+
+/** What is wrong with an operation that would be added at the cursor; nothing where it is fine. */
+export function checkOperation(operation: string): readonly string[] {
+  const added = withOperation(operation);
+  const planned = planScenario(added.text, getState().settings);
+  if (planned.kind === 'ok') return [];
+  const last = added.line + operation.split('\n').length - 1;
+  return planned.problems
+    .filter((problem) => problem.line >= added.line && problem.line <= last)
+    .map((problem) => `${problem.message}. ${problem.remedy}`);
+}
+
+function withOperation(operation: string): { readonly text: string; readonly line: number } {
+  const { text } = getState();
+  const current = operationAtCursor();
+  const after = current === undefined ? lineAfter(text, '0') : lineAfter(text, current.label ?? '0');
+  return insertOperation(text, { after, operation });
+}
+
+/** The lines of the operation at the cursor in the text as it is now. */
+export function operationAtCursor(): OperationLines | undefined {
+  const { runs, cursor, text } = getState();
+  const run = runs[0];
+  if (run === undefined) return undefined;
+  const [label] = run.timeline.nameOf(cursor).split('.');
+  return operationLines(text).find((operation) => operation.label === label);
+}
+
+export type OperationEdit = 'up' | 'down' | 'disable' | 'enable' | 'delete';
+
+/** Moves, disables or deletes one operation of the text. */
+export function editOperation(operation: OperationLines, how: OperationEdit): Promise<void> {
+  const { text } = getState();
+  if (how === 'delete') return edit(deleteOperation(text, operation));
+  if (how === 'disable') return edit(toggleOperation(text, operation));
+  if (how === 'enable') return edit(toggleOperation(text, operation), { goTo: operation.first });
+  const moved = moveOperation(text, { operation, direction: how });
+  return moved === undefined ? Promise.resolve() : edit(moved.text, { goTo: moved.line });
+}

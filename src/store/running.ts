@@ -1,0 +1,52 @@
+/** Turns plans into runs, giving the browser its turns, and finds the same place again in another run. */
+import type { Plan } from '../scenario/plan.ts';
+import { judge } from '../scenario/expectations.ts';
+import { lineInNewText } from '../scenario/edits.ts';
+import { castOf } from '../scene/cast.ts';
+import { alignedStep } from '../timeline/compare.ts';
+import { RecordingRun } from '../timeline/timeline.ts';
+import type { Run } from './state.ts';
+
+/** A run gives way after so many milliseconds, so that the page lives while a long one is recorded. */
+const TURN_MS = 12;
+
+/** Runs to the end; undefined when `isWanted` says that nobody waits for it any more. */
+export async function runPlan(text: string, plan: Plan, isWanted: () => boolean): Promise<Run | undefined> {
+  const recording = new RecordingRun(plan.program);
+  let turn = performance.now();
+  while (!recording.done) {
+    recording.advance();
+    if (performance.now() - turn < TURN_MS) continue;
+    await nextTurn();
+    if (!isWanted()) return undefined;
+    turn = performance.now();
+  }
+  const timeline = recording.timeline();
+  return { text, plan, timeline, cast: castOf(timeline), results: judge(timeline, plan.expectations) };
+}
+
+/** After whatever the browser has to do now; a message comes back sooner than a timer, which browsers slow down. */
+const nextTurn = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+
+/** The position in `next` that is the same operation and the same place in it as `cursor` in `before`. */
+export function samePlace(before: Run, cursor: number, next: Run): number {
+  const { timeline } = before;
+  const operation = cursor <= timeline.begin ? undefined : timeline.operationAt(cursor - 1);
+  if (operation === undefined) return next.timeline.begin;
+  const line = lineInNewText(before.text, next.text, operation.line);
+  const candidates = next.timeline.operations.filter((candidate) => candidate.section === operation.section);
+  const place =
+    candidates.find((candidate) => line >= candidate.line && line <= candidate.lastLine) ??
+    candidates.findLast((candidate) => candidate.line <= line) ??
+    candidates[0];
+  if (place === undefined) return next.timeline.begin;
+  return alignedStep({ a: timeline, own: operation, position: cursor, b: next.timeline, other: place });
+}

@@ -1,0 +1,96 @@
+/** Every form of link ever published, and what it opens. It only grows. */
+export interface PublishedLink {
+  readonly name: string;
+  readonly hash: string;
+  readonly opens: Readonly<Record<string, unknown>>;
+}
+
+export const LINK_CORPUS: readonly PublishedLink[] = [
+  {
+    name: 'a scenario of the catalogue',
+    hash: '#/s/three-exits',
+    opens: { kind: 'catalogue', id: 'three-exits', settings: {} },
+  },
+  {
+    name: 'at a step',
+    hash: '#/s/stale-tlb?at=3.22',
+    opens: { kind: 'catalogue', id: 'stale-tlb', at: { operation: '3', step: 22 } },
+  },
+  {
+    name: 'at a step of given, with settings',
+    hash: '#/s/stale-tlb?at=g2.5&flush=never&cpu=vmx-novpid',
+    opens: {
+      kind: 'catalogue',
+      at: { operation: 'g2', step: 5 },
+      settings: { flush: 'never', cpu: 'vmx-novpid' },
+    },
+  },
+  {
+    name: 'with a setting only',
+    hash: '#/s/three-exits?gpte-write=update',
+    opens: { kind: 'catalogue', settings: { 'gpte-write': 'update' } },
+  },
+  {
+    name: 'at the beginning',
+    hash: '#/s/three-exits?at=0.0',
+    opens: { kind: 'catalogue', at: { operation: '0', step: 0 } },
+  },
+  {
+    name: 'decoded once too rarely',
+    hash: '#/s/three-exits%3Fat%3D1.5',
+    opens: { kind: 'catalogue', id: 'three-exits', at: { operation: '1', step: 5 } },
+  },
+  {
+    name: 'with a full stop behind it',
+    hash: '#/s/three-exits?at=1.5.',
+    opens: { kind: 'catalogue', at: { operation: '1', step: 5 } },
+  },
+  { name: 'in angle brackets', hash: '<#/s/three-exits>', opens: { kind: 'catalogue', id: 'three-exits' } },
+  {
+    name: 'with a check and a comparison',
+    hash: '#/s/three-exits?c=GF4j&at=1.1&vs.gpte-write=update',
+    opens: { kind: 'catalogue', check: 'GF4j', versus: { 'gpte-write': 'update' } },
+  },
+  {
+    name: 'with a comparison of equals',
+    hash: '#/s/three-exits?c=GF4j&at=1.1&vs=same',
+    opens: { kind: 'catalogue', versus: {} },
+  },
+  {
+    name: 'with abbreviated settings',
+    hash: '#/s/three-exits?c=aB3z&at=1.5&p=WuCnFoB236&vs=WuCnFnB236',
+    opens: {
+      kind: 'catalogue',
+      settings: {
+        'gpte-write': 'update',
+        cpu: 'vmx-novpid',
+        flush: 'on-fault',
+        'shipped-bugs': 'C-B2,C-B3,C-B6',
+      },
+      versus: { 'gpte-write': 'update', cpu: 'vmx-novpid', flush: 'never', 'shipped-bugs': 'C-B2,C-B3,C-B6' },
+    },
+  },
+  {
+    name: 'a text of its own, with an umlaut',
+    hash: '#/x/1.015a3BjOMywJzmjOJWrOCe_RMGgwkDBzMS3N6zfyNjAwGBC2EQjA4WicoXS4tSi1WvCuAA1Pc3jk?c=abcd&at=1.3',
+    opens: {
+      kind: 'own',
+      text: 'mmuscope 1\ntitle Füchse\nslot 0x0 64M\nlet V = 0x7f3c5a823000\nmap V -> gfn 0x20 rw user\nbegin\nv0 user read V\n',
+      at: { operation: '1', step: 3 },
+      check: 'abcd',
+      settings: {},
+    },
+  },
+  {
+    name: 'a text of its own, with settings and a comparison',
+    hash: '#/x/1.04xa_DPS1W4cU_hqY5CSUZRaqpCmO-LxqrEglau4pz8EgWDCgMFMxPfCQYV5mnGyaaJFkZGBgYGE40Mp-QmFiggRI0NDAwmK2ADF0syUhVuFyukVmQWl-i8vJtZrGAwwaAiLS0tzcLCAAQMQZonoZqlUFSu8HjVGlRrdz1WKEpNTFHA1L16LbJ2Q4Nt21GNm2hkMAXkmKLUkqLK-SEgF71JzAEZVqlwLTXlv56e3oLUioLU5JIXtsYKBw0VDhgqHDI62V6VWLBvvxFMwPBke8eZ0IKUxJLUl9cU7mbmFZekJqacbe_gAgA4SOBXZ?c=Zz09&at=1.22&cpu=svm&vs.flush=never',
+    opens: {
+      kind: 'own',
+      text: 'mmuscope 1\ntitle One guest page fault, three VM exits\nmachine kvm-2007 era=2007b cpu=vmx-novpid guest=4-level vcpus=1\npolicy gpte-write=zap flush=on-fault\nslot 0x0 64M\nmap 0x7f3c5a822000 -> gfn 0x21 rw user accessed dirty\nmap 0x7f3c5a823000 -> absent                       # the tables exist, the entry is 0\nmap 0xffff880000013000 -> table-of 0x7f3c5a823000 rw kernel\ngiven\n  v0 user read 0x7f3c5a822000\n  v0 kernel read 0xffff880000013000\nbegin\nv0 user write 0x7f3c5a823010\n  on #PF\n    set-pte 0x7f3c5a823000 -> gfn 0x20 rw user accessed dirty\n    retry\nnote "The table is already shadowed, so ..."\nexpect exits=3 injected=1 emulated=1 pf_fixed=2 when gpte-write=zap\nexpect exits=2 injected=1 emulated=1 pf_fixed=1 when gpte-write=update\ntry "Update the shadow entry instead" gpte-write=update\n',
+      at: { operation: '1', step: 22 },
+      check: 'Zz09',
+      settings: { cpu: 'svm' },
+      versus: { flush: 'never' },
+    },
+  },
+];

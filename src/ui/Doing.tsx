@@ -1,0 +1,221 @@
+/** Doing instead of typing: a form whose operation becomes a line of the text, after the one at the cursor. */
+import { useId, useState } from 'react';
+import { REGISTER_BITS } from '../core/hardware/registers.ts';
+import { addressesIn, spacesIn } from '../scenario/assist.ts';
+import { addOperation, checkOperation } from '../store/document.ts';
+import { STRINGS } from './strings.ts';
+import { useApp } from './use-app.ts';
+
+const VERBS = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'load-cr3', 'set', 'cpuid', 'flip'] as const;
+type Verb = (typeof VERBS)[number];
+
+interface Form {
+  readonly verb: Verb;
+  readonly who: 'user' | 'kernel';
+  readonly address: string;
+  readonly value: string;
+  readonly target: string;
+  readonly space: string;
+  readonly register: string;
+  readonly bit: string;
+}
+
+const EMPTY: Form = {
+  verb: 'read',
+  who: 'user',
+  address: '',
+  value: '1',
+  target: 'gfn 0x20 rw user accessed dirty',
+  space: 'main',
+  register: 'cr0.wp',
+  bit: '1',
+};
+
+/** The line of text that a filled-in form stands for. */
+function lineOf({ verb, who, address, value, target, space, register, bit }: Form): string {
+  switch (verb) {
+    case 'read':
+    case 'exec':
+      return `v0 ${who} ${verb} ${address}`;
+    case 'write':
+      return `v0 ${who} write ${address} = ${value}`;
+    case 'invlpg':
+      return `v0 kernel invlpg ${address}`;
+    case 'set-pte':
+      return `v0 kernel set-pte ${address} -> ${target}`;
+    case 'load-cr3':
+      return `v0 kernel load-cr3 ${space}`;
+    case 'set':
+      return `v0 kernel set ${register} = ${value}`;
+    case 'cpuid':
+      return 'v0 cpuid';
+    case 'flip':
+      return `flip ${address} bit=${bit}`;
+  }
+}
+
+const TAKES_ADDRESS: readonly Verb[] = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'flip'];
+
+export function Doing(): React.JSX.Element {
+  const [form, setForm] = useState(EMPTY);
+  const [trouble, setTrouble] = useState<readonly string[]>([]);
+  const text = useApp((state) => state.text);
+  const list = useId();
+  const line = lineOf(form);
+  const change = (part: Partial<Form>): void => {
+    setForm({ ...form, ...part });
+    setTrouble([]);
+  };
+  const add = (): void => {
+    const found = checkOperation(line);
+    setTrouble(found);
+    if (found.length === 0) void addOperation(line);
+  };
+  return (
+    <section className="doing">
+      <h2>{STRINGS.doing.title}</h2>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          add();
+        }}
+      >
+        <Choose
+          label={STRINGS.doing.what}
+          value={form.verb}
+          values={VERBS}
+          onChange={(verb) => {
+            change({ verb });
+          }}
+        />
+        {['read', 'write', 'exec'].includes(form.verb) && (
+          <Choose
+            label={STRINGS.doing.who}
+            value={form.who}
+            values={['user', 'kernel']}
+            onChange={(who) => {
+              change({ who });
+            }}
+          />
+        )}
+        {TAKES_ADDRESS.includes(form.verb) && (
+          <Field
+            label={STRINGS.doing.address}
+            value={form.address}
+            list={list}
+            onChange={(address) => {
+              change({ address });
+            }}
+          />
+        )}
+        {(form.verb === 'write' || form.verb === 'set') && (
+          <Field
+            label={STRINGS.doing.value}
+            value={form.value}
+            onChange={(value) => {
+              change({ value });
+            }}
+          />
+        )}
+        {form.verb === 'set' && (
+          <Choose
+            label={STRINGS.doing.register}
+            value={form.register}
+            values={REGISTER_BITS.map(({ register, name }) => `${register}.${name}`)}
+            onChange={(register) => {
+              change({ register });
+            }}
+          />
+        )}
+        {form.verb === 'set-pte' && (
+          <Field
+            label={STRINGS.doing.target}
+            value={form.target}
+            onChange={(target) => {
+              change({ target });
+            }}
+          />
+        )}
+        {form.verb === 'load-cr3' && (
+          <Choose
+            label={STRINGS.doing.space}
+            value={form.space}
+            values={spacesIn(text)}
+            onChange={(space) => {
+              change({ space });
+            }}
+          />
+        )}
+        {form.verb === 'flip' && (
+          <Field
+            label={STRINGS.doing.bit}
+            value={form.bit}
+            onChange={(bit) => {
+              change({ bit });
+            }}
+          />
+        )}
+        <datalist id={list}>
+          {addressesIn(text).map((offer) => (
+            <option key={offer.text} value={offer.text}>
+              {offer.meaning}
+            </option>
+          ))}
+        </datalist>
+        <button type="submit" disabled={TAKES_ADDRESS.includes(form.verb) && form.address.trim() === ''}>
+          {STRINGS.doing.add}
+        </button>
+      </form>
+      {trouble.map((sentence) => (
+        <p key={sentence} className="trouble" role="alert">
+          {sentence}
+        </p>
+      ))}
+    </section>
+  );
+}
+
+function Choose<T extends string>(props: {
+  label: string;
+  value: T;
+  values: readonly T[];
+  onChange: (value: T) => void;
+}): React.JSX.Element {
+  return (
+    <label>
+      <span>{props.label}</span>
+      <select
+        value={props.value}
+        onChange={(event) => {
+          props.onChange(event.target.value as T);
+        }}
+      >
+        {props.values.map((value) => (
+          <option key={value}>{value}</option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Field(props: {
+  label: string;
+  value: string;
+  list?: string;
+  onChange: (value: string) => void;
+}): React.JSX.Element {
+  return (
+    <label>
+      <span>{props.label}</span>
+      <input
+        value={props.value}
+        list={props.list}
+        spellCheck={false}
+        autoComplete="off"
+        onChange={(event) => {
+          props.onChange(event.target.value);
+        }}
+      />
+    </label>
+  );
+}

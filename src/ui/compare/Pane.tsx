@@ -1,0 +1,44 @@
+/** One side of a comparison: its settings, what happens there, its stage. */
+import { sentenceOf } from '../../scene/sentences.ts';
+import { swapRuns } from '../../store/document.ts';
+import { Choice, OFFERED } from '../Choice.tsx';
+import { Lamp } from '../Lamp.tsx';
+import { Stage } from '../stage/Stage.tsx';
+import { STRINGS } from '../strings.ts';
+import { stepAt, useRun } from '../use-app.ts';
+
+export function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
+  const at = useRun(side);
+  const name = side === 0 ? 'A' : 'B';
+  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  const timeline = at?.run.timeline;
+  return (
+    <section className="pane" aria-label={STRINGS.compare.side(name)}>
+      <header>
+        <b className="side">{name}</b>
+        {OFFERED.map((setting) => (
+          <Choice key={setting} name={setting} side={side} />
+        ))}
+        {side === 1 && (
+          <button
+            type="button"
+            title={STRINGS.compare.swapMeaning}
+            onClick={() => {
+              void swapRuns();
+            }}
+          >
+            {STRINGS.compare.swap}
+          </button>
+        )}
+        <Lamp side={side} />
+      </header>
+      {side === 1 && timeline !== undefined && at !== undefined && (
+        <p className="pane-step">
+          <small>{timeline.nameOf(at.cursor)}</small>
+          {sentenceOf(step ?? { kind: 'begin', facts: {} }).what}
+        </p>
+      )}
+      <Stage side={side} />
+    </section>
+  );
+}

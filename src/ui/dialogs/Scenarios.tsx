@@ -1,0 +1,124 @@
+/** The catalogue as a page: what one will understand, how long it takes, search; and the texts of one's own. */
+import { useState } from 'react';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { catalogueQuery, type CatalogueEntry } from '../../catalogue/catalogue.ts';
+import { openScenario } from '../../store/document.ts';
+import { deleteDraft, listDrafts, titleOf, type Draft } from '../../store/drafts.ts';
+import { catalogueId, set } from '../../store/state.ts';
+import { openDraft } from '../address-bar.ts';
+import { STRINGS } from '../strings.ts';
+import { useApp } from '../use-app.ts';
+
+export default function Scenarios(): React.JSX.Element {
+  const { data, error } = useQuery(catalogueQuery);
+  const [wanted, setWanted] = useState('');
+  const found = (data ?? []).filter((entry) => matches(entry, wanted));
+  const chapters = [...new Set(found.map((entry) => entry.chapter))];
+  return (
+    <div className="scenarios">
+      <div className="search">
+        <input
+          type="search"
+          value={wanted}
+          aria-label={STRINGS.scenarios.search}
+          placeholder={STRINGS.scenarios.search}
+          onChange={(event) => {
+            setWanted(event.target.value);
+          }}
+        />
+        <button
+          type="button"
+          onClick={() => {
+            set({ dialog: undefined, editing: true, leftOpen: true });
+            void openScenario({ text: STRINGS.scenarios.template, settings: {} });
+          }}
+        >
+          {STRINGS.scenarios.fresh}
+        </button>
+      </div>
+      <p role="status" className="quiet">
+        {error !== null ? error.message : STRINGS.scenarios.found(found.length)}
+      </p>
+      {chapters.map((chapter) => (
+        <section key={chapter}>
+          <h3>{chapter}</h3>
+          <ul className="cards">
+            {found
+              .filter((entry) => entry.chapter === chapter)
+              .map((entry) => (
+                <Card key={entry.id} entry={entry} />
+              ))}
+          </ul>
+        </section>
+      ))}
+      <Drafts />
+    </div>
+  );
+}
+
+const matches = (entry: CatalogueEntry, wanted: string): boolean =>
+  wanted
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => `${entry.title} ${entry.about} ${entry.id} ${entry.words}`.toLowerCase().includes(word));
+
+function Card({ entry }: { entry: CatalogueEntry }): React.JSX.Element {
+  const open = useApp((state) => catalogueId(state) === entry.id);
+  return (
+    <li>
+      <a
+        href={`#/s/${entry.id}`}
+        aria-current={open ? 'page' : undefined}
+        onClick={() => {
+          set({ dialog: undefined });
+        }}
+      >
+        <b>{entry.title}</b>
+        <span>{entry.about}</span>
+        <small>{STRINGS.scenarios.minutes(entry.minutes)}</small>
+      </a>
+    </li>
+  );
+}
+
+function Drafts(): React.JSX.Element | null {
+  const client = useQueryClient();
+  const [drafts, setDrafts] = useState(listDrafts);
+  if (drafts.length === 0) return null;
+  const open = (draft: Draft): void => {
+    set({ dialog: undefined, linkTrouble: [] });
+    void openDraft(draft, client);
+  };
+  return (
+    <section>
+      <h3>{STRINGS.scenarios.drafts}</h3>
+      <p className="quiet">{STRINGS.scenarios.draftsBound}</p>
+      <ul className="drafts">
+        {drafts.map((draft) => (
+          <li key={draft.id}>
+            <button
+              type="button"
+              className="inline"
+              onClick={() => {
+                open(draft);
+              }}
+            >
+              {titleOf(draft.text)}
+            </button>
+            <small>{`${new Date(draft.saved).toLocaleString()}${draft.from === undefined ? '' : `, ${STRINGS.scenarios.from} ${draft.from}`}`}</small>
+            <button
+              type="button"
+              aria-label={`${STRINGS.scenarios.delete} ${titleOf(draft.text)}`}
+              onClick={() => {
+                deleteDraft(draft.id);
+                setDrafts(listDrafts());
+              }}
+            >
+              {STRINGS.scenarios.delete}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

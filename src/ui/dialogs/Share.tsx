@@ -1,0 +1,179 @@
+/** Passing a scenario on: link, Markdown, page fragment, QR code, file. All of it is made here, nothing is sent. */
+import { useEffect, useState } from 'react';
+import { encode } from 'uqr';
+import { openScenario } from '../../store/document.ts';
+import { titleOf } from '../../store/drafts.ts';
+import { beginBusy, set, store } from '../../store/state.ts';
+import { BOUNDS } from '../../core/bounds.ts';
+import { currentLink } from '../address-bar.ts';
+import { STRINGS } from '../strings.ts';
+
+/** Beyond this many characters a code is too fine for a camera at the back of a room. */
+const LONGEST_QR = 320;
+/** Many mail and chat programs cut links beyond this. */
+const LONGEST_SAFE = 2000;
+
+export default function Share(): React.JSX.Element {
+  const link = useLink();
+  const title = titleOf(store.getState().text);
+  if (link === undefined) return <p>{STRINGS.loading}</p>;
+  const tooLong = link.length > BOUNDS.linkBytes;
+  return (
+    <div className="share">
+      <p className="quiet">{STRINGS.share.privacy}</p>
+      {tooLong ? <p className="trouble">{STRINGS.share.tooLong}</p> : <Links link={link} title={title} />}
+      <section>
+        <h3>{STRINGS.share.file}</h3>
+        <div className="buttons">
+          <button
+            type="button"
+            onClick={() => {
+              saveFile(title);
+            }}
+          >
+            {STRINGS.share.save}
+          </button>
+          <OpenFile />
+        </div>
+      </section>
+    </div>
+  );
+}
+
+function Links({ link, title }: { link: string; title: string }): React.JSX.Element {
+  const hash = link.slice(link.indexOf('#'));
+  return (
+    <>
+      <Copyable label={STRINGS.share.link} text={link} hash={hash} />
+      <p className="quiet">
+        {`${STRINGS.share.length(link.length)} ${link.length > LONGEST_SAFE ? STRINGS.share.advice : STRINGS.share.short}`}
+      </p>
+      <Copyable
+        label={STRINGS.share.markdown}
+        text={`[${title.replace(/[[\]]/g, '')}](${link})`}
+        hash={hash}
+      />
+      <Copyable
+        label={STRINGS.share.iframe}
+        text={`<iframe src="${link}" title="${title.replace(/["<>&]/g, '')}" width="1000" height="640"></iframe>`}
+        hash={hash}
+      />
+      <section>
+        <h3>{STRINGS.share.qr}</h3>
+        {link.length > LONGEST_QR ? <p className="quiet">{STRINGS.share.noQr}</p> : <QrCode text={link} />}
+      </section>
+    </>
+  );
+}
+
+function useLink(): string | undefined {
+  const [link, setLink] = useState<string>();
+  useEffect(() => {
+    const done = beginBusy();
+    void currentLink()
+      .then((hash) => {
+        setLink(new URL(hash ?? '#/', location.href).href);
+      })
+      .finally(done);
+    return done;
+  }, []);
+  return link;
+}
+
+function Copyable({ label, text, hash }: { label: string; text: string; hash: string }): React.JSX.Element {
+  const [copied, setCopied] = useState(false);
+  return (
+    <label className="copyable">
+      <span>{label}</span>
+      <input
+        readOnly
+        value={text}
+        onFocus={(event) => {
+          event.target.select();
+        }}
+      />
+      <button
+        type="button"
+        onClick={() => {
+          // A shared state is a place to come back to.
+          if (location.hash !== hash) history.pushState(null, '', hash);
+          void navigator.clipboard.writeText(text).then(
+            () => {
+              setCopied(true);
+            },
+            () => {
+              setCopied(false);
+            },
+          );
+        }}
+      >
+        {copied ? STRINGS.share.copied : STRINGS.share.copy}
+      </button>
+    </label>
+  );
+}
+
+function QrCode({ text }: { text: string }): React.JSX.Element {
+  const { data, size } = encode(text, { ecc: 'M', border: 2 });
+  const path = data
+    .flatMap((row, y) => row.map((dark, x) => (dark ? `M${String(x)} ${String(y)}h1v1h-1z` : '')))
+    .join('');
+  return (
+    <svg
+      className="qr"
+      viewBox={`0 0 ${String(size)} ${String(size)}`}
+      role="img"
+      aria-label={STRINGS.share.qr}
+    >
+      <rect width={size} height={size} fill="#fff" />
+      <path d={path} fill="#000" shapeRendering="crispEdges" />
+    </svg>
+  );
+}
+
+function saveFile(title: string): void {
+  const name = title
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+    .slice(0, 40);
+  const url = URL.createObjectURL(new Blob([store.getState().text], { type: 'text/plain' }));
+  const anchor = document.createElement('a');
+  anchor.href = url;
+  anchor.download = `${name === '' ? 'scenario' : name}.mmu`;
+  anchor.click();
+  URL.revokeObjectURL(url);
+}
+
+function OpenFile(): React.JSX.Element {
+  const [trouble, setTrouble] = useState('');
+  const open = async (file: File | undefined): Promise<void> => {
+    if (file === undefined) return;
+    if (file.size > BOUNDS.scenarioBytes) {
+      setTrouble(STRINGS.share.fileTooLarge(file.size, BOUNDS.scenarioBytes));
+      return;
+    }
+    const text = await file.text();
+    set({ dialog: undefined, linkTrouble: [] });
+    await openScenario({ text, settings: {} });
+  };
+  return (
+    <>
+      <label className="file">
+        {STRINGS.share.open}
+        <input
+          type="file"
+          accept=".mmu,.txt,text/plain"
+          onChange={(event) => {
+            void open(event.target.files?.[0]);
+          }}
+        />
+      </label>
+      {trouble !== '' && (
+        <p className="trouble" role="alert">
+          {trouble}
+        </p>
+      )}
+    </>
+  );
+}

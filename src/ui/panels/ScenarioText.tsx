@@ -1,0 +1,166 @@
+/** The scenario as text: a list to click on, or the editor, which is loaded when first wanted; and what a click does to it. */
+import { lazy, Suspense } from 'react';
+import { operationAtLine, type OperationLines } from '../../scenario/edits.ts';
+import { go } from '../../store/cursor.ts';
+import { editOperation, operationAtCursor, redo, undo, type OperationEdit } from '../../store/document.ts';
+import { set } from '../../store/state.ts';
+import { STRINGS } from '../strings.ts';
+import { stepAt, useApp, useRun } from '../use-app.ts';
+
+const Editor = lazy(() => import('../editor/Editor.tsx'));
+
+export function ScenarioText(): React.JSX.Element {
+  const editing = useApp((state) => state.editing);
+  return (
+    <section className="scenario">
+      <h2>{STRINGS.scenario}</h2>
+      <Tools />
+      {editing ? (
+        <Suspense fallback={<Lines />}>
+          <Editor />
+        </Suspense>
+      ) : (
+        <Lines />
+      )}
+    </section>
+  );
+}
+
+function Tools(): React.JSX.Element {
+  const editing = useApp((state) => state.editing);
+  const history = useApp((state) => state.history);
+  return (
+    <div className="text-tools" role="toolbar" aria-label={STRINGS.editor.tools}>
+      <button
+        type="button"
+        aria-pressed={editing}
+        onClick={() => {
+          set({ editing: !editing });
+        }}
+      >
+        {editing ? STRINGS.editor.done : STRINGS.editor.edit}
+      </button>
+      <button
+        type="button"
+        aria-label={STRINGS.editor.undo}
+        title={STRINGS.editor.undo}
+        disabled={history.past.length === 0}
+        onClick={() => void undo()}
+      >
+        ↶
+      </button>
+      <button
+        type="button"
+        aria-label={STRINGS.editor.redo}
+        title={STRINGS.editor.redo}
+        disabled={history.future.length === 0}
+        onClick={() => void redo()}
+      >
+        ↷
+      </button>
+      <OperationTools />
+    </div>
+  );
+}
+
+const TOOLS: readonly { readonly how: OperationEdit; readonly sign: string }[] = [
+  { how: 'up', sign: '▲' },
+  { how: 'down', sign: '▼' },
+  { how: 'disable', sign: '⊘' },
+  { how: 'delete', sign: '✕' },
+];
+
+/** For the operation at the cursor. */
+function OperationTools(): React.JSX.Element {
+  useRun();
+  useApp((state) => state.text);
+  const operation = operationAtCursor();
+  return (
+    <>
+      {TOOLS.map(({ how, sign }) => (
+        <button
+          key={how}
+          type="button"
+          aria-label={STRINGS.editor.operation[how]}
+          title={STRINGS.editor.operation[how]}
+          disabled={operation === undefined}
+          onClick={() => {
+            if (operation !== undefined) void editOperation(operation, how);
+          }}
+        >
+          {sign}
+        </button>
+      ))}
+    </>
+  );
+}
+
+function Lines(): React.JSX.Element {
+  const text = useApp((state) => state.text);
+  const problems = useApp((state) => state.problems);
+  const at = useRun();
+  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  const operation = step === undefined ? undefined : at?.run.timeline.operationAt(step.index);
+  const operations = at?.run.text === text ? at.run.timeline.operations : [];
+  return (
+    <ol className="code">
+      {text.split('\n').map((line, index) => {
+        const number = index + 1;
+        const current =
+          operation !== undefined &&
+          operation.line > 0 &&
+          number >= operation.line &&
+          number <= operation.lastLine;
+        const starts = operations.find(
+          (candidate) => candidate.section === 'body' && candidate.line === number,
+        );
+        const problem = problems.find((candidate) => candidate.line === number);
+        return (
+          <li
+            key={number}
+            className={`${current ? 'now' : ''}${problem === undefined ? '' : ' wrong'}`}
+            aria-current={current ? 'step' : undefined}
+          >
+            {starts === undefined ? (
+              <PlainLine line={line} text={text} number={number} />
+            ) : (
+              <button
+                type="button"
+                onClick={() => {
+                  go(starts.firstStep + 1);
+                }}
+              >
+                {line}
+              </button>
+            )}
+            {problem !== undefined && <em>{`${problem.message}. ${problem.remedy}`}</em>}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+/** A line that no operation begins at; a disabled operation can be had back. */
+function PlainLine({
+  line,
+  text,
+  number,
+}: {
+  line: string;
+  text: string;
+  number: number;
+}): React.JSX.Element {
+  const disabled: OperationLines | undefined = /^\s*# off:/.test(line)
+    ? operationAtLine(text, number)
+    : undefined;
+  if (disabled?.first !== number) return <span>{line}</span>;
+  return (
+    <>
+      <span className="off">{line}</span>
+      <button type="button" className="enable" onClick={() => void editOperation(disabled, 'enable')}>
+        {STRINGS.editor.operation.enable}
+      </button>
+    </>
+  );
+}

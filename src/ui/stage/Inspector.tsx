@@ -1,0 +1,136 @@
+/** An entry or register looked into: every bit, and the line of text that a press on it adds. */
+import { useState } from 'react';
+import {
+  inspectRow,
+  REGISTERS,
+  type Author,
+  type Inspected,
+  type InspectedBit,
+} from '../../scene/inspect.ts';
+import { addOperation, checkOperation } from '../../store/document.ts';
+import { set } from '../../store/state.ts';
+import { STRINGS } from '../strings.ts';
+import { useApp, useRun } from '../use-app.ts';
+
+export function Inspector(): React.JSX.Element | null {
+  const at = useRun();
+  const row = useApp((state) => state.inspected);
+  const [author, setAuthor] = useState<Author>('kernel');
+  const [trouble, setTrouble] = useState<readonly string[]>([]);
+  const found =
+    at === undefined || row === undefined ? undefined : inspectRow(at.run.timeline, row, at.run.plan.names);
+  if (found === undefined || row === undefined) return null;
+  const by = found.authors.includes(author) ? author : (found.authors[0] ?? 'outside');
+  const add = (text: string): void => {
+    const problems = checkOperation(text);
+    setTrouble(problems);
+    if (problems.length === 0) void addOperation(text);
+  };
+  return (
+    <section
+      className="inspector"
+      aria-label={found.title}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') set({ inspected: undefined });
+      }}
+    >
+      <header>
+        <b>{found.title}</b>
+        <button
+          type="button"
+          onClick={() => {
+            set({ inspected: undefined });
+          }}
+        >
+          {STRINGS.close}
+        </button>
+      </header>
+      <p className="mono">{`${found.about} · 0x${found.value.toString(16)}`}</p>
+      {row.startsWith('reg:') && <Registers row={row} />}
+      <p className="quiet">{STRINGS.inspect.flip}</p>
+      {found.authors.length > 1 && (
+        <div className="authors" role="group" aria-label={STRINGS.inspect.who}>
+          {found.authors.map((who) => (
+            <button
+              key={who}
+              type="button"
+              aria-pressed={who === by}
+              onClick={() => {
+                setAuthor(who);
+              }}
+            >
+              {STRINGS.inspect[who]}
+            </button>
+          ))}
+        </div>
+      )}
+      <Bits found={found} by={by} add={add} />
+      {found.actions.length > 0 && (
+        <div className="actions">
+          {found.actions.map((action) => (
+            <button
+              key={action.label}
+              type="button"
+              title={action.text}
+              onClick={() => {
+                add(action.text);
+              }}
+            >
+              {action.label}
+            </button>
+          ))}
+        </div>
+      )}
+      {trouble.map((sentence) => (
+        <p key={sentence} className="trouble" role="alert">
+          {sentence}
+        </p>
+      ))}
+    </section>
+  );
+}
+
+function Registers({ row }: { row: string }): React.JSX.Element {
+  return (
+    <div className="authors" role="group" aria-label={STRINGS.inspect.registers}>
+      {REGISTERS.map((name) => (
+        <button
+          key={name}
+          type="button"
+          aria-pressed={row === `reg:${name}`}
+          onClick={() => {
+            set({ inspected: `reg:${name}` });
+          }}
+        >
+          {name.toUpperCase()}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Bits(props: { found: Inspected; by: Author; add: (text: string) => void }): React.JSX.Element {
+  const flip = (bit: InspectedBit): string | undefined =>
+    bit.flips.find((candidate) => candidate.by === props.by)?.text ?? bit.flips[0]?.text;
+  return (
+    <div className="all-bits">
+      {props.found.bits.map((bit) => (
+        <button
+          key={bit.bit}
+          type="button"
+          className={bit.set ? 'set' : ''}
+          aria-pressed={bit.set}
+          aria-label={bit.meaning}
+          title={`${bit.meaning}\n${flip(bit) ?? ''}`}
+          onClick={() => {
+            const text = flip(bit);
+            if (text !== undefined) props.add(text);
+          }}
+        >
+          <small>{bit.short ?? bit.bit}</small>
+          {bit.set ? '1' : '0'}
+        </button>
+      ))}
+    </div>
+  );
+}
