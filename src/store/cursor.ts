@@ -43,6 +43,25 @@ export function go(position: number): void {
     run.timeline.seek(positionOf(state, { side, cursor }));
   });
   setState({ previous: state.cursor, cursor });
+  settle();
+}
+
+let settling = false;
+
+/** Lets panels and timeline follow when the stage has been painted. */
+function settle(): void {
+  if (settling) return;
+  settling = true;
+  const follow = (): void => {
+    settling = false;
+    setState({ settled: getState().cursor });
+  };
+  // A page that is not seen is not painted.
+  if (document.hidden) setTimeout(follow, 0);
+  else
+    requestAnimationFrame(() => {
+      setTimeout(follow, 0);
+    });
 }
 
 const MOVES: Readonly<Record<Move, (timeline: Timeline, position: number) => number>> = {

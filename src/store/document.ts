@@ -49,11 +49,11 @@ async function runVersion(
 }
 
 /** The state of fresh runs whose cursor stands at a position. */
-function standing(ran: Ran, cursor: number): Ran & Pick<AppState, 'cursor' | 'previous'> {
+function standing(ran: Ran, cursor: number): Ran & Pick<AppState, 'cursor' | 'settled' | 'previous'> {
   ran.runs.forEach((run, side) => {
     run.timeline.seek(positionOf(ran, { side, cursor }));
   });
-  return { ...ran, cursor, previous: cursor };
+  return { ...ran, cursor, settled: cursor, previous: cursor };
 }
 
 export interface Opening extends Omit<Version, 'versus'> {

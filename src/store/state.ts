@@ -44,6 +44,11 @@ export interface AppState {
   /** How the two runs differ. */
   readonly comparison: Comparison | undefined;
   readonly cursor: number;
+  /**
+   * Where panels and timeline stand: they follow the cursor one frame later, so that what a key does is on the stage
+   * as soon as can be.
+   */
+  readonly settled: number;
   /** Where the cursor came from: tells motions their direction. */
   readonly previous: number;
   readonly problems: readonly Problem[];
@@ -80,6 +85,7 @@ export const START: AppState = {
   runs: [],
   comparison: undefined,
   cursor: 0,
+  settled: 0,
   previous: 0,
   problems: [],
   linkTrouble: [],

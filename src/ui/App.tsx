@@ -22,10 +22,7 @@ import { useApp } from './use-app.ts';
 const EMBEDDED = window.self !== window.top;
 
 export function App(): React.JSX.Element {
-  useIdleSignal();
   useOpening();
-  usePlayback();
-  useTheme();
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
   const comparing = useApp((state) => state.runs.length > 1);
@@ -57,8 +54,17 @@ export function App(): React.JSX.Element {
       {rightOpen && <RightPanel />}
       <TimelineBar />
       <Dialogs />
+      <Signals />
     </div>
   );
+}
+
+/** What draws nothing lives apart, so that the page is not rendered anew for it. */
+function Signals(): null {
+  useIdleSignal();
+  usePlayback();
+  useTheme();
+  return null;
 }
 
 function LinkTrouble(): React.JSX.Element | null {
@@ -135,7 +141,7 @@ function Problems(): React.JSX.Element | null {
 /** A run that hit a bound, or in which the host itself stopped, says so at its end. */
 function Stopped(): React.JSX.Element | null {
   const message = useApp((state) => state.runs[0]?.timeline.stop?.message);
-  const atEnd = useApp((state) => state.cursor === state.runs[0]?.timeline.length);
+  const atEnd = useApp((state) => state.settled === state.runs[0]?.timeline.length);
   if (message === undefined || !atEnd) return null;
   return (
     <div className="banner" role="status">
@@ -150,6 +156,7 @@ function useIdleSignal(): void {
   const busy = useApp(
     (state) =>
       state.busy > 0 ||
+      state.settled !== state.cursor ||
       (state.runs.length === 0 && state.problems.length === 0 && state.linkTrouble.length === 0),
   );
   useEffect(() => {

@@ -1,5 +1,5 @@
 /** Doing instead of typing: a form whose operation becomes a line of the text, after the one at the cursor. */
-import { useId, useState } from 'react';
+import { useId, useMemo, useState } from 'react';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import { addressesIn, spacesIn } from '../scenario/assist.ts';
 import { addOperation, checkOperation } from '../store/document.ts';
@@ -61,6 +61,7 @@ export function Doing(): React.JSX.Element {
   const [trouble, setTrouble] = useState<readonly string[]>([]);
   const text = useApp((state) => state.text);
   const list = useId();
+  const addresses = useMemo(() => addressesIn(text), [text]);
   const line = lineOf(form);
   const change = (part: Partial<Form>): void => {
     setForm({ ...form, ...part });
@@ -156,7 +157,7 @@ export function Doing(): React.JSX.Element {
           />
         )}
         <datalist id={list}>
-          {addressesIn(text).map((offer) => (
+          {addresses.map((offer) => (
             <option key={offer.text} value={offer.text}>
               {offer.meaning}
             </option>

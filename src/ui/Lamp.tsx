@@ -1,7 +1,7 @@
 /** Says whether the audit, all rules together, holds at the cursor of a run. */
 import { auditState, RULES } from '../core/audit/audit.ts';
 import { STRINGS } from './strings.ts';
-import { useRun } from './use-app.ts';
+import { useSettledRun } from './use-app.ts';
 
 const LABELS = {
   holds: STRINGS.auditHolds,
@@ -10,7 +10,7 @@ const LABELS = {
 } as const;
 
 export function Lamp({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | null {
-  const at = useRun(side);
+  const at = useSettledRun(side);
   if (at === undefined) return null;
   const state = auditState(at.run.timeline.world);
   const rules =

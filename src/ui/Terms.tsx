@@ -1,4 +1,5 @@
 /** Text in which every term of the field has its meaning one hover or focus away. */
+import { memo } from 'react';
 import { GLOSSARY } from './glossary.ts';
 
 const MEANING = new Map(GLOSSARY);
@@ -10,7 +11,7 @@ const PATTERN = new RegExp(
   'g',
 );
 
-export function Terms({ children }: { children: string }): React.JSX.Element {
+export const Terms = memo(function Terms({ children }: { children: string }): React.JSX.Element {
   const seen = new Set<string>();
   return (
     <>
@@ -26,4 +27,4 @@ export function Terms({ children }: { children: string }): React.JSX.Element {
       })}
     </>
   );
-}
+});

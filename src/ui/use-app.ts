@@ -17,6 +17,13 @@ export function useRun(side = 0): { run: Run; cursor: number } | undefined {
   return run === undefined ? undefined : { run, cursor };
 }
 
+/** The same one frame later: for panels and timeline, which follow the stage. */
+export function useSettledRun(side = 0): { run: Run; cursor: number } | undefined {
+  const run = useApp((state) => state.runs[side]);
+  const cursor = useApp((state) => positionOf(state, { side, cursor: state.settled }));
+  return run === undefined ? undefined : { run, cursor };
+}
+
 /** The step at the cursor; none at `begin`. */
 export function stepAt(run: Run, cursor: number): StepView | undefined {
   return cursor > run.timeline.begin ? run.timeline.step(cursor - 1) : undefined;

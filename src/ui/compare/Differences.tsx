@@ -11,7 +11,7 @@ const MOST_LISTED = 60;
 
 export function Differences(): React.JSX.Element | null {
   const comparison = useApp((state) => state.comparison);
-  const cursor = useApp((state) => state.cursor);
+  const cursor = useApp((state) => state.settled);
   if (comparison === undefined) return null;
   const { differences, totals } = comparison;
   return (

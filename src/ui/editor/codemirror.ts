@@ -39,6 +39,7 @@ import {
   hoverTooltip,
   keymap,
   lineNumbers,
+  tooltips,
   type DecorationSet,
 } from '@codemirror/view';
 import { styleTags, tags } from '@lezer/highlight';
@@ -253,6 +254,8 @@ const extensions = (label: string): Extension => [
   closeBrackets(),
   autocompletion({ override: [complete], icons: false }),
   explain,
+  // The panel clips what it holds.
+  tooltips({ parent: document.body }),
   search({ top: true }),
   currentOperation,
   EditorView.lineWrapping,

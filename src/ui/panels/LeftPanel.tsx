@@ -7,7 +7,7 @@ import { Choice } from '../Choice.tsx';
 import { Doing } from '../Doing.tsx';
 import { Terms } from '../Terms.tsx';
 import { ScenarioText } from './ScenarioText.tsx';
-import { stepAt, useApp, useRun } from '../use-app.ts';
+import { stepAt, useApp, useSettledRun } from '../use-app.ts';
 
 export function LeftPanel(): React.JSX.Element {
   return (
@@ -41,7 +41,7 @@ function notesAt(run: Run, cursor: number): readonly Note[] {
 }
 
 function Notes(): React.JSX.Element | null {
-  const at = useRun();
+  const at = useSettledRun();
   if (at === undefined) return null;
   const notes = notesAt(at.run, at.cursor);
   if (notes.length === 0) return null;

@@ -7,7 +7,7 @@ import { HARM_WORDS } from '../../scene/sentences.ts';
 import { go } from '../../store/cursor.ts';
 import { Differences } from '../compare/Differences.tsx';
 import { STRINGS } from '../strings.ts';
-import { stepAt, useRun } from '../use-app.ts';
+import { stepAt, useApp, useSettledRun } from '../use-app.ts';
 
 export function RightPanel(): React.JSX.Element {
   return (
@@ -23,7 +23,7 @@ export function RightPanel(): React.JSX.Element {
 }
 
 function Calls(): React.JSX.Element | null {
-  const at = useRun();
+  const at = useSettledRun();
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
   if (at === undefined) return null;
   const calls = step === undefined ? [] : at.run.timeline.calls(step.index);
@@ -51,7 +51,7 @@ function Calls(): React.JSX.Element | null {
 
 /** Broken rules and harm, in words, with the step that began it. */
 function Trouble(): React.JSX.Element | null {
-  const at = useRun();
+  const at = useSettledRun();
   if (at === undefined) return null;
   const { timeline } = at.run;
   const violations = [...timeline.world.tables.violation.values()].filter(
@@ -85,7 +85,7 @@ function Trouble(): React.JSX.Element | null {
 }
 
 function Bits(): React.JSX.Element | null {
-  const at = useRun();
+  const at = useSettledRun();
   if (at === undefined) return null;
   const diffs = entryDiffs(at.run.timeline.world, stepAt(at.run, at.cursor));
   return (
@@ -132,7 +132,7 @@ function BitRow({ diff }: { diff: EntryDiff }): React.JSX.Element {
 }
 
 function Counters(): React.JSX.Element | null {
-  const at = useRun();
+  const at = useSettledRun();
   if (at === undefined) return null;
   const values = allCounters(at.run.timeline);
   const prominent = COUNTERS.filter((counter) => 'prominent' in counter);
@@ -164,13 +164,13 @@ function Counters(): React.JSX.Element | null {
 }
 
 function Expectations(): React.JSX.Element | null {
-  const at = useRun();
-  if (at === undefined || at.run.results.length === 0) return null;
+  const results = useApp((state) => state.runs[0]?.results) ?? [];
+  if (results.length === 0) return null;
   return (
     <section>
       <h2>{STRINGS.expectations}</h2>
       <ul className="expectations">
-        {at.run.results.map((result) => (
+        {results.map((result) => (
           <li key={result.line} className={result.passed ? 'passed' : 'failed'}>
             <span aria-label={result.passed ? 'holds' : 'fails'}>{result.passed ? '✓' : '✗'}</span>
             {` ${result.text.replace(/^expect /, '').replace(/ when .*$/, '')}${result.got === undefined ? '' : `: got ${result.got}`}`}

@@ -1,11 +1,12 @@
 /** The scenario as text: a list to click on, or the editor, which is loaded when first wanted; and what a click does to it. */
-import { lazy, Suspense } from 'react';
-import { operationAtLine, type OperationLines } from '../../scenario/edits.ts';
+import { lazy, Suspense, useMemo } from 'react';
+import type { OperationRecord } from '../../core/operations/recorder.ts';
+import { operationAtLine, operationLines, type OperationLines } from '../../scenario/edits.ts';
 import { go } from '../../store/cursor.ts';
-import { editOperation, operationAtCursor, redo, undo, type OperationEdit } from '../../store/document.ts';
+import { editOperation, redo, undo, type OperationEdit } from '../../store/document.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
-import { stepAt, useApp, useRun } from '../use-app.ts';
+import { useApp } from '../use-app.ts';
 
 const Editor = lazy(() => import('../editor/Editor.tsx'));
 
@@ -70,11 +71,14 @@ const TOOLS: readonly { readonly how: OperationEdit; readonly sign: string }[] =
   { how: 'delete', sign: '✕' },
 ];
 
-/** For the operation at the cursor. */
+/** For the operation at the cursor: as the label of the first run, so that a step inside it renders nothing. */
 function OperationTools(): React.JSX.Element {
-  useRun();
-  useApp((state) => state.text);
-  const operation = operationAtCursor();
+  const label = useApp(({ runs, settled }) => runs[0]?.timeline.nameOf(settled).split('.')[0]);
+  const text = useApp((state) => state.text);
+  const operation = useMemo(
+    () => operationLines(text).find((candidate) => candidate.label === label),
+    [text, label],
+  );
   return (
     <>
       {TOOLS.map(({ how, sign }) => (
@@ -95,13 +99,22 @@ function OperationTools(): React.JSX.Element {
   );
 }
 
+/** The operation of the first run at the cursor. */
+function useOperation(): OperationRecord | undefined {
+  return useApp(({ runs, settled }) => {
+    const timeline = runs[0]?.timeline;
+    return timeline === undefined || settled <= timeline.begin
+      ? undefined
+      : timeline.operationAt(settled - 1);
+  });
+}
+
 function Lines(): React.JSX.Element {
   const text = useApp((state) => state.text);
   const problems = useApp((state) => state.problems);
-  const at = useRun();
-  const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
-  const operation = step === undefined ? undefined : at?.run.timeline.operationAt(step.index);
-  const operations = at?.run.text === text ? at.run.timeline.operations : [];
+  const run = useApp((state) => state.runs[0]);
+  const operation = useOperation();
+  const operations = run?.text === text ? run.timeline.operations : [];
   return (
     <ol className="code">
       {text.split('\n').map((line, index) => {

@@ -59,15 +59,16 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
     const { cursor, previous, selected } = store.getState();
     void view.current
       .update(scene, {
+        viewport: size,
         backwards: cursor < previous,
         still: prefersStill() || Math.abs(cursor - previous) > 400,
         selected,
       })
       .finally(done);
-  }, [scene, stageView]);
+  }, [scene, stageView, size]);
 
   return (
-    <section className="stage" aria-label={STRINGS.stageLabel} ref={host}>
+    <>
       <div className="stage-tools" role="group" aria-label={STRINGS.stageLabel}>
         <button
           type="button"
@@ -109,13 +110,15 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
           </>
         )}
       </div>
-      {side === 0 && <Inspector />}
-      {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
-      {stageView === 'picture' ? (
-        <svg ref={svg} className="picture" role="group" aria-label={STRINGS.stageLabel} />
-      ) : (
-        scene !== undefined && <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
-      )}
-    </section>
+      <section className="stage" aria-label={STRINGS.stageLabel} ref={host}>
+        {side === 0 && <Inspector />}
+        {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
+        {stageView === 'picture' ? (
+          <svg ref={svg} className="picture" role="group" aria-label={STRINGS.stageLabel} />
+        ) : (
+          scene !== undefined && <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
+        )}
+      </section>
+    </>
   );
 }

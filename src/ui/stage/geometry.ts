@@ -1,5 +1,5 @@
 /** Where rows, links and motions lie, out of a scene's boxes: arithmetic only, no DOM. */
-import { linkHorizontal, linkVertical } from 'd3-shape';
+import { path } from 'd3-path';
 import { FOLD, HEAD, ROW, type Box } from '../../scene/layout.ts';
 import type { SceneBox, SceneLink, SceneRow } from '../../scene/parts.ts';
 
@@ -46,12 +46,30 @@ interface Point {
   readonly y: number;
 }
 
-const vertical = linkVertical<{ source: Point; target: Point }, Point>()
-  .x((p) => p.x)
-  .y((p) => p.y);
-const horizontal = linkHorizontal<{ source: Point; target: Point }, Point>()
-  .x((p) => p.x)
-  .y((p) => p.y);
+interface Curve {
+  readonly source: Point;
+  readonly target: Point;
+}
+
+/** A curve that leaves and arrives vertically. */
+function vertical({ source, target }: Curve): string {
+  const middle = (source.y + target.y) / 2;
+  return curve(source, { x: source.x, y: middle }, { x: target.x, y: middle }, target);
+}
+
+/** A curve that leaves and arrives horizontally. */
+function horizontal({ source, target }: Curve): string {
+  const middle = (source.x + target.x) / 2;
+  return curve(source, { x: middle, y: source.y }, { x: middle, y: target.y }, target);
+}
+
+function curve(from: Point, ...rest: readonly [Point, Point, Point]): string {
+  const [a, b, to] = rest;
+  const drawn = path();
+  drawn.moveTo(from.x, from.y);
+  drawn.bezierCurveTo(a.x, a.y, b.x, b.y, to.x, to.y);
+  return drawn.toString();
+}
 
 /** From the entry's side to the top of the table below, or across to an entry or frame. */
 export function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): Ends {
@@ -64,7 +82,7 @@ export function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): E
   if (link.kind === 'tlb') {
     const source = { x: from.x + 40, y: from.y + from.height };
     return {
-      path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }) ?? '',
+      path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }),
     };
   }
   return { path: sidewards(from, to, link) };
@@ -89,7 +107,7 @@ function sidewards(from: SceneBox, to: SceneBox, link: SceneLink): string {
     x: leftwards ? to.x + to.width : to.x,
     y: link.to.row === undefined ? to.y + 12 : rowY(to, link.to.row),
   };
-  return horizontal({ source, target }) ?? '';
+  return horizontal({ source, target });
 }
 
 function rowY(box: SceneBox, row: string | undefined): number {

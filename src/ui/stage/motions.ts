@@ -20,9 +20,12 @@ interface Playing {
   readonly still: boolean;
 }
 
+export function clearMotions(overlay: Group): void {
+  overlay.selectAll('*').interrupt().remove();
+}
+
 /** Plays the step's motions; settles when all have ended. */
 export async function play(overlay: Group, playing: Playing): Promise<void> {
-  overlay.selectAll('*').interrupt().remove();
   const boxes = new Map(playing.scene.boxes.map((box) => [box.id, box]));
   const runs = playing.scene.motions.slice(0, 12).flatMap((motion) => {
     const box = boxes.get(motion.box);

@@ -9,7 +9,7 @@ import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
 import { ROW } from '../../scene/layout.ts';
 import type { Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
-import { MOVE_MS, play } from './motions.ts';
+import { clearMotions, MOVE_MS, play } from './motions.ts';
 
 /** Text of 13 pixels stays at least 12 at fit; what does not fit is panned to. */
 const LEAST_FIT = 12 / 13;
@@ -18,7 +18,12 @@ const MOST_FIT = 1.25;
 export interface StageView {
   update(
     scene: Scene,
-    options: { backwards: boolean; still: boolean; selected: string | undefined },
+    options: {
+      viewport: Viewport;
+      backwards: boolean;
+      still: boolean;
+      selected: string | undefined;
+    },
   ): Promise<void>;
   highlight(id: string | undefined): void;
   fit(): void;
@@ -27,6 +32,12 @@ export interface StageView {
 }
 
 type Group = Selection<SVGGElement, unknown, null, undefined>;
+
+/** Size of the picture in pixels; given, because asking the browser for it would make it lay out the page at once. */
+interface Viewport {
+  readonly width: number;
+  readonly height: number;
+}
 
 export interface StageEvents {
   readonly select: (id: string | undefined) => void;
@@ -43,6 +54,7 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
   const boxes = camera.append('g').attr('class', 'boxes');
   const overlay = camera.append('g').attr('class', 'overlay');
   let current: Scene | undefined;
+  let viewport: Viewport = { width: 0, height: 0 };
   let followed = true;
 
   const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
@@ -55,7 +67,7 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
 
   const fit = (animated: boolean): void => {
     if (current === undefined) return;
-    const target = fitTransform(svg, current);
+    const target = fitTransform(viewport, current);
     followed = true;
     if (animated) behavior.transform(root.transition().duration(MOVE_MS), target);
     else behavior.transform(root, target);
@@ -64,13 +76,19 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
   return {
     async update(scene, options) {
       const first = current?.layout !== scene.layout;
+      const before = first ? undefined : current;
       current = scene;
-      drawZones(zones, scene);
-      drawBoxes(boxes, scene, on);
+      viewport = options.viewport;
+      if (first) drawZones(zones, scene);
+      drawBoxes(boxes, { scene, before, on });
       drawLinks(links, scene);
       if (first) fit(false);
-      if (followed) follow(svg, { scene, camera: root, behavior, still: options.still });
+      if (followed) follow(svg, { scene, viewport, camera: root, behavior, still: options.still });
       paintSelection(camera, scene, options.selected);
+      clearMotions(overlay);
+      // The new state is painted first, then what moved moves.
+      if (!options.still) await painted();
+      if (current !== scene) return;
       await play(overlay, { scene, boxes, links, backwards: options.backwards, still: options.still });
     },
     highlight(id) {
@@ -89,8 +107,14 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
   };
 }
 
-function fitTransform(svg: SVGSVGElement, scene: Scene): typeof zoomIdentity {
-  const { width, height } = svg.getBoundingClientRect();
+const painted = (): Promise<void> =>
+  new Promise((resolve) => {
+    requestAnimationFrame(() => {
+      setTimeout(resolve, 0);
+    });
+  });
+
+function fitTransform({ width, height }: Viewport, scene: Scene): typeof zoomIdentity {
   const margin = 10;
   const raw = Math.min(
     (width - 2 * margin) / scene.layout.width,
@@ -107,6 +131,7 @@ function follow(
   svg: SVGSVGElement,
   by: {
     scene: Scene;
+    viewport: Viewport;
     camera: Selection<SVGSVGElement, unknown, null, undefined>;
     behavior: ZoomBehavior<SVGSVGElement, unknown>;
     still: boolean;
@@ -115,7 +140,7 @@ function follow(
   const { scene } = by;
   const focused = scene.boxes.filter((box) => scene.focus.includes(box.id));
   if (focused.length === 0) return;
-  const view = svg.getBoundingClientRect();
+  const view = by.viewport;
   const transform = zoomTransform(svg);
   const margin = 24;
   const left = Math.min(...focused.map((box) => transform.x + box.x * transform.k));
@@ -166,7 +191,12 @@ function drawZones(group: Group, scene: Scene): void {
   zone.select('text').attr('x', 14).attr('y', 4);
 }
 
-function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
+/** Only boxes that differ from what is drawn are touched: most of a scene stands still in most steps. */
+function drawBoxes(
+  group: Group,
+  { scene, before, on }: { scene: Scene; before: Scene | undefined; on: StageEvents },
+): void {
+  const drawn = new Map(before?.boxes.map((box) => [box.id, box]));
   const box = group
     .selectAll<SVGGElement, SceneBox>('g.box')
     .data(scene.boxes, (d) => d.id)
@@ -204,7 +234,8 @@ function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
           on.inspect(row.id);
         });
       return made;
-    });
+    })
+    .filter((d) => !isSame(drawn.get(d.id), d));
   box
     .attr('class', (d) => `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}`)
     .attr('aria-label', (d) =>
@@ -242,6 +273,16 @@ function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
       .attr('display', onCpu ? null : 'none');
     node.select('text').text(d.badge ?? '');
   });
+}
+
+/** Whether two plain values are alike, however deep. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  return keys.every((key) => isSame(left[key], right[key]));
 }
 
 function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: SceneBox): void {
@@ -295,13 +336,22 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
     );
 }
 
+/** How each link was drawn last. */
+const LOOKS = new WeakMap<SVGPathElement, string>();
+
 function drawLinks(group: Group, scene: Scene): void {
   const boxes = new Map(scene.boxes.map((box) => [box.id, box]));
   const data = scene.links.map((link) => ({ ...link, ...endsOf(link, boxes) }));
   const path = group
     .selectAll<SVGPathElement, SceneLink & Ends>('path')
     .data(data, (d) => d.id)
-    .join('path');
+    .join('path')
+    .filter(function differs(d) {
+      const look = `${d.kind} ${String(d.active)} ${d.label ?? ''} ${d.path}`;
+      if (LOOKS.get(this) === look) return false;
+      LOOKS.set(this, look);
+      return true;
+    });
   path
     .attr(
       'class',
@@ -327,6 +377,7 @@ function paintSelection(
       if (link.to.box === id) related.add(link.from.box);
     }
   }
+  if (id === undefined && !camera.classed('selecting')) return;
   camera.classed('selecting', id !== undefined);
   camera.selectAll<SVGGElement, SceneBox>('g.box').classed('related', (d) => related.has(d.id));
   camera

@@ -1,10 +1,10 @@
 /** Transport, and the run as lanes: operations, nested calls of the current one, marks. Click or drag goes to any step. */
-import { useEffect, useMemo, useRef, useState } from 'react';
-import { callBlocks, marksOf, operationBlocks, type Block, type Mark } from '../../scene/flame.ts';
+import { memo, useEffect, useMemo, useRef, useState } from 'react';
+import { callBlocks, marksOf, operationBlocks, type Mark } from '../../scene/flame.ts';
 import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
 import { STRINGS, stepText } from '../strings.ts';
-import { useApp, useRun } from '../use-app.ts';
+import { useApp, useRun, useSettledRun } from '../use-app.ts';
 
 const BUTTONS: readonly { readonly move: Move; readonly text: string; readonly label: string }[] = [
   { move: 'home', text: '|◀', label: STRINGS.transport.home },
@@ -18,19 +18,22 @@ const BUTTONS: readonly { readonly move: Move; readonly text: string; readonly l
 const SPEEDS = [0.5, 1, 2, 4, 8, 16] as const;
 
 export function TimelineBar(): React.JSX.Element {
-  const at = useRun();
   return (
     <footer className="time">
       <Transport />
-      {at !== undefined && <Lanes run={at.run} cursor={at.cursor} />}
+      <AllLanes />
     </footer>
   );
+}
+
+function AllLanes(): React.JSX.Element | null {
+  const at = useSettledRun();
+  return at === undefined ? null : <Lanes run={at.run} cursor={at.cursor} />;
 }
 
 function Transport(): React.JSX.Element {
   const playing = useApp((state) => state.playing);
   const speed = useApp((state) => state.speed);
-  const at = useRun();
   return (
     <div className="transport" role="toolbar" aria-label="Transport">
       {BUTTONS.map((button) => (
@@ -70,13 +73,20 @@ function Transport(): React.JSX.Element {
         ))}
       </select>
       <span className="space" />
-      {at !== undefined && (
-        <span className="position">
-          {stepText(at.cursor - at.run.timeline.begin, at.run.timeline.length - at.run.timeline.begin)}
-          <small>{` · operation ${at.run.timeline.nameOf(at.cursor)}`}</small>
-        </span>
-      )}
+      <Position />
     </div>
+  );
+}
+
+function Position(): React.JSX.Element | null {
+  const at = useRun();
+  if (at === undefined) return null;
+  const { begin, length } = at.run.timeline;
+  return (
+    <span className="position">
+      {stepText(at.cursor - begin, length - begin)}
+      <small>{` · operation ${at.run.timeline.nameOf(at.cursor)}`}</small>
+    </span>
   );
 }
 
@@ -108,8 +118,7 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
   const [from, to] = [current?.first ?? begin, current?.end ?? length];
   const calls = useMemo(() => callBlocks(timeline, { from, to, depth: DEPTH }), [timeline, from, to]);
   const left = GIVEN + 56;
-  const scale = (start: number, end: number) => (step: number) =>
-    left + ((step - start) / Math.max(1, end - start)) * (width - left - 8);
+  const scale = scaleOf({ left, width });
   const all = scale(begin, length);
   const zoomed = scale(from, to);
   const scrub = (event: React.PointerEvent<SVGElement>, row: 'all' | 'zoomed'): void => {
@@ -131,25 +140,32 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
           {STRINGS.given}
         </text>
         {operations.map((block) => (
-          <Bar key={block.id} block={block} scale={all} y={1} height={LANE - 3} cursor={cursor} />
+          <Bar
+            key={block.id}
+            label={block.label}
+            x={all(block.first)}
+            width={all(block.end) - all(block.first)}
+            y={1}
+            height={LANE - 3}
+            current={cursor > block.first && cursor <= block.end}
+          />
         ))}
         <text className="lane-name" x={2} y={LANE + 14}>
           {STRINGS.marks}
         </text>
-        {marks.map((mark) => (
-          <MarkSign key={mark.step} mark={mark} x={(all(mark.step) + all(mark.step + 1)) / 2} y={LANE + 10} />
-        ))}
+        <Marks marks={marks} begin={begin} length={length} left={left} width={width} />
         <text className="lane-name" x={2} y={callsTop + 12}>
           {STRINGS.calls}
         </text>
         {calls.map((block) => (
           <Bar
             key={block.id}
-            block={block}
-            scale={zoomed}
+            label={block.label}
+            x={zoomed(block.first)}
+            width={zoomed(block.end) - zoomed(block.first)}
             y={callsTop + (block.depth - 1) * 15}
             height={13}
-            cursor={cursor}
+            current={cursor > block.first && cursor <= block.end}
             call
           />
         ))}
@@ -206,37 +222,57 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
   );
 }
 
-function Bar({
-  block,
-  scale,
-  y,
-  height,
-  cursor,
-  call,
-}: {
-  block: Block;
-  scale: (step: number) => number;
-  y: number;
-  height: number;
-  cursor: number;
-  call?: boolean;
-}): React.JSX.Element {
-  const x = scale(block.first);
-  const width = Math.max(1, scale(block.end) - x - 1.5);
-  const current = cursor > block.first && cursor <= block.end;
+interface BarProps {
+  readonly label: string;
+  readonly x: number;
+  readonly width: number;
+  readonly y: number;
+  readonly height: number;
+  readonly current: boolean;
+  readonly call?: boolean;
+}
+
+/** Drawn anew only where it begins or ceases to be the current one. */
+const Bar = memo(function Bar(props: BarProps): React.JSX.Element {
+  const { label, x, y, height, current, call } = props;
+  const width = Math.max(1, props.width - 1.5);
   const room = Math.floor((width - 8) / 7);
   return (
     <g className={`bar${call === true ? ' call' : ' operation'}${current ? ' now' : ''}`}>
-      <title>{block.label}</title>
+      <title>{label}</title>
       <rect x={x} y={y} width={width} height={height} rx={3} />
       {room > 3 && (
         <text x={x + 5} y={y + height - 3}>
-          {block.label.length > room ? `${block.label.slice(0, room - 1)}…` : block.label}
+          {label.length > room ? `${label.slice(0, room - 1)}…` : label}
         </text>
       )}
     </g>
   );
-}
+});
+
+const scaleOf =
+  (of: { left: number; width: number }) =>
+  (start: number, end: number) =>
+  (step: number): number =>
+    of.left + ((step - start) / Math.max(1, end - start)) * (of.width - of.left - 8);
+
+const Marks = memo(function Marks(props: {
+  marks: readonly Mark[];
+  begin: number;
+  length: number;
+  left: number;
+  width: number;
+}): React.JSX.Element {
+  const { marks, begin, length, left, width } = props;
+  const all = scaleOf({ left, width })(begin, length);
+  return (
+    <>
+      {marks.map((mark) => (
+        <MarkSign key={mark.step} mark={mark} x={(all(mark.step) + all(mark.step + 1)) / 2} y={LANE + 10} />
+      ))}
+    </>
+  );
+});
 
 /** Marks differ by shape and letter, never by colour alone. */
 function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
