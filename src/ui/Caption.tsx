@@ -1,7 +1,7 @@
 /** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
 import { addressAt } from '../scene/address.ts';
 import { alarmsOf, sentenceOf } from '../scene/sentences.ts';
-import { stepAt, useApp, useRun } from './use-app.ts';
+import { stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
 import { Terms } from './Terms.tsx';
 import { STRINGS } from './strings.ts';
 
@@ -31,7 +31,7 @@ export function Caption(): React.JSX.Element {
 }
 
 export function AddressStrip(): React.JSX.Element {
-  const at = useRun();
+  const at = useSettledRun();
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
   const strip = at === undefined ? undefined : addressAt(at.run.timeline, step);
   const operation = step === undefined ? undefined : at?.run.timeline.operationAt(step.index);

@@ -3,11 +3,11 @@
  * leave keyed by id; motions play once a step, backwards when the cursor went back. `update` gives a promise that is
  * settled when everything stands still.
  */
-import { select, type Selection } from 'd3-selection';
+import { select, type BaseType, type Selection } from 'd3-selection';
 import 'd3-transition';
 import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
 import { ROW } from '../../scene/layout.ts';
-import type { Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
+import type { Flag, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
 import { clearMotions, MOVE_MS, play } from './motions.ts';
 
@@ -246,15 +246,15 @@ function drawBoxes(
     .select<SVGRectElement>('rect.body')
     .attr('width', (d) => d.width)
     .attr('height', (d) => d.height + extraOf(d));
-  box.select('text.title').text((d) => d.title);
-  box
-    .select('text.subtitle')
-    .attr('x', (d) => d.width - 8)
-    .text((d) => d.subtitle);
-  box
-    .select('text.fold')
-    .attr('y', (d) => foldY(d))
-    .text((d) => d.fold);
+  setText(box.select('text.title'), (d) => d.title);
+  setText(
+    box.select('text.subtitle').attr('x', (d) => d.width - 8),
+    (d) => d.subtitle,
+  );
+  setText(
+    box.select('text.fold').attr('y', (d) => foldY(d)),
+    (d) => d.fold,
+  );
   box.each(function rows(d) {
     drawRows(select(this).select<SVGGElement>('g.rows'), d);
   });
@@ -271,7 +271,7 @@ function drawBoxes(
       .attr('x', 8 - width)
       .attr('width', width)
       .attr('display', onCpu ? null : 'none');
-    node.select('text').text(d.badge ?? '');
+    setText(node.select('text').datum(d.badge ?? ''), (own) => own);
   });
 }
 
@@ -311,29 +311,48 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
     .attr('y', (d) => (d.old === undefined ? 0 : 2 - ROW))
     .attr('width', (d) => d.width - 2)
     .attr('height', (d) => (d.old === undefined ? ROW : 2 * ROW - 2));
-  row.select('title').text((d) => d.title ?? d.mark ?? '');
-  row.select('text.index').text((d) => d.index);
-  row
-    .select('text.value')
-    .attr('x', (d) => (d.index === '' ? 9 : 37))
-    .text((d) => d.text);
+  setText(row.select('title'), (d) => d.title ?? d.mark ?? '');
+  setText(row.select('text.index'), (d) => d.index);
+  setText(
+    row.select('text.value').attr('x', (d) => (d.index === '' ? 9 : 37)),
+    (d) => d.text,
+  );
   row
     .select<SVGTextElement>('text.flags')
     .attr('x', (d) => d.width - 8)
     .each(function flags(d) {
-      select(this)
-        .selectAll('tspan')
-        .data(d.flags)
-        .join('tspan')
-        .attr('class', (flag) => (flag.changed ? 'flag changed' : 'flag'))
-        .text((flag) => flag.text);
+      drawFlags(this, d.flags);
     });
-  row
-    .select('text.old')
-    .attr('x', 37)
-    .text((d) =>
-      d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`,
-    );
+  setText(row.select('text.old').attr('x', 37), (d) =>
+    d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`,
+  );
+}
+
+/** One text; in pieces only where one of them has changed and must stand out, for pieces cost time at every step. */
+function drawFlags(text: SVGTextElement, flags: readonly Flag[]): void {
+  if (!flags.some((flag) => flag.changed)) {
+    const value = flags.map((flag) => flag.text).join('');
+    if (text.textContent !== value || text.firstElementChild !== null) text.textContent = value;
+    return;
+  }
+  if (text.firstElementChild === null) text.textContent = '';
+  const piece = select(text)
+    .selectAll<SVGTSpanElement, Flag>('tspan')
+    .data(flags)
+    .join('tspan')
+    .attr('class', (flag) => (flag.changed ? 'flag changed' : 'flag'));
+  setText(piece, (flag) => flag.text);
+}
+
+/** Like d3's `text`, but a text that stays is left alone: a new text node would be laid out anew. */
+function setText<E extends BaseType, D, P extends BaseType>(
+  selection: Selection<E, D, P, unknown>,
+  text: (datum: D) => string,
+): void {
+  selection.each(function set(d) {
+    const value = text(d);
+    if (this instanceof Element && this.textContent !== value) this.textContent = value;
+  });
 }
 
 /** How each link was drawn last. */

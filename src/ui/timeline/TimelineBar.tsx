@@ -4,7 +4,7 @@ import { callBlocks, marksOf, operationBlocks, type Mark } from '../../scene/fla
 import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
 import { STRINGS, stepText } from '../strings.ts';
-import { useApp, useRun, useSettledRun } from '../use-app.ts';
+import { useApp, useSettledRun } from '../use-app.ts';
 
 const BUTTONS: readonly { readonly move: Move; readonly text: string; readonly label: string }[] = [
   { move: 'home', text: '|◀', label: STRINGS.transport.home },
@@ -79,7 +79,7 @@ function Transport(): React.JSX.Element {
 }
 
 function Position(): React.JSX.Element | null {
-  const at = useRun();
+  const at = useSettledRun();
   if (at === undefined) return null;
   const { begin, length } = at.run.timeline;
   return (
