@@ -1,6 +1,6 @@
 /**
  * A scenario's text as the payload of a link, version 1: three digits (base 62) that say how long the body is, the
- * body (words of a frozen list as single bytes, then raw deflate by the platform, in base64url), and six digits of
+ * body (words of a frozen list as one or two bytes, then raw deflate by the platform, in base64url), and six digits of
  * checksum. It ends in a letter or digit, so that no mail program cuts it.
  *
  * Reading trusts nothing: size is bounded while unpacking, and of a damaged payload the text that can still be read is
@@ -18,8 +18,12 @@ export type Unpacked =
 
 const LENGTH_DIGITS = 3;
 const CHECK_DIGITS = 6;
+/** Marks that the next byte stands for itself. */
 const ESCAPE = 0;
+/** Words 0..127 are one byte from here up; the next 256 are a lead byte, 1 or 2, and one byte from here up. */
 const FIRST_WORD = 0x80;
+const LEADS = 2;
+const WORDS_A_LEAD = 128;
 
 export async function packText(text: string): Promise<string> {
   const body = toBase64Url((await deflate(replaceWords(text))).bytes);
@@ -59,13 +63,14 @@ function replaceWords(text: string): Uint8Array {
   for (let at = 0; at < text.length;) {
     const word = longestWordAt(text, at);
     if (word !== undefined) {
-      bytes.push(FIRST_WORD + word);
+      if (word >= WORDS_A_LEAD) bytes.push(Math.floor(word / WORDS_A_LEAD));
+      bytes.push(FIRST_WORD + (word % WORDS_A_LEAD));
       at += (LINK_WORDS_1[word] as string).length;
       continue;
     }
     const character = String.fromCodePoint(text.codePointAt(at) ?? 0);
     for (const byte of encodeUtf8(character)) {
-      if (byte === ESCAPE || byte >= FIRST_WORD) bytes.push(ESCAPE);
+      if (byte <= LEADS || byte >= FIRST_WORD) bytes.push(ESCAPE);
       bytes.push(byte);
     }
     at += character.length;
@@ -102,10 +107,12 @@ function restoreWords(bytes: Uint8Array): string {
     if (byte === ESCAPE) {
       at += 1;
       if (at < bytes.length) run.push(bytes[at] ?? 0);
-    } else if (byte < FIRST_WORD) run.push(byte);
+    } else if (byte > LEADS && byte < FIRST_WORD) run.push(byte);
     else {
+      const lead = byte <= LEADS ? byte : 0;
+      if (lead > 0) at += 1;
       flush();
-      text += LINK_WORDS_1[byte - FIRST_WORD] ?? '';
+      text += LINK_WORDS_1[lead * WORDS_A_LEAD + (bytes[at] ?? 0) - FIRST_WORD] ?? '';
     }
   }
   flush();

@@ -139,11 +139,7 @@ async function parseOwn(link: {
     ...(unpacked.kind === 'trouble' ? [unpacked.sentence] : []),
     ...('sentences' in state ? state.sentences : []),
   ];
-  if (
-    !('sentences' in state) &&
-    link.query !== undefined &&
-    (state.check === undefined || state.at === undefined)
-  )
+  if (!('sentences' in state) && (state.check === undefined || state.at === undefined))
     sentences.push('The link is cut off: the step that it shares is missing.');
   if (sentences.length > 0 || 'sentences' in state)
     return { kind: 'problems', sentences, ...(unpacked.text === undefined ? {} : { text: unpacked.text }) };

@@ -21,7 +21,11 @@ export function hardwareBoxes(context: Context): readonly SceneBox[] {
     id: 'vcpu:0',
     zone: 'hardware',
     title: 'vCPU 0',
-    subtitle: inGuest ? 'in guest' : `in exit ${String(vcpu?.exitSerial ?? 0)}`,
+    subtitle: inGuest
+      ? 'in guest'
+      : vcpu?.mode === 'user space'
+        ? 'in user space'
+        : `in exit ${String(vcpu?.exitSerial ?? 0)}`,
     rows: [
       {
         id: 'reg:cr3',

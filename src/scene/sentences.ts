@@ -349,8 +349,22 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     why: 'That is how it sees the new entry before it takes effect.',
   }),
   'emulate-mmio': ({ gpa, write }) => ({
-    what: `The ${write ? 'write' : 'read'} at ${hex(gpa)} goes to a device model in user space.`,
-    why: 'Nothing but a device is there.',
+    what: `The hypervisor starts to run the ${write ? 'write' : 'read'} itself: it goes to ${hex(gpa)}, where no memory is.`,
+    why: write
+      ? 'A device is there. What is written must be given to whoever plays the device.'
+      : 'A device is there. Only whoever plays the device knows what the read gets.',
+  }),
+  'userspace-exit': ({ gpa }) => ({
+    what: `The vCPU leaves the kernel of the host too: a program in user space plays the device at ${hex(gpa)}.`,
+    why: 'This is a user-space exit, the dearest of all: from the guest through the hypervisor to an ordinary program.',
+  }),
+  'device-answer': ({ value, write }) => ({
+    what: write ? `The device has taken ${hex(value)}.` : `The device answers ${hex(value)}.`,
+    why: 'No particular device is modelled: every read gets all ones.',
+  }),
+  'emulate-mmio-again': ({ value }) => ({
+    what: `The emulator runs the read a second time and puts ${hex(value)} where the guest wants it.`,
+    why: 'The first run had to stop for the answer. In this era it is finished without entering the guest in between.',
   }),
   'update-refuse': ({ because }) => ({
     what: `No shadow entry is built: ${because}.`,

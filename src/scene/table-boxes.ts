@@ -1,5 +1,5 @@
 /** Guest tables, shadow tables, pages and reverse maps as boxes. */
-import { frameOfWord, gfnOfEntry, gpte, pfnOfEntry, spte, wordOf } from '../core/quantities.ts';
+import { frameOfWord, gfnOfEntry, gpte, pfnOfEntry, spte, wordOf, type Pfn } from '../core/quantities.ts';
 import { X86_BITS, TABLE_NAMES_BY_LEVEL, type EntryBit } from '../core/hardware/x86-entry.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../core/kvm/pointer-list.ts';
@@ -177,7 +177,7 @@ export function rmapBoxes(context: Context): readonly SceneBox[] {
       ...place(context, id),
       id,
       zone: 'hypervisor',
-      title: small ? `rmap ${hex(gfnOfPfn(pfn) ?? pfn)}` : 'reverse map',
+      title: small ? `rmap ${hex(gfnOfPfn(pfn) ?? pfn)}` : rmapTitle(context, pfn),
       subtitle: small ? `${String(words.length)} rw` : `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
       rows: small
         ? []
@@ -199,6 +199,16 @@ export function rmapBoxes(context: Context): readonly SceneBox[] {
       state: touched ? 'touched' : 'quiet',
     } satisfies SceneBox;
   });
+}
+
+/** A reverse map is a plain pointer, or descriptors of four pointers each: then their number is said. */
+function rmapTitle({ world }: Context, pfn: Pfn): string {
+  const head = world.get('rmap', pfn);
+  if (head?.kind !== 'chain') return 'reverse map';
+  let descriptors = 0;
+  for (let node: number | undefined = head.head; node !== undefined; node = world.get('rnode', node)?.next)
+    descriptors += 1;
+  return `rmap, ${String(descriptors)} desc.`;
 }
 
 function entryName(context: Context, word: number): string {

@@ -72,7 +72,7 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
   },
   {
     name: 'a text of its own, with an umlaut',
-    hash: '#/x/1.015a3BjOMywJzmjOJWrOCe_RMGgwkDBzMS3N6zfyNjAwGBC2EQjA4WicoXS4tSi1WvCuAA1Pc3jk?c=abcd&at=1.3',
+    hash: '#/x/1.011a3BjOMywJzmjOJWrOCe_RMGgwkDBzMS3N6zfyNjAwGBC2BEDhaJypgOr14RxAQA42OwrW?c=abcd&at=1.3',
     opens: {
       kind: 'own',
       text: 'mmuscope 1\ntitle Füchse\nslot 0x0 64M\nlet V = 0x7f3c5a823000\nmap V -> gfn 0x20 rw user\nbegin\nv0 user read V\n',
@@ -83,7 +83,7 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
   },
   {
     name: 'a text of its own, with settings and a comparison',
-    hash: '#/x/1.04xa_DPS1W4cU_hqY5CSUZRaqpCmO-LxqrEglau4pz8EgWDCgMFMxPfCQYV5mnGyaaJFkZGBgYGE40Mp-QmFiggRI0NDAwmK2ADF0syUhVuFyukVmQWl-i8vJtZrGAwwaAiLS0tzcLCAAQMQZonoZqlUFSu8HjVGlRrdz1WKEpNTFHA1L16LbJ2Q4Nt21GNm2hkMAXkmKLUkqLK-SEgF71JzAEZVqlwLTXlv56e3oLUioLU5JIXtsYKBw0VDhgqHDI62V6VWLBvvxFMwPBke8eZ0IKUxJLUl9cU7mbmFZekJqacbe_gAgA4SOBXZ?c=Zz09&at=1.22&cpu=svm&vs.flush=never',
+    hash: '#/x/1.04aa_DPS2VsYmxlnK-jUJJRlJqqEOb7orEqsaCVqzgnv0TBoMJAwczEd4JBhXmacbJpooWRkYGBwRHDKbmJBQoIQWMDA4PJCtjAxX-3ixVSKzKLS3QYl2YWKxhMMKhIS0tLs7AwAAFDkM5JqAYpFJUzLuRKzyxLzdt1FtXiXY8vY2pfvRZZv6HBtu2o5h0xmAJySVFqSVHl_JCMVMariTmLKxnX_dfTe26scNCQ6ZytocIho5PtVYkFX43gAoYn358JLUhJLEll7L6bmVdckpqYoqTwngsA3UT3fV?c=Zz09&at=1.22&cpu=svm&vs.flush=never',
     opens: {
       kind: 'own',
       text: 'mmuscope 1\ntitle One guest page fault, three VM exits\nmachine kvm-2007 era=2007b cpu=vmx-novpid guest=4-level vcpus=1\npolicy gpte-write=zap flush=on-fault\nslot 0x0 64M\nmap 0x7f3c5a822000 -> gfn 0x21 rw user accessed dirty\nmap 0x7f3c5a823000 -> absent                       # the tables exist, the entry is 0\nmap 0xffff880000013000 -> table-of 0x7f3c5a823000 rw kernel\ngiven\n  v0 user read 0x7f3c5a822000\n  v0 kernel read 0xffff880000013000\nbegin\nv0 user write 0x7f3c5a823010\n  on #PF\n    set-pte 0x7f3c5a823000 -> gfn 0x20 rw user accessed dirty\n    retry\nnote "The table is already shadowed, so ..."\nexpect exits=3 injected=1 emulated=1 pf_fixed=2 when gpte-write=zap\nexpect exits=2 injected=1 emulated=1 pf_fixed=1 when gpte-write=update\ntry "Update the shadow entry instead" gpte-write=update\n',

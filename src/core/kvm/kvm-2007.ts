@@ -148,15 +148,37 @@ export function mergeBytes(word: bigint, store: { value: bigint; bytes: number; 
   return BigInt.asUintN(64, (word & ~mask) | ((store.value << shift) & mask));
 }
 
-/** Reads of a device that nobody models give all ones. */
+/**
+ * Device memory. The emulator runs the instruction up to the access, the vCPU leaves the kernel so that a device model
+ * in user space answers, and for a read the emulator runs once more, to put the answer where it belongs: without
+ * entering the guest in between. Reads of a device that nobody models give all ones.
+ */
 function emulateMmio(m: Machine, walk: GuestWalk, fault: FaultRequest): FaultResult {
   const gpa = (BigInt(walk.gfn) << 12n) | (fault.gva & 0xfffn);
+  const write = fault.access === 'write';
+  const { bytes } = fault.store;
+  const value = write ? fault.store.value : (1n << BigInt(bytes * 8)) - 1n;
   m.call('emulate_instruction', { gva: fault.gva }, () => {
-    m.step('emulate-mmio', { gpa, write: fault.access === 'write' });
+    m.step('emulate-mmio', { gpa, write });
     m.count('emulated');
-    m.count('mmio_exits');
   });
-  return { kind: 'emulated', value: (1n << BigInt(fault.store.bytes * 8)) - 1n };
+  inUserSpace(m, { gpa, write, value });
+  if (write) return { kind: 'emulated', value };
+  m.call('emulate_instruction', { gva: fault.gva }, () => {
+    m.step('emulate-mmio-again', { gpa, value, bytes });
+    m.count('emulated');
+  });
+  return { kind: 'emulated', value };
+}
+
+function inUserSpace(m: Machine, access: { gpa: bigint; write: boolean; value: bigint }): void {
+  const { gpa, write, value } = access;
+  const state = m.must('vcpu', m.vcpu);
+  m.step('userspace-exit', { gpa, write });
+  m.set('vcpu', m.vcpu, Object.freeze({ ...state, mode: 'user space' }));
+  m.count('mmio_exits');
+  m.step('device-answer', { gpa, value, write });
+  m.set('vcpu', m.vcpu, state);
 }
 
 /** Bits that a guest of this machine may change. */

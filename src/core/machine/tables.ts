@@ -13,7 +13,7 @@ export type WordKey = number;
 
 /** What a vCPU is doing. */
 export interface VcpuState {
-  readonly mode: 'guest' | 'hypervisor';
+  readonly mode: 'guest' | 'hypervisor' | 'user space';
   /** Why the guest was left, while `mode` is `hypervisor`. */
   readonly exit?: ExitReason;
   /** Serial of the current or last exit: `exit:3`. */
