@@ -1,15 +1,12 @@
 /** Starts the app. */
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { must } from './core/assert.ts';
 import { App } from './ui/App.tsx';
 import './ui/style.css';
 
 createRoot(must(document.getElementById('root'), 'the root element')).render(
   <StrictMode>
-    <QueryClientProvider client={new QueryClient()}>
-      <App />
-    </QueryClientProvider>
+    <App />
   </StrictMode>,
 );

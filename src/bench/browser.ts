@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { formatLink, parseLink } from '../scenario/links.ts';
 import { findBrowser } from '../testing/browser.ts';
 import { catalogueText } from '../testing/scenarios.ts';
-import { keyToPaint, percentile, type TraceEvent } from './trace-events.ts';
+import { percentile, workOfKeys, type KeyWork, type TraceEvent } from './trace-events.ts';
 
 const STEPS = 200;
 const VIEWPORT = { width: 1440, height: 900 };
@@ -88,9 +88,37 @@ async function open(
   return { page, session };
 }
 
+/** Gives a function that waits for the app to become idle again. The page says so by itself: nobody asks it. */
+async function idleSignal(session: CDPSession): Promise<() => Promise<void>> {
+  let wake = (): void => undefined;
+  session.on('Runtime.bindingCalled', () => {
+    wake();
+  });
+  await session.send('Runtime.enable');
+  await session.send('Runtime.addBinding', { name: 'settled' });
+  await session.send('Runtime.evaluate', {
+    expression: `{ const root = document.documentElement;
+      new MutationObserver(() => { if (root.dataset.state === 'idle') settled(''); })
+        .observe(root, { attributes: true, attributeFilter: ['data-state'] }); }`,
+  });
+  return () =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error('the app did not become idle in 10 s'));
+      }, 10_000);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+}
+
 /** Steps through a run with the arrow key, from its first step on, and from there again at its end. */
-async function stepTimes(browser: Browser, url: string, slowed: number): Promise<readonly number[]> {
+async function stepTimes(browser: Browser, url: string, slowed: number): Promise<readonly KeyWork[]> {
   const { page, session } = await open(browser, url, slowed);
+  const [, , total] = /Step (\d+) of (\d+)/.exec(await page.locator('.position').innerText()) ?? [];
+  const length = Number(total);
+  const nextIdle = await idleSignal(session);
   const events: TraceEvent[] = [];
   session.on('Tracing.dataCollected', ({ value }) => {
     events.push(...(value as unknown as TraceEvent[]));
@@ -99,17 +127,26 @@ async function stepTimes(browser: Browser, url: string, slowed: number): Promise
     transferMode: 'ReportEvents',
     traceConfig: {
       includedCategories: ['devtools.timeline', 'disabled-by-default-devtools.timeline', 'toplevel'],
+      excludedCategories: ['*'],
     },
   });
   for (let step = 0; step < STEPS; step += 1) {
-    if (await atEnd(page)) {
-      await page.evaluate(() => {
-        dispatchEvent(new KeyboardEvent('keydown', { key: 'Home' }));
+    if (step > 0 && step % length === 0) {
+      // A press on the button, not the key for it: only steps are to be keys in the trace.
+      const back = nextIdle();
+      await session.send('Runtime.evaluate', {
+        expression: `document.querySelector('.transport .home').click()`,
       });
-      await idle(page);
+      await back;
     }
-    await page.keyboard.press('ArrowRight');
-    await idle(page);
+    const done = nextIdle();
+    await session.send('Input.dispatchKeyEvent', {
+      type: 'rawKeyDown',
+      key: 'ArrowRight',
+      code: 'ArrowRight',
+      windowsVirtualKeyCode: 39,
+    });
+    await done;
   }
   const complete = new Promise((resolve) => {
     session.once('Tracing.tracingComplete', resolve);
@@ -117,12 +154,7 @@ async function stepTimes(browser: Browser, url: string, slowed: number): Promise
   await session.send('Tracing.end');
   await complete;
   await page.close();
-  return keyToPaint(events);
-}
-
-async function atEnd(page: Page): Promise<boolean> {
-  const [, step, total] = /Step (\d+) of (\d+)/.exec(await page.locator('.position').innerText()) ?? [];
-  return step === total;
+  return workOfKeys(events);
 }
 
 async function firstPaint(
@@ -162,6 +194,15 @@ async function memoryOf(session: CDPSession): Promise<Memory> {
   return { heap: find('JSHeapUsedSize'), nodes: find('Nodes'), listeners: find('JSEventListeners') };
 }
 
+/** What the page runs to step back and forth: text, because nothing here knows the DOM. */
+const walk = (count: number): string => `(async () => {
+  for (let at = 0; at < ${String(count)}; at += 1) {
+    const key = at % 60 < 30 ? 'ArrowRight' : 'ArrowLeft';
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+  }
+})()`;
+
 /** Steps back and forth inside the page: a key is handled as a key, but nothing travels to the browser and back. */
 async function memoryAfter(
   browser: Browser,
@@ -172,15 +213,7 @@ async function memoryAfter(
   const found: { steps: number; memory: Memory }[] = [];
   let done = 0;
   for (const steps of [500, 5_000, 10_000]) {
-    await page.evaluate(async (count) => {
-      for (let at = 0; at < count; at += 1) {
-        const key = at % 60 < 30 ? 'ArrowRight' : 'ArrowLeft';
-        dispatchEvent(new KeyboardEvent('keydown', { key }));
-        await new Promise((resolve) => {
-          requestAnimationFrame(resolve);
-        });
-      }
-    }, steps - done);
+    await session.send('Runtime.evaluate', { expression: walk(steps - done), awaitPromise: true });
     await idle(page);
     done = steps;
     found.push({ steps, memory: await memoryOf(session) });
@@ -223,12 +256,19 @@ for (const [name, hash] of [
   ['thirty tables', thirty],
 ] as const) {
   for (const slowed of [1, SLOWED]) {
-    const times = await stepTimes(browser, server.address + hash, slowed);
+    const keys = await stepTimes(browser, server.address + hash, slowed);
+    const times = keys.flatMap(({ toPaint }) => (toPaint === undefined ? [] : [toPaint]));
     const [median, p95] = [percentile(times, 0.5), percentile(times, 0.95)];
     const target = slowed === 1 ? 8 : 16;
     figures[`${name} x${String(slowed)} p95 ms`] = p95;
     console.log(
-      `key to paint, ${name}, slowed ${String(slowed)}x: ${String(times.length)} keys, median ${median.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms, most ${Math.max(...times).toFixed(1)} ms; at most ${String(target)} ms ${holds(p95 <= target)}`,
+      `key to paint, ${name}, slowed ${String(slowed)}x: ${String(times.length)} of ${String(keys.length)} keys painted, median ${median.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms, most ${Math.max(...times).toFixed(1)} ms; at most ${String(target)} ms ${holds(p95 <= target)}`,
+    );
+    const whole = keys.map(({ toPaint, following }) => (toPaint ?? 0) + following);
+    const panels = percentile(whole, 0.95);
+    figures[`${name} x${String(slowed)} with the next frame p95 ms`] = panels;
+    console.log(
+      `  with panels and timeline, which follow one frame later: median ${percentile(whole, 0.5).toFixed(1)} ms, p95 ${panels.toFixed(1)} ms (no target)`,
     );
   }
 }

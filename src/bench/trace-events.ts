@@ -1,6 +1,6 @@
 /**
  * From a browser's trace to durations: how long the main thread was busy from a key's event to the end of the painting
- * that shows what the key did. Waiting for the screen between the two is not counted.
+ * that shows what the key did, and how long with what follows it. Waiting for the screen in between is not counted.
  */
 export interface TraceEvent {
   readonly name: string;
@@ -19,41 +19,63 @@ interface Span {
   readonly to: number;
 }
 
+/** Milliseconds that one key kept the main thread busy. */
+export interface KeyWork {
+  /** To the end of the first frame after the key; undefined when nothing was painted, as at the end of a run. */
+  readonly toPaint: number | undefined;
+  /** From there to the end of the second frame: what follows one frame later. 0 when there is none. */
+  readonly following: number;
+}
+
 /** What ends the main thread's part of a frame. */
 const PAINTS = new Set(['Paint', 'PrePaint', 'Layerize', 'Commit']);
 const isTask = (event: TraceEvent): boolean => /(^|::)RunTask$/.test(event.name);
+const isKey = (event: TraceEvent): boolean =>
+  event.name === 'EventDispatch' && event.args?.data?.type === 'keydown';
 
-/** Milliseconds of main-thread work for each keydown, in order. */
-export function keyToPaint(events: readonly TraceEvent[]): readonly number[] {
-  const keys = events
-    .filter((event) => event.name === 'EventDispatch' && event.args?.data?.type === 'keydown')
-    .sort((a, b) => a.ts - b.ts);
+/** The work of each keydown, in order. */
+export function workOfKeys(events: readonly TraceEvent[]): readonly KeyWork[] {
+  const keys = events.filter(isKey).sort((a, b) => a.ts - b.ts);
   const thread = keys[0];
   if (thread === undefined) return [];
   const own = events.filter((event) => event.pid === thread.pid && event.tid === thread.tid);
   const tasks = spansOf(own.filter(isTask));
   const paints = spansOf(own.filter((event) => PAINTS.has(event.name)));
+  const starts = keys.map((key) => taskAt(tasks, key.ts)?.from ?? key.ts);
   return keys.map((key, at) => {
-    const next = keys[at + 1]?.ts ?? Infinity;
-    const end = endOfFrame(paints, { from: key.ts, to: next });
-    const busy = tasks
-      .filter((task) => task.to > key.ts && task.from < end)
-      .reduce((sum, task) => sum + Math.min(task.to, end) - Math.max(task.from, key.ts), 0);
-    return busy / 1000;
+    const from = starts[at] ?? key.ts;
+    const ends = frameEnds(paints, tasks, { from: key.ts, to: starts[at + 1] ?? Infinity });
+    const [first, second] = ends;
+    if (first === undefined) return { toPaint: undefined, following: 0 };
+    return {
+      toPaint: busy(tasks, { from, to: first }),
+      following: second === undefined ? 0 : busy(tasks, { from: first, to: second }),
+    };
   });
 }
 
-/** The end of the first run of painting after a key: pieces of it lie directly one after another. */
-function endOfFrame(paints: readonly Span[], within: Span): number {
-  let end: number | undefined;
+/** Milliseconds to the first paint, for the keys that something was painted for. */
+export const keyToPaint = (events: readonly TraceEvent[]): readonly number[] =>
+  workOfKeys(events).flatMap(({ toPaint }) => (toPaint === undefined ? [] : [toPaint]));
+
+const taskAt = (tasks: readonly Span[], at: number): Span | undefined =>
+  tasks.find((task) => task.from <= at && at < task.to);
+
+/** Where the painting of each frame ends. A frame is made inside one task: its pieces share it. */
+function frameEnds(paints: readonly Span[], tasks: readonly Span[], within: Span): readonly number[] {
+  const ends = new Map<number, number>();
   for (const paint of paints) {
     if (paint.from < within.from || paint.from >= within.to) continue;
-    if (end !== undefined && paint.from - end > SAME_FRAME_US) break;
-    end = Math.max(end ?? 0, paint.to);
+    const frame = taskAt(tasks, paint.from)?.from ?? paint.from;
+    ends.set(frame, Math.max(ends.get(frame) ?? 0, paint.to));
   }
-  return end ?? within.from;
+  return [...ends.values()].sort((a, b) => a - b);
 }
-const SAME_FRAME_US = 4000;
+
+const busy = (tasks: readonly Span[], { from, to }: Span): number =>
+  tasks
+    .filter((task) => task.to > from && task.from < to)
+    .reduce((sum, task) => sum + Math.min(task.to, to) - Math.max(task.from, from), 0) / 1000;
 
 /** Outermost spans only, in order. */
 function spansOf(events: readonly TraceEvent[]): readonly Span[] {

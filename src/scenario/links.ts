@@ -6,7 +6,6 @@
 import { BOUNDS } from '../core/bounds.ts';
 import { settingAccepts, settingOf, SETTINGS, type SettingName } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
-import { packText, unpackText } from './link-text.ts';
 
 export interface Place {
   /** `3`, or `g2` for the second operation of `given`; `0` is the beginning. */
@@ -42,9 +41,15 @@ const LONGEST_QUERY = 2048;
 
 /** From `#` on. Settings are spelt out, and abbreviated only where a catalogue link would grow too long. */
 export async function formatLink(source: LinkSource, state: LinkState): Promise<string> {
-  if (source.kind === 'own') return `#/x/1.${await packText(source.text)}${queryOf(state, 'long')}`;
+  if (source.kind === 'own') {
+    const { packText } = await texts();
+    return `#/x/1.${await packText(source.text)}${queryOf(state, 'long')}`;
+  }
   return formatCatalogueLink(source.id, state);
 }
+
+/** The coding of texts has a long list of words, and most links have no text. */
+const texts = () => import('./link-text.ts');
 
 export function formatCatalogueLink(id: string, state: LinkState): string {
   const long = `#/s/${id}${queryOf(state, 'long')}`;
@@ -133,6 +138,7 @@ async function parseOwn(link: {
     const remedy = link.version > 1 ? ' Open it with a newer mmuscope.' : '';
     return problems(`The link has version ${String(link.version)}, which is not known here.${remedy}`);
   }
+  const { unpackText } = await texts();
   const unpacked = await unpackText(link.payload);
   const state = readQuery(link.query);
   const sentences = [

@@ -4,19 +4,8 @@
  */
 import { settingOf, type SettingName } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
-import {
-  deleteOperation,
-  insertOperation,
-  lineAfter,
-  moveOperation,
-  operationLines,
-  toggleOperation,
-  type OperationLines,
-} from '../scenario/edits.ts';
 import type { Place } from '../scenario/links.ts';
 import { planScenario, type PlanResult } from '../scenario/plan.ts';
-import { findCheck, stepCheck } from '../scenario/step-check.ts';
-import { compareRuns } from '../timeline/compare.ts';
 import { positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
 import { runPlan, samePlace } from './running.ts';
@@ -45,6 +34,7 @@ async function runVersion(
   const other = planScenario(version.text, version.versus);
   const second = other.kind === 'ok' ? await runPlan(version.text, other.plan, isWanted) : undefined;
   if (second === undefined) return isWanted() ? { runs: [first], comparison: undefined } : undefined;
+  const { compareRuns } = await import('../timeline/compare.ts');
   return { runs: [first, second], comparison: compareRuns(first.timeline, second.timeline) };
 }
 
@@ -91,7 +81,7 @@ export async function openScenario(opening: Opening): Promise<void> {
     const ran = await runVersion(version, planned);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
-    const { cursor, sentences } = findPlace(run, opening);
+    const { cursor, sentences } = await findPlace(run, opening);
     setState({
       ...start,
       ...standing(ran, cursor),
@@ -104,13 +94,14 @@ export async function openScenario(opening: Opening): Promise<void> {
 }
 
 /** Where a link points, and what is to be said when the run is not what it was when the link was made. */
-function findPlace(
+async function findPlace(
   run: Run,
   { at, check, settings }: Opening,
-): { cursor: number; sentences: readonly string[] } {
+): Promise<{ cursor: number; sentences: readonly string[] }> {
   const { timeline } = run;
   const first = Math.min(timeline.begin + 1, timeline.length);
   if (at === undefined) return { cursor: first, sentences: [] };
+  const { findCheck, stepCheck } = await import('../scenario/step-check.ts');
   const name = `${at.operation}.${String(at.step)}`;
   const named = timeline.positionNamed(at.operation, at.step);
   if (named !== undefined && (check === undefined || stepCheck(timeline, named, settings) === check))
@@ -234,48 +225,3 @@ const travel = (step: typeof undone): Promise<void> => {
 
 export const undo = (): Promise<void> => travel(undone);
 export const redo = (): Promise<void> => travel(redone);
-
-/** Adds an operation to the text after the one at the cursor, and goes to its first step. */
-export function addOperation(operation: string): Promise<void> {
-  const added = withOperation(operation);
-  return edit(added.text, { goTo: added.line });
-}
-
-/** What is wrong with an operation that would be added at the cursor; nothing where it is fine. */
-export function checkOperation(operation: string): readonly string[] {
-  const added = withOperation(operation);
-  const planned = planScenario(added.text, getState().settings);
-  if (planned.kind === 'ok') return [];
-  const last = added.line + operation.split('\n').length - 1;
-  return planned.problems
-    .filter((problem) => problem.line >= added.line && problem.line <= last)
-    .map((problem) => `${problem.message}. ${problem.remedy}`);
-}
-
-function withOperation(operation: string): { readonly text: string; readonly line: number } {
-  const { text } = getState();
-  const current = operationAtCursor();
-  const after = current === undefined ? lineAfter(text, '0') : lineAfter(text, current.label ?? '0');
-  return insertOperation(text, { after, operation });
-}
-
-/** The lines of the operation at the cursor in the text as it is now. */
-export function operationAtCursor(): OperationLines | undefined {
-  const { runs, cursor, text } = getState();
-  const run = runs[0];
-  if (run === undefined) return undefined;
-  const [label] = run.timeline.nameOf(cursor).split('.');
-  return operationLines(text).find((operation) => operation.label === label);
-}
-
-export type OperationEdit = 'up' | 'down' | 'disable' | 'enable' | 'delete';
-
-/** Moves, disables or deletes one operation of the text. */
-export function editOperation(operation: OperationLines, how: OperationEdit): Promise<void> {
-  const { text } = getState();
-  if (how === 'delete') return edit(deleteOperation(text, operation));
-  if (how === 'disable') return edit(toggleOperation(text, operation));
-  if (how === 'enable') return edit(toggleOperation(text, operation), { goTo: operation.first });
-  const moved = moveOperation(text, { operation, direction: how });
-  return moved === undefined ? Promise.resolve() : edit(moved.text, { goTo: moved.line });
-}

@@ -1,9 +1,9 @@
 /** Turns plans into runs, giving the browser its turns, and finds the same place again in another run. */
 import type { Plan } from '../scenario/plan.ts';
 import { judge } from '../scenario/expectations.ts';
-import { lineInNewText } from '../scenario/edits.ts';
+import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
-import { alignedStep } from '../timeline/compare.ts';
+import { alignedStep } from '../timeline/align.ts';
 import { RecordingRun } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
 

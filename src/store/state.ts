@@ -22,6 +22,8 @@ export interface Run {
 }
 
 export type Theme = 'system' | 'light' | 'dark';
+/** What a click can do with one operation of the text. */
+export type OperationEdit = 'up' | 'down' | 'disable' | 'enable' | 'delete';
 export type Dialog = 'help' | 'share' | 'scenarios' | 'language';
 
 /** A scenario of the catalogue, as it was fetched. */

@@ -11,13 +11,21 @@ const STOREYS = {
   'src/scenario': ['src/core', 'src/timeline', 'src/scenario', 'node_modules/@lezer'],
   'src/scene': ['src/core', 'src/timeline', 'src/scenario', 'src/scene', 'node_modules/d3-hierarchy'],
   'src/store': ['src/(core|timeline|scenario|scene|store)', 'node_modules/(zustand|valibot)'],
-  'src/catalogue/catalogue': ['src/catalogue', 'node_modules/@tanstack'],
+  'src/catalogue/(catalogue|list)': ['src/catalogue', 'node_modules/@tanstack'],
   'src/catalogue/vite-plugin': ['^(fs|url|node:fs|node:url)$', 'node_modules/vite'],
   'src/(ui|main)': [
     'src/(core|timeline|scenario|scene|store|catalogue|ui)',
     'node_modules/(react|react-dom|zustand|@tanstack|d3-|@codemirror|@lezer|uqr)',
   ],
-  'src/(cli|bench)': ['src/(core|timeline|scenario|scene|cli|bench)', '^(node:)?(fs|url|zlib|path)$'],
+  'src/(cli|bench/main|bench/trace-events)': [
+    'src/(core|timeline|scenario|scene|cli|bench)',
+    '^(node:)?(fs|url|zlib|path)$',
+  ],
+  'src/bench/browser': [
+    'src/(scenario|bench|testing)',
+    'node_modules/@playwright',
+    '^(node:)?(fs|url|zlib|path|http)$',
+  ],
 };
 
 const allowed = Object.entries(STOREYS).map(([from, to]) => ({

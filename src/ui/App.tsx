@@ -1,14 +1,11 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
-import { useEffect } from 'react';
-import { useQueryClient } from '@tanstack/react-query';
+import { lazy, Suspense, useEffect } from 'react';
 import { move, setPlaying } from '../store/cursor.ts';
 import { openScenario } from '../store/document.ts';
-import { keepDrafts } from '../store/drafts.ts';
 import { set, store } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
 import { AddressStrip, Caption } from './Caption.tsx';
 import { Header } from './Header.tsx';
-import { Pane } from './compare/Pane.tsx';
 import { Dialogs } from './dialogs/Dialogs.tsx';
 import { listenForKeys } from './keys.ts';
 import { LeftPanel } from './panels/LeftPanel.tsx';
@@ -17,6 +14,8 @@ import { Stage } from './stage/Stage.tsx';
 import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { useApp } from './use-app.ts';
+
+const Panes = lazy(() => import('./compare/Panes.tsx'));
 
 /** Inside another page the address is that page's own, and nothing is kept. */
 const EMBEDDED = window.self !== window.top;
@@ -43,10 +42,9 @@ export function App(): React.JSX.Element {
         <Caption />
         <AddressStrip />
         {comparing ? (
-          <div className="panes">
-            <Pane side={0} />
-            <Pane side={1} />
-          </div>
+          <Suspense>
+            <Panes />
+          </Suspense>
         ) : (
           <Stage />
         )}
@@ -165,18 +163,30 @@ function useIdleSignal(): void {
 }
 
 function useOpening(): void {
-  const client = useQueryClient();
   useEffect(() => {
     if (innerWidth < 1000) set({ rightOpen: false });
     if (innerWidth < 1360) set({ leftOpen: false });
-    void openTab(client);
-    const stops = [listenForKeys(), ...(EMBEDDED ? [] : [followAddress(client), keepDrafts()])];
+    void openTab();
+    const stops = [listenForKeys(), ...(EMBEDDED ? [] : [followAddress(), keepDraftsSoon()])];
     return () => {
       stops.forEach((stop) => {
         stop();
       });
     };
-  }, [client]);
+  }, []);
+}
+
+/** Keeping drafts can wait until the page stands. */
+function keepDraftsSoon(): () => void {
+  let stop: (() => void) | undefined;
+  let ended = false;
+  void import('../store/drafts.ts').then(({ keepDrafts }) => {
+    if (!ended) stop = keepDrafts();
+  });
+  return () => {
+    ended = true;
+    stop?.();
+  };
 }
 
 function usePlayback(): void {

@@ -2,9 +2,10 @@
 import { useId, useMemo, useState } from 'react';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import { addressesIn, spacesIn } from '../scenario/assist.ts';
-import { addOperation, checkOperation } from '../store/document.ts';
+import { addOperation, checkOperation } from '../store/operations.ts';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
+import './doing.css';
 
 const VERBS = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'load-cr3', 'set', 'cpuid', 'flip'] as const;
 type Verb = (typeof VERBS)[number];
@@ -56,7 +57,7 @@ function lineOf({ verb, who, address, value, target, space, register, bit }: For
 
 const TAKES_ADDRESS: readonly Verb[] = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'flip'];
 
-export function Doing(): React.JSX.Element {
+export default function Doing(): React.JSX.Element {
   const [form, setForm] = useState(EMPTY);
   const [trouble, setTrouble] = useState<readonly string[]>([]);
   const text = useApp((state) => state.text);
@@ -73,8 +74,7 @@ export function Doing(): React.JSX.Element {
     if (found.length === 0) void addOperation(line);
   };
   return (
-    <section className="doing">
-      <h2>{STRINGS.doing.title}</h2>
+    <>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -172,7 +172,7 @@ export function Doing(): React.JSX.Element {
           {sentence}
         </p>
       ))}
-    </section>
+    </>
   );
 }
 

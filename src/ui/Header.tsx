@@ -8,6 +8,7 @@ import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
 
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
+const THEME_SIGNS: Readonly<Record<Theme, string>> = { system: '◐', light: '☀', dark: '☾' };
 
 export function Header(): React.JSX.Element {
   const title = useApp((state) => state.runs[0]?.plan.title ?? '');
@@ -52,6 +53,7 @@ export function Header(): React.JSX.Element {
           type="button"
           aria-pressed={comparing}
           onClick={() => {
+            if (!comparing) set({ leftOpen: false });
             void compareWith(comparing ? undefined : otherSettings());
           }}
         >
@@ -97,23 +99,21 @@ function otherSettings(): SettingChoices {
   return suggested?.choices ?? { 'gpte-write': settings?.['gpte-write'] === 'zap' ? 'update' : 'zap' };
 }
 
+/** Goes round: as the system has it, light, dark. */
 function ThemeChoice(): React.JSX.Element {
   const theme = useApp((state) => state.theme);
+  const label = `${STRINGS.theme.label}: ${STRINGS.theme[theme]}`;
   return (
-    <select
+    <button
+      type="button"
       className="theme"
-      aria-label={STRINGS.theme.label}
-      title={STRINGS.theme.label}
-      value={theme}
-      onChange={(event) => {
-        set({ theme: event.target.value as Theme });
+      aria-label={label}
+      title={label}
+      onClick={() => {
+        set({ theme: THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? 'system' });
       }}
     >
-      {THEMES.map((value) => (
-        <option key={value} value={value}>
-          {STRINGS.theme[value]}
-        </option>
-      ))}
-    </select>
+      {THEME_SIGNS[theme]}
+    </button>
   );
 }

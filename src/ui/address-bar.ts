@@ -1,63 +1,83 @@
 /** Keeps the address bar and the app in step: opens what a link names, and names what is open. Inputs only, never state. */
-import type { QueryClient } from '@tanstack/react-query';
-import { scenarioQuery } from '../catalogue/catalogue.ts';
-import { formatLink, parseLink, type ParsedLink } from '../scenario/links.ts';
-import { stepCheck } from '../scenario/step-check.ts';
+import { loadScenario } from '../catalogue/catalogue.ts';
+import type { ParsedLink } from '../scenario/links.ts';
 import { openScenario } from '../store/document.ts';
-import { draftOfTab, knownChoices, type Draft } from '../store/drafts.ts';
+import type { Draft } from '../store/drafts.ts';
 import { beginBusy, catalogueId, set, store, type Original } from '../store/state.ts';
 import { STRINGS } from './strings.ts';
 
 export const FIRST_SCENARIO = 'three-exits';
-const THROTTLE_MS = 250;
+/** The address is written when stepping pauses: writing it at every step would cost as much as a step. */
+const PAUSE_MS = 300;
+
+/** Most visits begin without a link; then its decoder can wait. */
+const links = () => import('../scenario/links.ts');
 
 /** Opens what the hash names; trouble is said, and what was open stays. */
-export async function openHash(hash: string, client: QueryClient): Promise<void> {
+export async function openHash(hash: string): Promise<void> {
   const done = beginBusy();
   try {
+    if (hash === '' || hash === '#') {
+      await openFirst({});
+      return;
+    }
+    const { parseLink } = await links();
     const link = await parseLink(hash);
     const something = store.getState().runs.length > 0;
     if (link.kind === 'scenarios') {
       set({ dialog: 'scenarios' });
-      if (!something) await openFirst(client, {});
+      if (!something) await openFirst({});
     } else if (link.kind === 'problems') {
-      if (!something) await openFirst(client, {});
+      if (!something) await openFirst({});
       set({ linkTrouble: link.sentences, linkText: link.text });
-    } else if (link.kind === 'none') await openFirst(client, {});
-    else await openLinked(link, client);
+    } else if (link.kind === 'none') await openFirst({});
+    else await openLinked(link);
   } finally {
     done();
   }
 }
 
-async function openLinked(
-  link: Extract<ParsedLink, { kind: 'catalogue' | 'own' }>,
-  client: QueryClient,
-): Promise<void> {
+async function openLinked(link: Extract<ParsedLink, { kind: 'catalogue' | 'own' }>): Promise<void> {
   const { at, check, settings, versus } = link;
   if (link.kind === 'own') return openScenario({ text: link.text, at, check, settings, versus });
-  const original = await load(link.id, client);
+  const original = await load(link.id);
   if (original !== undefined)
     return openScenario({ original, text: original.text, at, check, settings, versus });
   const sentence = `${STRINGS.scenarioMissing} (${link.id})`;
   if (store.getState().runs.length === 0 && link.id !== FIRST_SCENARIO)
-    await openFirst(client, { linkTrouble: [sentence] });
+    await openFirst({ linkTrouble: [sentence] });
   else set({ linkTrouble: [sentence] });
 }
 
-async function openFirst(client: QueryClient, said: { linkTrouble?: readonly string[] }): Promise<void> {
-  const original = await load(FIRST_SCENARIO, client);
+async function openFirst(said: { linkTrouble?: readonly string[] }): Promise<void> {
+  const original = await load(FIRST_SCENARIO);
   if (original === undefined) set({ linkTrouble: [`${STRINGS.scenarioMissing} (${FIRST_SCENARIO})`] });
   else await openScenario({ original, text: original.text, settings: {}, ...said });
 }
 
+const drafts = () => import('../store/drafts.ts');
+
+/** Whether this tab has kept a draft before: only then is it worth loading what reads it. */
+function hadSomethingOpen(): boolean {
+  try {
+    return sessionStorage.length > 0;
+  } catch {
+    return false;
+  }
+}
+
 /** The first thing that a tab does: go on with what it had open, or open its link. */
-export async function openTab(client: QueryClient): Promise<void> {
+export async function openTab(): Promise<void> {
   const done = beginBusy();
   try {
+    if (!hadSomethingOpen()) {
+      await openHash(location.hash);
+      return;
+    }
+    const { draftOfTab, knownChoices } = await drafts();
     const kept = await draftOfTab();
     if (kept === undefined) {
-      await openHash(location.hash, client);
+      await openHash(location.hash);
       return;
     }
     const past = kept.tab.past.map((version) => ({
@@ -65,7 +85,7 @@ export async function openTab(client: QueryClient): Promise<void> {
       settings: knownChoices(version.settings),
       versus: version.versus === undefined ? undefined : knownChoices(version.versus),
     }));
-    await openDraft(kept.draft, client, { history: { past, future: [] } });
+    await openDraft(kept.draft, { history: { past, future: [] } });
   } finally {
     done();
   }
@@ -73,11 +93,11 @@ export async function openTab(client: QueryClient): Promise<void> {
 
 export async function openDraft(
   draft: Draft,
-  client: QueryClient,
   with_: Pick<Parameters<typeof openScenario>[0], 'history'> = {},
 ): Promise<void> {
+  const { knownChoices } = await drafts();
   const [operation = '0', step = '0'] = draft.at.split('.');
-  const original = draft.from === undefined ? undefined : await load(draft.from, client);
+  const original = draft.from === undefined ? undefined : await load(draft.from);
   await openScenario({
     original,
     text: draft.text,
@@ -88,11 +108,10 @@ export async function openDraft(
   });
 }
 
-async function load(id: string, client: QueryClient): Promise<Original | undefined> {
+async function load(id: string): Promise<Original | undefined> {
   try {
-    const text = await client.query(scenarioQuery(id));
-    // A server that answers every address with the page itself has no such scenario.
-    return text.trimStart().startsWith('<') ? undefined : { id, text };
+    const text = await loadScenario(id);
+    return text === undefined ? undefined : { id, text };
   } catch {
     return undefined;
   }
@@ -100,6 +119,7 @@ async function load(id: string, client: QueryClient): Promise<Original | undefin
 
 /** The link to what is on the screen; of a text with problems, to its beginning. */
 export async function currentLink(): Promise<string | undefined> {
+  const [{ formatLink }, { stepCheck }] = await Promise.all([links(), import('../scenario/step-check.ts')]);
   const state = store.getState();
   const { text, settings, versus, cursor, runs, problems } = state;
   const run = runs[0];
@@ -116,8 +136,8 @@ export async function currentLink(): Promise<string | undefined> {
   });
 }
 
-/** Writes the address bar, at most a few times a second. Gives a function that ends it. */
-export function followAddress(client: QueryClient): () => void {
+/** Writes the address bar when stepping pauses. Gives a function that ends it. */
+export function followAddress(): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let written = location.hash;
   const write = async (): Promise<void> => {
@@ -137,10 +157,11 @@ export function followAddress(client: QueryClient): () => void {
       state.original === before.original
     )
       return;
-    timer ??= setTimeout(() => void write(), THROTTLE_MS);
+    clearTimeout(timer);
+    timer = setTimeout(() => void write(), PAUSE_MS);
   });
   const onHash = (): void => {
-    if (location.hash !== written) void openHash(location.hash, client);
+    if (location.hash !== written) void openHash(location.hash);
   };
   addEventListener('hashchange', onHash);
   return () => {

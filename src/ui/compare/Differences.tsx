@@ -5,11 +5,12 @@ import { go } from '../../store/cursor.ts';
 import type { OperationDifference } from '../../timeline/compare.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp } from '../use-app.ts';
+import './compare.css';
 
 /** Differences listed; the rest is counted. */
 const MOST_LISTED = 60;
 
-export function Differences(): React.JSX.Element | null {
+export default function Differences(): React.JSX.Element | null {
   const comparison = useApp((state) => state.comparison);
   const cursor = useApp((state) => state.settled);
   if (comparison === undefined) return null;

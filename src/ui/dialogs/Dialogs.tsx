@@ -1,34 +1,30 @@
-/** All dialogs; the larger ones are loaded when first opened. */
+/** All dialogs; each is loaded when first opened. */
 import { lazy, Suspense } from 'react';
 import { STRINGS } from '../strings.ts';
-import { Help } from './Help.tsx';
-import { Language } from './Language.tsx';
 import { Modal } from './Modal.tsx';
 
+const Help = lazy(() => import('./Help.tsx'));
+const Language = lazy(() => import('./Language.tsx'));
 const Share = lazy(() => import('./Share.tsx'));
 const Scenarios = lazy(() => import('./Scenarios.tsx'));
+
+const DIALOGS = [
+  { name: 'help', title: STRINGS.help, Content: Help, className: '' },
+  { name: 'language', title: STRINGS.languageTitle, Content: Language, className: 'wide' },
+  { name: 'share', title: STRINGS.share.title, Content: Share, className: 'wide' },
+  { name: 'scenarios', title: STRINGS.scenarios.title, Content: Scenarios, className: 'wide' },
+] as const;
 
 export function Dialogs(): React.JSX.Element {
   return (
     <>
-      <Help />
-      <Suspense>
-        <Language />
-      </Suspense>
-      <Modal name="share" title={STRINGS.share.title} className="wide">
-        {() => (
+      {DIALOGS.map(({ name, title, Content, className }) => (
+        <Modal key={name} name={name} title={title} className={className}>
           <Suspense fallback={<p>{STRINGS.loading}</p>}>
-            <Share />
+            <Content />
           </Suspense>
-        )}
-      </Modal>
-      <Modal name="scenarios" title={STRINGS.scenarios.title} className="wide">
-        {() => (
-          <Suspense fallback={<p>{STRINGS.loading}</p>}>
-            <Scenarios />
-          </Suspense>
-        )}
-      </Modal>
+        </Modal>
+      ))}
     </>
   );
 }

@@ -1,20 +1,9 @@
-/** The scenario language, as its own description says it: loaded when first wanted. */
-import { use } from 'react';
-import { Modal } from './Modal.tsx';
-import { STRINGS } from '../strings.ts';
+/** The scenario language, as its own description says it. */
+import description from '../../scenario/LANGUAGE.md?raw';
+import './dialogs.css';
 
-let loading: Promise<string> | undefined;
-const description = (): Promise<string> =>
-  (loading ??= import('../../scenario/LANGUAGE.md?raw').then(
-    (module: { default: string }) => module.default,
-  ));
-
-export function Language(): React.JSX.Element {
-  return (
-    <Modal name="language" title={STRINGS.languageTitle} className="wide">
-      {() => <Description text={use(description())} />}
-    </Modal>
-  );
+export default function Language(): React.JSX.Element {
+  return <Description text={description} />;
 }
 
 /** Headings, paragraphs and blocks of code: all that the description uses. */

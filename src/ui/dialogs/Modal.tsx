@@ -13,8 +13,8 @@ export function Modal({
   name: Dialog;
   title: string;
   className?: string;
-  /** Called only while the dialog is open. */
-  children: () => React.ReactNode;
+  /** Shown only while the dialog is open. */
+  children: React.ReactNode;
 }): React.JSX.Element {
   const open = useApp((state) => state.dialog === name);
   const dialog = useRef<HTMLDialogElement>(null);
@@ -35,7 +35,7 @@ export function Modal({
               {STRINGS.close}
             </button>
           </header>
-          {children()}
+          {children}
         </>
       )}
     </dialog>

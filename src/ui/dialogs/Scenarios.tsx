@@ -1,15 +1,27 @@
 /** The catalogue as a page: what one will understand, how long it takes, search; and the texts of one's own. */
 import { useState } from 'react';
-import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { catalogueQuery, type CatalogueEntry } from '../../catalogue/catalogue.ts';
+import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/react-query';
+import type { CatalogueEntry } from '../../catalogue/catalogue.ts';
+import { catalogueQuery } from '../../catalogue/list.ts';
 import { openScenario } from '../../store/document.ts';
 import { deleteDraft, listDrafts, titleOf, type Draft } from '../../store/drafts.ts';
 import { catalogueId, set } from '../../store/state.ts';
 import { openDraft } from '../address-bar.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp } from '../use-app.ts';
+import './dialogs.css';
+
+const client = new QueryClient();
 
 export default function Scenarios(): React.JSX.Element {
+  return (
+    <QueryClientProvider client={client}>
+      <Page />
+    </QueryClientProvider>
+  );
+}
+
+function Page(): React.JSX.Element {
   const { data, error } = useQuery(catalogueQuery);
   const [wanted, setWanted] = useState('');
   const found = (data ?? []).filter((entry) => matches(entry, wanted));
@@ -82,12 +94,11 @@ function Card({ entry }: { entry: CatalogueEntry }): React.JSX.Element {
 }
 
 function Drafts(): React.JSX.Element | null {
-  const client = useQueryClient();
   const [drafts, setDrafts] = useState(listDrafts);
   if (drafts.length === 0) return null;
   const open = (draft: Draft): void => {
     set({ dialog: undefined, linkTrouble: [] });
-    void openDraft(draft, client);
+    void openDraft(draft);
   };
   return (
     <section>

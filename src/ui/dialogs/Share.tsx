@@ -7,6 +7,7 @@ import { beginBusy, set, store } from '../../store/state.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import { currentLink } from '../address-bar.ts';
 import { STRINGS } from '../strings.ts';
+import './dialogs.css';
 
 /** Beyond this many characters a code is too fine for a camera at the back of a room. */
 const LONGEST_QR = 320;

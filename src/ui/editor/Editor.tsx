@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'react';
 import { store } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { createEditor } from './codemirror.ts';
+import './editor.css';
 
 export default function Editor(): React.JSX.Element {
   const host = useRef<HTMLDivElement>(null);

@@ -1,13 +1,15 @@
 /** What the author says, what to try next, the scenario as text, and doing instead of typing. */
+import { lazy, Suspense, useState } from 'react';
 import type { Note } from '../../scenario/remarks.ts';
 import { choose } from '../../store/document.ts';
 import { type Run } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { Choice } from '../Choice.tsx';
-import { Doing } from '../Doing.tsx';
 import { Terms } from '../Terms.tsx';
 import { ScenarioText } from './ScenarioText.tsx';
 import { stepAt, useApp, useSettledRun } from '../use-app.ts';
+
+const Doing = lazy(() => import('../Doing.tsx'));
 
 export function LeftPanel(): React.JSX.Element {
   return (
@@ -15,12 +17,34 @@ export function LeftPanel(): React.JSX.Element {
       <Notes />
       <TryNext />
       <ScenarioText />
-      <Doing />
+      <DoSomething />
       <section className="bugs">
         <h2>{STRINGS.settings}</h2>
         <Choice name="shipped-bugs" />
       </section>
     </aside>
+  );
+}
+
+/** Loaded when it is first unfolded. */
+function DoSomething(): React.JSX.Element {
+  const [wanted, setWanted] = useState(false);
+  return (
+    <details
+      className="doing"
+      onToggle={(event) => {
+        if (event.currentTarget.open) setWanted(true);
+      }}
+    >
+      <summary>
+        <h2>{STRINGS.doing.title}</h2>
+      </summary>
+      {wanted && (
+        <Suspense>
+          <Doing />
+        </Suspense>
+      )}
+    </details>
   );
 }
 

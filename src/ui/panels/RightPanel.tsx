@@ -1,18 +1,25 @@
 /** Where we are in the calls, what changes bit by bit, and the counters. */
+import { lazy, Suspense } from 'react';
 import { COUNTERS } from '../../core/counters.ts';
 import { RULES } from '../../core/audit/audit.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
 import { HARM_WORDS } from '../../scene/sentences.ts';
 import { go } from '../../store/cursor.ts';
-import { Differences } from '../compare/Differences.tsx';
 import { STRINGS } from '../strings.ts';
 import { stepAt, useApp, useSettledRun } from '../use-app.ts';
 
+const Differences = lazy(() => import('../compare/Differences.tsx'));
+
 export function RightPanel(): React.JSX.Element {
+  const comparing = useApp((state) => state.comparison !== undefined);
   return (
     <aside className="right" id="right" aria-label={STRINGS.rightPanel}>
-      <Differences />
+      {comparing && (
+        <Suspense>
+          <Differences />
+        </Suspense>
+      )}
       <Calls />
       <Trouble />
       <Bits />

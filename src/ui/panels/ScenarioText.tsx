@@ -1,10 +1,9 @@
 /** The scenario as text: a list to click on, or the editor, which is loaded when first wanted; and what a click does to it. */
-import { lazy, Suspense, useMemo } from 'react';
+import { lazy, Suspense } from 'react';
 import type { OperationRecord } from '../../core/operations/recorder.ts';
-import { operationAtLine, operationLines, type OperationLines } from '../../scenario/edits.ts';
 import { go } from '../../store/cursor.ts';
-import { editOperation, redo, undo, type OperationEdit } from '../../store/document.ts';
-import { set } from '../../store/state.ts';
+import { redo, undo } from '../../store/document.ts';
+import { set, type OperationEdit } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp } from '../use-app.ts';
 
@@ -71,14 +70,14 @@ const TOOLS: readonly { readonly how: OperationEdit; readonly sign: string }[] =
   { how: 'delete', sign: '✕' },
 ];
 
-/** For the operation at the cursor: as the label of the first run, so that a step inside it renders nothing. */
+const editOperation = async (how: OperationEdit, line?: number): Promise<void> => {
+  const { editOperation: change } = await import('../../store/operations.ts');
+  await change(how, line);
+};
+
+/** For the operation at the cursor; a step inside it renders nothing. */
 function OperationTools(): React.JSX.Element {
-  const label = useApp(({ runs, settled }) => runs[0]?.timeline.nameOf(settled).split('.')[0]);
-  const text = useApp((state) => state.text);
-  const operation = useMemo(
-    () => operationLines(text).find((candidate) => candidate.label === label),
-    [text, label],
-  );
+  const inOperation = useOperation() !== undefined;
   return (
     <>
       {TOOLS.map(({ how, sign }) => (
@@ -87,10 +86,8 @@ function OperationTools(): React.JSX.Element {
           type="button"
           aria-label={STRINGS.editor.operation[how]}
           title={STRINGS.editor.operation[how]}
-          disabled={operation === undefined}
-          onClick={() => {
-            if (operation !== undefined) void editOperation(operation, how);
-          }}
+          disabled={!inOperation}
+          onClick={() => void editOperation(how)}
         >
           {sign}
         </button>
@@ -135,7 +132,7 @@ function Lines(): React.JSX.Element {
             aria-current={current ? 'step' : undefined}
           >
             {starts === undefined ? (
-              <PlainLine line={line} text={text} number={number} />
+              <PlainLine line={line} number={number} />
             ) : (
               <button
                 type="button"
@@ -155,23 +152,12 @@ function Lines(): React.JSX.Element {
 }
 
 /** A line that no operation begins at; a disabled operation can be had back. */
-function PlainLine({
-  line,
-  text,
-  number,
-}: {
-  line: string;
-  text: string;
-  number: number;
-}): React.JSX.Element {
-  const disabled: OperationLines | undefined = /^\s*# off:/.test(line)
-    ? operationAtLine(text, number)
-    : undefined;
-  if (disabled?.first !== number) return <span>{line}</span>;
+function PlainLine({ line, number }: { line: string; number: number }): React.JSX.Element {
+  if (!/^\s*# off: \S/.test(line)) return <span>{line}</span>;
   return (
     <>
       <span className="off">{line}</span>
-      <button type="button" className="enable" onClick={() => void editOperation(disabled, 'enable')}>
+      <button type="button" className="enable" onClick={() => void editOperation('enable', number)}>
         {STRINGS.editor.operation.enable}
       </button>
     </>

@@ -7,12 +7,13 @@ import {
   type Inspected,
   type InspectedBit,
 } from '../../scene/inspect.ts';
-import { addOperation, checkOperation } from '../../store/document.ts';
+import { addOperation, checkOperation } from '../../store/operations.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp, useRun } from '../use-app.ts';
+import './inspector.css';
 
-export function Inspector(): React.JSX.Element | null {
+export default function Inspector(): React.JSX.Element | null {
   const at = useRun();
   const row = useApp((state) => state.inspected);
   const [author, setAuthor] = useState<Author>('kernel');

@@ -1,11 +1,12 @@
 /** The stage: the frame around d3's picture, its tools, and its text twin. */
-import { useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { store, beginBusy, select, set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp, useScene } from '../use-app.ts';
 import { createStage, type StageView } from './stage-view.ts';
-import { Inspector } from './Inspector.tsx';
-import { TextTwin } from './TextTwin.tsx';
+
+const TextTwin = lazy(() => import('./TextTwin.tsx'));
+const Inspector = lazy(() => import('./Inspector.tsx'));
 
 function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; height: number }] {
   const host = useRef<HTMLDivElement>(null);
@@ -36,6 +37,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const svg = useRef<SVGSVGElement>(null);
   const view = useRef<StageView | undefined>(undefined);
   const scene = useScene(side, size);
+  const inspected = useApp((state) => state.inspected !== undefined);
   const stageView = useApp((state) => state.stageView);
   const leftOut = useApp((state) => state.runs[side]?.cast.leftOut ?? 0);
 
@@ -111,12 +113,20 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
         )}
       </div>
       <section className="stage" aria-label={STRINGS.stageLabel} ref={host}>
-        {side === 0 && <Inspector />}
+        {inspected && side === 0 && (
+          <Suspense>
+            <Inspector />
+          </Suspense>
+        )}
         {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
         {stageView === 'picture' ? (
           <svg ref={svg} className="picture" role="group" aria-label={STRINGS.stageLabel} />
         ) : (
-          scene !== undefined && <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
+          scene !== undefined && (
+            <Suspense>
+              <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
+            </Suspense>
+          )
         )}
       </section>
     </>

@@ -9,7 +9,7 @@ type Inspect = ((row: string) => void) | undefined;
 /** Rows that stand for an entry or a register can be looked into. */
 const isInspectable = (id: string): boolean => id.startsWith('w:') || id.startsWith('reg:');
 
-export function TextTwin({ scene, inspect }: { scene: Scene; inspect: Inspect }): React.JSX.Element {
+export default function TextTwin({ scene, inspect }: { scene: Scene; inspect: Inspect }): React.JSX.Element {
   return (
     <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
       {ZONES.map((zone) => (

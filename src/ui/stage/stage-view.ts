@@ -59,6 +59,11 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
 
   const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
     .scaleExtent([0.3, 4])
+    // Said, because by itself it would ask the browser and make it lay out the page at once.
+    .extent(() => [
+      [0, 0],
+      [viewport.width, viewport.height],
+    ])
     .on('zoom', (event: { transform: { toString: () => string }; sourceEvent: unknown }) => {
       camera.attr('transform', event.transform.toString());
       if (event.sourceEvent !== null && event.sourceEvent !== undefined) followed = false;

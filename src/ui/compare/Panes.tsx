@@ -1,4 +1,4 @@
-/** One side of a comparison: its settings, what happens there, its stage. */
+/** The two sides of a comparison: each with its settings, what happens there, its stage. */
 import { sentenceOf } from '../../scene/sentences.ts';
 import { swapRuns } from '../../store/document.ts';
 import { Choice, OFFERED } from '../Choice.tsx';
@@ -6,8 +6,18 @@ import { Lamp } from '../Lamp.tsx';
 import { Stage } from '../stage/Stage.tsx';
 import { STRINGS } from '../strings.ts';
 import { stepAt, useRun } from '../use-app.ts';
+import './panes.css';
 
-export function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
+export default function Panes(): React.JSX.Element {
+  return (
+    <div className="panes">
+      <Pane side={0} />
+      <Pane side={1} />
+    </div>
+  );
+}
+
+function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
   const at = useRun(side);
   const name = side === 0 ? 'A' : 'B';
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);

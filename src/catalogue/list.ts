@@ -1,0 +1,11 @@
+/** The list of all scenarios, for the page that shows it. */
+import { queryOptions } from '@tanstack/react-query';
+import { fetchText, type CatalogueEntry } from './catalogue.ts';
+
+export const catalogueQuery = queryOptions({
+  queryKey: ['catalogue'],
+  queryFn: async (): Promise<readonly CatalogueEntry[]> =>
+    JSON.parse(await fetchText('index.json')) as readonly CatalogueEntry[],
+  staleTime: Infinity,
+  retry: 1,
+});
