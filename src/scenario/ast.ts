@@ -81,6 +81,12 @@ export type Expectation =
   /** What the last read before this line got. */
   | { readonly kind: 'read'; readonly value: bigint };
 
+/** A call by its name; the n-th of that name in the operation, or any. */
+export interface CallPlace {
+  readonly call: string;
+  readonly occurrence?: number;
+}
+
 export interface CounterClaim {
   readonly name: string;
   readonly vcpu?: number;
@@ -143,7 +149,7 @@ export type Statement =
   | {
       readonly kind: 'note';
       readonly text: string;
-      readonly at?: { readonly call: string; readonly occurrence: number };
+      readonly at?: CallPlace;
       readonly line: Line;
     }
   | {

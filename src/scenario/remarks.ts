@@ -1,5 +1,5 @@
 /** What an author says about a scenario: notes, expectations, things to try. */
-import type { Expectation, SettingChoices, Statement } from './ast.ts';
+import type { CallPlace, Expectation, SettingChoices, Statement } from './ast.ts';
 import { printLines } from './lines.ts';
 
 export type Section = 'given' | 'body';
@@ -9,7 +9,7 @@ export interface Note {
   readonly section: Section | 'scenario';
   /** Number of operations of the section before the note; the note belongs to the last of them. */
   readonly after: number;
-  readonly at?: { readonly call: string; readonly occurrence: number };
+  readonly at?: CallPlace;
 }
 
 export interface PlannedExpectation {

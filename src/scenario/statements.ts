@@ -11,6 +11,7 @@ import type {
   Statement,
 } from './ast.ts';
 import { COUNTERS, isCounterName } from '../core/counters.ts';
+import { CALL_NAMES } from '../core/machine/steps.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
 import { readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
 
@@ -339,14 +340,27 @@ function readSpace(cursor: Cursor, line: Line): Statement {
 
 function readNote(cursor: Cursor, line: Line): Statement {
   if (!cursor.take('at')) return { kind: 'note', text: cursor.text('Write: note "text".'), line };
-  const place = cursor.word('the name of a call', 'Write: note at rmap_write_protect "text".').text;
-  const [call = '', occurrence = '1'] = place.split('#');
-  return {
-    kind: 'note',
-    text: cursor.text('Write: note at fetch "text".'),
-    at: { call, occurrence: Number(occurrence) || 1 },
-    line,
-  };
+  const token = cursor.word('the name of a call', 'Write: note at rmap_write_protect "text".');
+  const [call = '', occurrence] = token.text.split('#');
+  const names: readonly string[] = CALL_NAMES;
+  if (!names.includes(call)) {
+    const near = nearest(call, names);
+    cursor.note(token, {
+      message: `${JSON.stringify(call)} is no call`,
+      remedy:
+        near === undefined ? 'The panel "Where we are" shows the calls of a step.' : `Did you mean ${near}?`,
+      ...(near === undefined ? {} : { fix: token.text.replace(call, near) }),
+    });
+  }
+  if (occurrence !== undefined && !/^[1-9][0-9]{0,4}$/.test(occurrence)) {
+    cursor.note(token, {
+      message: `${JSON.stringify(occurrence)} does not say which call is meant`,
+      remedy: `Write for example: ${call}#2.`,
+    });
+  }
+  const text = cursor.text('Write: note at fetch "text".');
+  const at = occurrence === undefined ? { call } : { call, occurrence: Number(occurrence) };
+  return { kind: 'note', text, at, line };
 }
 
 function readExpectation(cursor: Cursor): Expectation {

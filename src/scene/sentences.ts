@@ -310,9 +310,13 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
             ? 'The shadow page is being given up.'
             : "The guest's entry has gone.",
   }),
-  'spte-raise': ({ gfn }) => ({
-    what: `The shadow entry for guest frame ${hex(gfn)} becomes writable.`,
-    why: 'The guest allows it, and nothing stands against it any more.',
+  'spte-raise': ({ gfn, device }) => ({
+    what: device
+      ? `The write bit is set in the shadow entry for guest frame ${hex(gfn)}, which stays not present.`
+      : `The shadow entry for guest frame ${hex(gfn)} becomes writable.`,
+    why: device
+      ? 'The entry marks a device. The bit means nothing to the processor: every access exits as before.'
+      : 'The guest allows it, and nothing stands against it any more.',
   }),
   'spte-lower-user': () => ({
     what: "The shadow entry becomes the kernel's alone.",
@@ -322,9 +326,11 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: 'The shadow entry is given back to user mode, read-only.',
     why: "It had been the kernel's alone for a write with CR0.WP=0.",
   }),
-  spurious: () => ({
-    what: 'The shadow entry allows it already.',
-    why: 'Nothing to mend: the processor will succeed on the next try.',
+  spurious: ({ device }) => ({
+    what: device ? 'The write bit of this entry is set already.' : 'The shadow entry allows it already.',
+    why: device
+      ? 'The entry marks a device, and is not present: the access is emulated next.'
+      : 'Nothing to mend: the processor will succeed on the next try.',
   }),
   'fix-refuse': ({ because }) => ({
     what: `The shadow entry cannot be raised: ${because}.`,

@@ -39,7 +39,7 @@ interface Leaf {
 export function scan(world: World): readonly Falsity[] {
   const found: Falsity[] = [];
   const writable = new Map<Pfn, number[]>();
-  let tracked = 0;
+  const tracked = new Set<number>();
   for (const page of world.tables.sp.values()) {
     const level = levelOfRole(page.role);
     const paths = level === 1 ? pathRights(world, page) : [];
@@ -51,7 +51,7 @@ export function scan(world: World): readonly Falsity[] {
         continue;
       }
       if (isTracked(entry)) {
-        tracked += 1;
+        tracked.add(word);
         const pfn = pfnOfEntry(entry);
         writable.set(pfn, [...(writable.get(pfn) ?? []), word]);
       }
@@ -60,11 +60,13 @@ export function scan(world: World): readonly Falsity[] {
     found.push(...checkParents(world, page));
   }
   found.push(...checkWriteProtection(world, writable));
-  const listed = [...world.tables.rmap.values()].reduce(
-    (sum, head) => sum + pointers(world, RMAP_LIST, head).length,
-    0,
+  const listed = new Set(
+    [...world.tables.rmap.values()].flatMap((head) => [...pointers(world, RMAP_LIST, head)]),
   );
-  if (listed !== tracked) found.push({ rule: 'INV-2', subject: 'rmap', decidedBy: [] });
+  const unequal = [...listed]
+    .filter((word) => !tracked.has(word))
+    .concat([...tracked].filter((word) => !listed.has(word)));
+  if (unequal.length > 0) found.push({ rule: 'INV-2', subject: 'rmap', decidedBy: unequal });
   found.push(...checkRoots(world));
   return found;
 }

@@ -11,7 +11,7 @@ import { PTE_D, PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
 import type { GuestWalk } from './guest-walk.ts';
 import { rmapAdd, rmapRemove } from './rmap.ts';
 import { isShadowed, shadowPagesOf, zapPage } from './shadow-page.ts';
-import { isPresent, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE } from './spte-2007.ts';
+import { isMmio, isPresent, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE } from './spte-2007.ts';
 
 /** `write-to-table` asks the caller to emulate the store. */
 export type FixResult = 'fixed' | 'not-fixed' | 'write-to-table';
@@ -28,7 +28,7 @@ export function fixWriteFault(m: Machine, fault: Fault): FixResult {
     const { walk, word, request } = fault;
     const entry = m.word(word);
     if ((entry & PTE_W) !== 0n) {
-      m.step('spurious', { gfn: walk.gfn }, [word]);
+      m.step('spurious', { gfn: walk.gfn, device: isMmio(spte(entry)) }, [word]);
       return !request.user || (entry & PTE_U) !== 0n ? 'fixed' : 'not-fixed';
     }
     const refused = checkRights(m, fault);
@@ -69,7 +69,8 @@ function fixUserWrite(m: Machine, fault: Fault): FixResult {
   m.step('shadowed-check', { gfn, pages: pages.length });
   for (const page of pages) if (m.get('sp', page.serial) !== undefined) zapPage(m, page.serial);
   // The page given up may have been the one that holds this very leaf: then the access faults again.
-  if (!isPresent(spte(m.word(fault.word)))) return 'not-fixed';
+  const leaf = spte(m.word(fault.word));
+  if (!isPresent(leaf) && !isMmio(leaf)) return 'not-fixed';
   return raiseWrite(m, fault);
 }
 
@@ -83,7 +84,7 @@ function fixKernelWrite(m: Machine, fault: Fault): FixResult {
 }
 
 function raiseWrite(m: Machine, { walk, word }: Fault): FixResult {
-  m.step('spte-raise', { gfn: walk.gfn }, [word]);
+  m.step('spte-raise', { gfn: walk.gfn, device: isMmio(spte(m.word(word))) }, [word]);
   m.set('word', word, m.word(word) | PTE_W);
   setGuestDirty(m, walk);
   rmapAdd(m, { gfn: walk.gfn, word });

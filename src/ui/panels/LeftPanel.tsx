@@ -54,14 +54,29 @@ function notesAt(run: Run, cursor: number): readonly Note[] {
   const operation = step === undefined ? undefined : run.timeline.operationAt(step.index);
   if (step === undefined || operation === undefined)
     return run.plan.notes.filter((note) => note.section === 'scenario');
-  const calls = run.timeline.calls(step.index).map((call) => call.name as string);
+  const calls = run.timeline.calls(step.index);
   const own = run.plan.notes.filter(
     (note) => note.section === operation.section && note.after === operation.number,
   );
-  const here = own.filter((note) => note.at !== undefined && calls.includes(note.at.call));
+  const here = own.filter(({ at }) =>
+    calls.some(
+      (call) =>
+        call.name === at?.call &&
+        (at.occurrence === undefined || at.occurrence === occurrenceOf(run, call.span, operation.firstStep)),
+    ),
+  );
   if (here.length > 0) return here.slice(-1);
   const general = own.filter((note) => note.at === undefined);
   return general.length > 0 ? general : run.plan.notes.filter((note) => note.section === 'scenario');
+}
+
+/** The how many-th call of its name a call is, from a step on. */
+function occurrenceOf({ timeline }: Run, span: number, from: number): number {
+  const seen = new Set<number>();
+  const { name, first } = timeline.call(span);
+  for (let step = from; step <= first; step += 1)
+    for (const call of timeline.calls(step)) if (call.name === name) seen.add(call.span);
+  return seen.size;
 }
 
 function Notes(): React.JSX.Element | null {

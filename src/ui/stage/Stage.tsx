@@ -70,7 +70,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   }, [scene, stageView, size]);
 
   return (
-    <>
+    <div className="stage-frame">
       <div className="stage-tools" role="group" aria-label={STRINGS.stageLabel}>
         <button
           type="button"
@@ -129,6 +129,6 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
           )
         )}
       </section>
-    </>
+    </div>
   );
 }
