@@ -128,7 +128,7 @@ function placeHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void 
     });
     return;
   }
-  const cpuWidth = Math.min(210, zone.width * 0.4);
+  const cpuWidth = Math.min(210, Math.max(150, zone.width * 0.4));
   boxes.set('vcpu:0', { x: zone.x + 12, y, width: cpuWidth, height: zone.height - TITLE - 8 });
   boxes.set('tlb:0', {
     x: zone.x + 24 + cpuWidth,

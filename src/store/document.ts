@@ -71,6 +71,7 @@ export async function openScenario(opening: Opening): Promise<void> {
       selected: undefined,
       inspected: undefined,
       linkText: undefined,
+      dialog: undefined,
     };
     const planned = planScenario(text, settings);
     if (planned.kind === 'problems') {

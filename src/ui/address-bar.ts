@@ -25,8 +25,8 @@ export async function openHash(hash: string): Promise<void> {
     const link = await parseLink(hash);
     const something = store.getState().runs.length > 0;
     if (link.kind === 'scenarios') {
-      set({ dialog: 'scenarios' });
       if (!something) await openFirst({});
+      set({ dialog: 'scenarios' });
     } else if (link.kind === 'problems') {
       if (!something) await openFirst({});
       set({ linkTrouble: link.sentences, linkText: link.text });

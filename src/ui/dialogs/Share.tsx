@@ -143,7 +143,10 @@ function saveFile(title: string): void {
   anchor.href = url;
   anchor.download = `${name === '' ? 'scenario' : name}.mmu`;
   anchor.click();
-  URL.revokeObjectURL(url);
+  // The browser reads it after this function has ended.
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, 10_000);
 }
 
 function OpenFile(): React.JSX.Element {

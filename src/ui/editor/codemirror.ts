@@ -259,7 +259,7 @@ const extensions = (label: string): Extension => [
   search({ top: true }),
   currentOperation,
   EditorView.lineWrapping,
-  EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false' }),
+  EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', tabindex: '0' }),
   keymap.of([
     { key: 'Mod-z', run: ours(undo), preventDefault: true },
     { key: 'Mod-y', run: ours(redo), preventDefault: true },

@@ -37,6 +37,10 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const svg = useRef<SVGSVGElement>(null);
   const view = useRef<StageView | undefined>(undefined);
   const scene = useScene(side, size);
+  const comparing = useApp((state) => state.runs.length > 1);
+  const label = comparing
+    ? `${STRINGS.compare.side(side === 0 ? 'A' : 'B')}: ${STRINGS.stageLabel}`
+    : STRINGS.stageLabel;
   const inspected = useApp((state) => state.inspected !== undefined);
   const stageView = useApp((state) => state.stageView);
   const leftOut = useApp((state) => state.runs[side]?.cast.leftOut ?? 0);
@@ -71,7 +75,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
 
   return (
     <div className="stage-frame">
-      <div className="stage-tools" role="group" aria-label={STRINGS.stageLabel}>
+      <div className="stage-tools" role="group" aria-label={label}>
         <button
           type="button"
           aria-pressed={stageView === 'text'}
@@ -112,7 +116,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
           </>
         )}
       </div>
-      <section className="stage" aria-label={STRINGS.stageLabel} ref={host}>
+      <section className="stage" aria-label={label} ref={host}>
         {inspected && side === 0 && (
           <Suspense>
             <Inspector />
@@ -120,7 +124,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
         )}
         {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
         {stageView === 'picture' ? (
-          <svg ref={svg} className="picture" role="group" aria-label={STRINGS.stageLabel} />
+          <svg ref={svg} className="picture" role="group" aria-label={label} />
         ) : (
           scene !== undefined && (
             <Suspense>
