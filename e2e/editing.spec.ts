@@ -122,6 +122,20 @@ test('nothing is lost by a reload, by a wrong link, or by opening something else
   await expect(page.locator('.code')).toContainText('v0 cpuid # mine');
 });
 
+test('two tabs keep a draft each, and neither overwrites the other', async ({ context }) => {
+  for (const mark of ['first', 'second']) {
+    const tab = await context.newPage();
+    await tab.setViewportSize({ width: 1440, height: 900 });
+    await openApp(tab, '#/s/context-switch');
+    await openEditor(tab);
+    await typeAtEnd(tab, `\nv0 cpuid # ${mark}`);
+    await expect(tab).toHaveURL(/#\/x\/1\./);
+  }
+  const page = await context.newPage();
+  await openApp(page, '#/scenarios');
+  await expect(page.locator('.drafts li')).toHaveCount(2);
+});
+
 test('doing instead of typing adds lines: an access, a flipped bit, a register; and they can be moved, disabled, deleted', async ({
   page,
 }) => {

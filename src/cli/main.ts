@@ -2,6 +2,8 @@
 import { checkScenario } from '../scenario/plan.ts';
 import { settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
+import type { Place } from '../scenario/links.ts';
+import { linkCommand } from './link.ts';
 import { problemText, readScenario, runCatalogue, runCommand, type Print, type RunOptions } from './run.ts';
 import { walkCommand } from './walk.ts';
 
@@ -9,11 +11,13 @@ const USAGE = `usage: npm run -s mmuscope -- <command>
   run <file or catalogue id> [--set key=value]... [--text [--depth operation|function|step] | --json]
   run --catalogue
   walk <vectors.jsonl[.gz]>...
-  check <file or catalogue id>`;
+  check <file or catalogue id>
+  link <file or catalogue id> [--at operation.step] [--set key=value]...
+  link '#/...'`;
 
 class UsageError extends Error {}
 
-function main(args: readonly string[], print: Print): number {
+async function main(args: readonly string[], print: Print): Promise<number> {
   const [command, ...rest] = args;
   switch (command) {
     case 'run':
@@ -29,6 +33,8 @@ function main(args: readonly string[], print: Print): number {
       });
       return problems.length === 0 ? 0 : 1;
     }
+    case 'link':
+      return linkOne(rest, print);
     case undefined:
     default:
       throw new UsageError(
@@ -55,6 +61,26 @@ function runOne(args: readonly string[], print: Print): number {
   return runCommand(name, { settings, output, depth }, print);
 }
 
+async function linkOne(args: readonly string[], print: Print): Promise<number> {
+  let name: string | undefined;
+  let settings: SettingChoices = {};
+  let at: Place = { operation: '0', step: 0 };
+  const queue = [...args];
+  for (let arg = queue.shift(); arg !== undefined; arg = queue.shift()) {
+    if (arg === '--set') settings = { ...settings, ...choiceOf(queue.shift() ?? '') };
+    else if (arg === '--at') at = placeOf(queue.shift() ?? '');
+    else name = arg;
+  }
+  if (name === undefined) throw new UsageError('link needs a file, a catalogue id or a link');
+  return linkCommand(name, { settings, at }, print);
+}
+
+function placeOf(text: string): Place {
+  const place = /^(g?[0-9]{1,5})\.([0-9]{1,7})$/.exec(text);
+  if (place === null) throw new UsageError('--at looks like 1.5');
+  return { operation: place[1] ?? '0', step: Number(place[2]) };
+}
+
 function depthOf(text: string | undefined): RunOptions['depth'] {
   if (text === 'operation' || text === 'function' || text === 'step') return text;
   throw new UsageError('--depth is operation, function or step');
@@ -73,7 +99,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  process.exitCode = main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));
+  process.exitCode = await main(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));
 } catch (error) {
   process.stderr.write(
     `${error instanceof Error ? error.message : String(error)}\n${error instanceof UsageError ? `${USAGE}\n` : ''}`,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { catalogueText, RUNS, scenario } from '../testing/scenarios.ts';
+import { catalogueText, RUNS, scenario, SOAKING } from '../testing/scenarios.ts';
 import { readLines, printLines } from './lines.ts';
 import { checkScenario, formatScenario } from './plan.ts';
 import { interpret } from './statements.ts';
@@ -42,7 +42,7 @@ describe('the language', () => {
           expect(problem.message.length * problem.remedy.length).toBeGreaterThan(0);
         expect(Number(process.hrtime.bigint() - start) / 1e9).toBeLessThan(1);
       }),
-      { numRuns: RUNS * 2 },
+      { numRuns: SOAKING ? 100_000 : 400 },
     );
   });
 });

@@ -74,25 +74,33 @@ export const knownChoices = (choices: Readonly<Record<string, string>>): Setting
   );
 
 /** What this tab had open before it was loaded again, where the address is still the same. */
-export async function draftOfTab(): Promise<{ draft: Draft; tab: Tab } | undefined> {
+export function draftOfTab(): { draft: Draft; tab: Tab } | undefined {
   try {
     const tab = parsed(Tab, sessionStorage.getItem(TAB));
     if (tab === undefined || tab.hash !== location.hash) return undefined;
     const draft = parsed(Draft, localStorage.getItem(PREFIX + tab.draft));
     if (draft === undefined) return undefined;
-    own = (await claim(draft.id)) ? draft.id : undefined;
     return { draft, tab };
   } catch {
     return undefined;
   }
 }
 
+/** Goes on with a draft that was opened from the list, unless another tab has it open. */
+export async function adoptDraft(id: string): Promise<void> {
+  own = (await claim(id)) ? id : undefined;
+}
+
+const claimed = new Set<string>();
+
 /** Another tab with the same draft (a duplicated tab, say) keeps its own copy. */
 async function claim(id: string): Promise<boolean> {
+  if (claimed.has(id)) return true;
   const { locks } = navigator as { locks?: LockManager };
   if (locks === undefined) return false;
   return new Promise((resolve) => {
     void locks.request(PREFIX + id, { ifAvailable: true }, (lock) => {
+      if (lock !== null) claimed.add(id);
       resolve(lock !== null);
       // Held until the tab closes.
       return lock === null ? undefined : new Promise<void>(() => undefined);

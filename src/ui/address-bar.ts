@@ -75,7 +75,7 @@ export async function openTab(): Promise<void> {
       return;
     }
     const { draftOfTab, knownChoices } = await drafts();
-    const kept = await draftOfTab();
+    const kept = draftOfTab();
     if (kept === undefined) {
       await openHash(location.hash);
       return;
@@ -95,7 +95,7 @@ export async function openDraft(
   draft: Draft,
   with_: Pick<Parameters<typeof openScenario>[0], 'history'> = {},
 ): Promise<void> {
-  const { knownChoices } = await drafts();
+  const { adoptDraft, knownChoices } = await drafts();
   const [operation = '0', step = '0'] = draft.at.split('.');
   const original = draft.from === undefined ? undefined : await load(draft.from);
   await openScenario({
@@ -106,6 +106,7 @@ export async function openDraft(
     at: { operation, step: Number(step) },
     ...with_,
   });
+  await adoptDraft(draft.id);
 }
 
 async function load(id: string): Promise<Original | undefined> {
