@@ -34,8 +34,8 @@ const prefersStill = (): boolean => matchMedia('(prefers-reduced-motion: reduce)
 
 export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const [host, size] = useSize();
-  const svg = useRef<SVGSVGElement>(null);
-  const view = useRef<StageView | undefined>(undefined);
+  const view = useRef<HTMLDivElement>(null);
+  const stage = useRef<StageView | undefined>(undefined);
   const scene = useScene(side, size);
   const comparing = useApp((state) => state.runs.length > 1);
   const label = comparing
@@ -46,24 +46,24 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const leftOut = useApp((state) => state.runs[side]?.cast.leftOut ?? 0);
 
   useEffect(() => {
-    if (svg.current === null) return undefined;
-    const made = createStage(svg.current, { select, inspect: side === 0 ? inspect : () => undefined });
-    view.current = made;
+    if (view.current === null) return undefined;
+    const made = createStage(view.current, { select, inspect: side === 0 ? inspect : () => undefined });
+    stage.current = made;
     const unsubscribe = store.subscribe((state, before) => {
       if (state.selected !== before.selected) made.highlight(state.selected);
     });
     return () => {
       unsubscribe();
       made.destroy();
-      view.current = undefined;
+      stage.current = undefined;
     };
   }, [stageView, side]);
 
   useEffect(() => {
-    if (scene === undefined || view.current === undefined) return;
+    if (scene === undefined || stage.current === undefined) return;
     const done = beginBusy();
     const { cursor, previous, selected } = store.getState();
-    void view.current
+    void stage.current
       .update(scene, {
         viewport: size,
         backwards: cursor < previous,
@@ -90,7 +90,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
             <button
               type="button"
               onClick={() => {
-                view.current?.fit();
+                stage.current?.fit();
               }}
             >
               {STRINGS.fit}
@@ -99,7 +99,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
               type="button"
               aria-label={STRINGS.zoomIn}
               onClick={() => {
-                view.current?.zoomBy(1.25);
+                stage.current?.zoomBy(1.25);
               }}
             >
               +
@@ -108,7 +108,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
               type="button"
               aria-label={STRINGS.zoomOut}
               onClick={() => {
-                view.current?.zoomBy(0.8);
+                stage.current?.zoomBy(0.8);
               }}
             >
               −
@@ -124,7 +124,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
         )}
         {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
         {stageView === 'picture' ? (
-          <svg ref={svg} className="picture" role="group" aria-label={label} />
+          <div ref={view} className="viewport" role="group" aria-label={label} />
         ) : (
           scene !== undefined && (
             <Suspense>

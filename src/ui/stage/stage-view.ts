@@ -5,7 +5,7 @@
  */
 import { select, type BaseType, type Selection } from 'd3-selection';
 import 'd3-transition';
-import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
+import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior, type ZoomTransform } from 'd3-zoom';
 import { ROW } from '../../scene/layout.ts';
 import type { Flag, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
@@ -45,10 +45,15 @@ export interface StageEvents {
   readonly inspect: (row: string) => void;
 }
 
-export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
-  const root = select(svg);
+/**
+ * `host` is the window onto the picture. The camera moves the picture as a whole by a CSS transform: a transform inside
+ * the SVG would make the browser lay out every text in it at each frame of a pan.
+ */
+export function createStage(host: HTMLElement, on: StageEvents): StageView {
+  const root = select(host);
   root.selectAll('*').remove();
-  const camera = root.append('g').attr('class', 'camera');
+  const picture = root.append('svg').attr('class', 'picture').attr('role', 'presentation');
+  const camera = picture.append('g').attr('class', 'camera');
   const zones = camera.append('g').attr('class', 'zones');
   const links = camera.append('g').attr('class', 'links');
   const boxes = camera.append('g').attr('class', 'boxes');
@@ -57,15 +62,16 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
   let viewport: Viewport = { width: 0, height: 0 };
   let followed = true;
 
-  const behavior: ZoomBehavior<SVGSVGElement, unknown> = zoom<SVGSVGElement, unknown>()
+  const behavior: ZoomBehavior<HTMLElement, unknown> = zoom<HTMLElement, unknown>()
     .scaleExtent([0.3, 4])
     // Said, because by itself it would ask the browser and make it lay out the page at once.
     .extent(() => [
       [0, 0],
       [viewport.width, viewport.height],
     ])
-    .on('zoom', (event: { transform: { toString: () => string }; sourceEvent: unknown }) => {
-      camera.attr('transform', event.transform.toString());
+    .on('zoom', (event: { transform: ZoomTransform; sourceEvent: unknown }) => {
+      const { x, y, k } = event.transform;
+      picture.style('transform', `translate(${String(x)}px, ${String(y)}px) scale(${String(k)})`);
       if (event.sourceEvent !== null && event.sourceEvent !== undefined) followed = false;
     });
   root.call(behavior).on('dblclick.zoom', null);
@@ -84,11 +90,14 @@ export function createStage(svg: SVGSVGElement, on: StageEvents): StageView {
       const before = first ? undefined : current;
       current = scene;
       viewport = options.viewport;
-      if (first) drawZones(zones, scene);
+      if (first) {
+        picture.attr('width', scene.layout.width).attr('height', scene.layout.height);
+        drawZones(zones, scene);
+      }
       drawBoxes(boxes, { scene, before, on });
       drawLinks(links, scene);
       if (first) fit(false);
-      if (followed) follow(svg, { scene, viewport, camera: root, behavior, still: options.still });
+      if (followed) follow(host, { scene, viewport, camera: root, behavior, still: options.still });
       paintSelection(camera, scene, options.selected);
       clearMotions(overlay);
       // The new state is painted first, then what moved moves.
@@ -133,12 +142,12 @@ function fitTransform({ width, height }: Viewport, scene: Scene): typeof zoomIde
 
 /** Pans, without zooming, so that what the step is about can be seen. */
 function follow(
-  svg: SVGSVGElement,
+  host: HTMLElement,
   by: {
     scene: Scene;
     viewport: Viewport;
-    camera: Selection<SVGSVGElement, unknown, null, undefined>;
-    behavior: ZoomBehavior<SVGSVGElement, unknown>;
+    camera: Selection<HTMLElement, unknown, null, undefined>;
+    behavior: ZoomBehavior<HTMLElement, unknown>;
     still: boolean;
   },
 ): void {
@@ -146,7 +155,7 @@ function follow(
   const focused = scene.boxes.filter((box) => scene.focus.includes(box.id));
   if (focused.length === 0) return;
   const view = by.viewport;
-  const transform = zoomTransform(svg);
+  const transform = zoomTransform(host);
   const margin = 24;
   const left = Math.min(...focused.map((box) => transform.x + box.x * transform.k));
   const right = Math.max(...focused.map((box) => transform.x + (box.x + box.width) * transform.k));
