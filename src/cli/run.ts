@@ -126,7 +126,7 @@ function rowText(timeline: Timeline, row: Row): string {
   const last = row.steps.at(-1) as StepView;
   const changes = row.changes.filter(isStateChange).map(changeText).join('; ');
   const number = String(row.firstStep - timeline.begin + 1).padStart(5);
-  return `${number} ${last.actor.padEnd(5)} ${'  '.repeat(row.depth - 1)}${row.call}  ${last.space}: ${sentenceOf(last).what}${changes === '' ? '' : ` | ${changes}`}`;
+  return `${number} ${last.actor.padEnd(5)} ${'  '.repeat(row.depth - 1)}${row.call}  ${last.space}: ${sentenceOf(last, timeline.program.settings).what}${changes === '' ? '' : ` | ${changes}`}`;
 }
 
 function printJson(timeline: Timeline, results: readonly ExpectationResult[], print: Print): void {
@@ -171,7 +171,7 @@ function stepJson(timeline: Timeline, index: number): string {
         before: valueText(change.before),
         after: valueText(change.after),
       })),
-      ...sentenceOf(step),
+      ...sentenceOf(step, timeline.program.settings),
     },
     (_key, value: unknown) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value),
   );

@@ -247,7 +247,7 @@ function namedValue(text: string, word: string): bigint | undefined {
 function numberMeaning(value: bigint, before: string | undefined): string {
   if (before === 'gfn')
     return `Guest frame 0x${value.toString(16)}, at guest address 0x${(value << 12n).toString(16)}.`;
-  if (value >= 4096n && isCanonical(value, 4)) return addressMeaning(value);
+  if (value >= 4096n && isCanonical(value, '4-level')) return addressMeaning(value);
   return `${String(value)}, 0x${value.toString(16)}`;
 }
 

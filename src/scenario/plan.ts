@@ -183,7 +183,7 @@ class Planner {
   }
 
   private checkAddress(address: bigint, line: Line): boolean {
-    if (isCanonical(address, 4)) return true;
+    if (isCanonical(address, '4-level')) return true;
     this.problem(
       { line },
       {
@@ -195,7 +195,7 @@ class Planner {
   }
 
   private mapEntry(change: EntryChange, line: Line): void {
-    if (!isCanonical(change.gva, 4)) return;
+    if (!isCanonical(change.gva, '4-level')) return;
     const value = this.valueOf(change, line, this.space);
     if (value === undefined) return;
     const table = this.tables.ensure({ space: this.space, level: change.level, gva: change.gva });

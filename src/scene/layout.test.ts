@@ -65,7 +65,9 @@ describe('the layout', () => {
           const scene = sceneAt(timeline, { cast, layout, names: new Map() });
           expect(scene.boxes.length).toBe(layout.boxes.size);
           if (position > timeline.begin)
-            expect(sentenceOf(timeline.step(position - 1)).what).not.toMatch(/undefined|NaN/);
+            expect(sentenceOf(timeline.step(position - 1), timeline.program.settings).what).not.toMatch(
+              /undefined|NaN/,
+            );
         }
       }),
       { numRuns: Math.ceil(RUNS / 8) },

@@ -2,7 +2,7 @@
  * What a reader is told about each micro-step: one sentence for what happened, one for why. Made from a step's kind
  * and facts and from the world, in one place, ready to be translated. Plain English, no jargon unexplained.
  */
-import { SHIPPED_BUGS } from '../core/settings.ts';
+import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
 import { RULES } from '../core/audit/audit.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { StepView } from '../timeline/timeline.ts';
@@ -16,7 +16,13 @@ export interface Sentence {
   readonly why: string;
 }
 
-type Teller<K extends StepKind> = (facts: StepFacts<K>) => Sentence;
+/** What the words of a step depend on beside its facts: whose tables the processor walks. */
+interface Told {
+  /** The processor walks shadow tables that a hypervisor made. */
+  readonly shadow: boolean;
+}
+
+type Teller<K extends StepKind> = (facts: StepFacts<K>, told: Told) => Sentence;
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 const table = (level: number): string => TABLE_NAMES_BY_LEVEL[level] ?? `level ${String(level)}`;
@@ -80,9 +86,11 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
           why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
         }
       : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
-  'tlb-miss': ({ gva }) => ({
+  'tlb-miss': ({ gva }, { shadow }) => ({
     what: `The TLB has no usable translation of ${hex(gva)}.`,
-    why: 'The processor has to walk the page tables: the shadow tables, for they are the ones that it knows.',
+    why: shadow
+      ? 'The processor has to walk the page tables: the shadow tables, for they are the ones that it knows.'
+      : 'The processor has to walk the page tables.',
   }),
   'tlb-fill': ({ pfn, writable }) => ({
     what: `The TLB keeps the translation, to ${frameName(pfn)}, ${writable ? 'writable' : 'not for writing'}.`,
@@ -96,20 +104,57 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `${hex(gva)} is not canonical.`,
     why: 'Bits 63 to 47 must be equal. The processor raises a general protection fault without any walk.',
   }),
-  'walk-read': ({ level, index, entry }) => ({
-    what: `The processor reads shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+  'walk-read': ({ level, index, entry }, { shadow }) => ({
+    what: `The processor reads ${shadow ? 'shadow ' : ''}${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why:
       level > 1
         ? 'Nine bits of the address choose the entry; the entry names the next table.'
         : 'The last level names the page itself and says what may be done with it.',
   }),
-  'walk-set-bits': ({ level, dirty }) => ({
-    what: `The processor marks the shadow ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+  'walk-set-bits': ({ level, dirty }, { shadow }) => ({
+    what: `The processor marks the ${shadow ? 'shadow ' : ''}${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
     why: 'The marks tell whoever owns the tables what has been used and written.',
   }),
-  'walk-fault': ({ level, errorCode }) => ({
-    what: `Page fault at the shadow ${table(level)}: ${errorCodeWords(errorCode)}.`,
-    why: `The error code is ${hex(errorCode)}. The hypervisor has asked to see every page fault of the guest.`,
+  'walk-fault': ({ level, errorCode }, { shadow }) => ({
+    what: `Page fault at the ${shadow ? 'shadow ' : ''}${table(level)}: ${errorCodeWords(errorCode)}.`,
+    why: shadow
+      ? `The error code is ${hex(errorCode)}. The hypervisor has asked to see every page fault of the guest.`
+      : `The error code is ${hex(errorCode)}. The system's own handler gets it.`,
+  }),
+  'walk-register': ({ index, entry }) => ({
+    what: `The processor takes root entry ${String(index)} out of its register: ${hex(entry)}.`,
+    why: 'In PAE paging MOV CR3 loads the four root entries into registers. A walk does not read them from memory.',
+  }),
+  'walk-spared': ({ dimension, count, refs, by }) => ({
+    what: `${plural(refs, 'reference is', 'references are')} spared: ${by} knows the way.`,
+    why:
+      dimension === 'guest'
+        ? `It remembers where the table behind the first ${plural(count, 'level', 'levels')} lies, and with what rights.`
+        : `It remembers where this guest address lies, or the table on the way to it.`,
+  }),
+  'guest-entry-read': ({ level, index, entry, address }) => ({
+    what: `The processor reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: `It lies at guest address ${hex(address)}, and where that is in host memory the reads before have found out.`,
+  }),
+  'guest-entry-set-bits': ({ level, dirty }) => ({
+    what: `The processor marks the guest's ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'For the second stage this is a write to guest memory.',
+  }),
+  'host-entry-read': ({ level, index, entry, gpa }) => ({
+    what: `The processor reads host ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: `It looks for the place of guest address ${hex(gpa)} in host memory.`,
+  }),
+  'host-entry-set-bits': ({ level, dirty }) => ({
+    what: `The processor marks the host's ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'The marks tell the hypervisor which memory the guest has used and written.',
+  }),
+  'host-fault': ({ kind, gpa, code }) => ({
+    what: `${kind} at guest address ${hex(gpa)}.`,
+    why: `The second stage does not give this access. The hypervisor gets the fault, with code ${hex(code)}; the guest knows nothing of it.`,
+  }),
+  'arm-abort': ({ stage, level, why, syndrome }) => ({
+    what: `Stage ${String(stage)} abort at level ${String(level)}: ${why}.`,
+    why: `The syndrome register holds ${hex(syndrome)}. ${stage === 2 ? 'The hypervisor' : "The system's own kernel"} gets it.`,
   }),
   'data-read': ({ gva, value, bytes }) => ({
     what: `The guest reads ${hex(value)} at ${hex(gva)}.`,
@@ -386,10 +431,13 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   }),
 };
 
-/** The sentences of a step. */
-export function sentenceOf(step: { readonly kind: StepKind; readonly facts: unknown }): Sentence {
-  const tell = TELLERS[step.kind] as (facts: unknown) => Sentence;
-  return tell(step.facts);
+/** The sentences of a step of a run under these settings. */
+export function sentenceOf(
+  step: { readonly kind: StepKind; readonly facts: unknown },
+  settings: Settings,
+): Sentence {
+  const tell = TELLERS[step.kind] as (facts: unknown, told: Told) => Sentence;
+  return tell(step.facts, { shadow: settings.machine.startsWith('kvm-') });
 }
 
 /** What an access did that no correct processor would have done. */

@@ -12,7 +12,7 @@ export function Caption(): React.JSX.Element {
   const { what, why } =
     at === undefined
       ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
-      : sentenceOf(step ?? { kind: 'begin', facts: {} });
+      : sentenceOf(step ?? { kind: 'begin', facts: {} }, at.run.timeline.program.settings);
   return (
     <div className="caption" aria-live="polite">
       <p className="what">

@@ -8,6 +8,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { Harm, TlbEntry } from '../machine/tables.ts';
 import { pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
+import type { HostPlace } from '../hardware/page-walk.ts';
 import { walk } from '../hardware/walk.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 
@@ -60,9 +61,18 @@ function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
   return named ?? (access.user ? undefined : frameNamed(m, access, { ...registers, wp: false }));
 }
 
+/** Where a frame that nothing backs is looked for: far above all memory, so that it reads as absent. */
+const NOWHERE = 1n << 51n;
+
 function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegisters): Pfn | undefined {
-  const hostFrame = (frame: number): number | undefined => pfnOfGfn(m.world, gfn(frame));
-  const outcome = m.lookAside(() => walk(m, { ...access, registers, hostFrame }));
+  const host = (address: bigint): HostPlace<never> => {
+    const frame = pfnOfGfn(m.world, gfn(Number(address >> 12n)));
+    return {
+      kind: 'ok',
+      address: frame === undefined ? NOWHERE : (BigInt(frame) << 12n) | (address & 0xfffn),
+    };
+  };
+  const outcome = m.lookAside(() => walk(m, { ...access, registers, host }));
   return outcome.kind === 'ok' ? pfnOfAddress(outcome.address) : undefined;
 }
 

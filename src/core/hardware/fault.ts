@@ -55,9 +55,9 @@ function rightsRefuse(rights: PathRights, request: AccessRequest, registers: Pag
   return request.access === 'write' && !rights.writable && (request.user || registers.wp);
 }
 
-/** Protection keys: PKU guards user pages, PKS supervisor pages; data accesses only. */
+/** Protection keys: PKU guards user pages, PKS supervisor pages from the supervisor; data accesses only. */
 function keyRefuses(rights: PathRights, request: AccessRequest, registers: PagingRegisters): boolean {
-  const enabled = rights.user ? registers.pke : registers.pks;
+  const enabled = rights.user ? registers.pke : registers.pks && !request.user;
   if (!enabled) return false;
   const pair = ((rights.user ? registers.pkru : registers.pkrs) >>> (2 * rights.protectionKey)) & 3;
   if ((pair & 1) !== 0) return true;

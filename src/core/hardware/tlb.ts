@@ -36,9 +36,9 @@ export function translate(m: Machine, request: TranslateRequest): Translation {
 
 /** An entry that can serve the request; one whose page is clean cannot serve a write, because D must be set first. */
 function findEntry(m: Machine, request: TranslateRequest): TlbEntry | undefined {
-  for (let level = 1; level <= 3; level += 1) {
-    const vpn = pageNumber(request.gva, level);
-    for (const key of m.world.tlbKeys(m.vcpu, level, vpn) ?? []) {
+  for (const pageBits of PAGE_SIZES) {
+    const vpn = pageNumber(request.gva, pageBits);
+    for (const key of m.world.tlbKeys(m.vcpu, pageBits, vpn) ?? []) {
       const entry = m.must('tlb', key);
       if (entry.asid !== request.asid) continue;
       if (request.access === 'write' && entry.writable && !entry.dirty) continue;
@@ -54,7 +54,7 @@ function useEntry(m: Machine, entry: TlbEntry, request: TranslateRequest): Trans
     m.step('tlb-refuse', { serial: entry.serial, errorCode });
     m.reads('tlb', tlbKey(entry));
     m.set('tlb', tlbKey(entry), undefined);
-    return { kind: 'page-fault', errorCode, level: entry.level };
+    return { kind: 'page-fault', errorCode, level: 0 };
   }
   const address = addressIn(entry, request.gva);
   const stale = isStale(m, entry, { request, address });
@@ -96,8 +96,8 @@ function fill(m: Machine, request: TranslateRequest, found: WalkSuccess): void {
     pfn: Number(found.address >> 12n),
     writable: found.rights.writable && found.dirty,
   });
-  const vpn = pageNumber(request.gva, found.level);
-  for (const key of [...(m.world.tlbKeys(m.vcpu, found.level, vpn) ?? [])]) {
+  const vpn = pageNumber(request.gva, found.pageBits);
+  for (const key of [...(m.world.tlbKeys(m.vcpu, found.pageBits, vpn) ?? [])]) {
     if (m.must('tlb', key).asid === request.asid) m.set('tlb', key, undefined);
   }
   const serial = m.serial(serialName(m.vcpu));
@@ -107,8 +107,8 @@ function fill(m: Machine, request: TranslateRequest, found: WalkSuccess): void {
     serial,
     asid: request.asid,
     vpn,
-    level: found.level,
-    pfn: pfn(frame - (frame % 512 ** (found.level - 1))),
+    pageBits: found.pageBits,
+    pfn: pfn(frame - (frame % framesOf(found.pageBits))),
     ...found.rights,
     global: found.global,
     dirty: found.dirty,
@@ -129,7 +129,7 @@ export function dropEntries(m: Machine, which: (entry: TlbEntry) => boolean): vo
 export const translates =
   (gva: bigint, asid: number) =>
   (entry: TlbEntry): boolean =>
-    entry.asid === asid && pageNumber(gva, entry.level) === entry.vpn;
+    entry.asid === asid && pageNumber(gva, entry.pageBits) === entry.vpn;
 
 export const countEntries = (m: Machine, which: (entry: TlbEntry) => boolean): number =>
   [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu && which(entry)).length;
@@ -139,13 +139,18 @@ export const tlbKey = (entry: { readonly vcpu: number; readonly serial: number }
 
 const serialName = (vcpu: number): string => `tlb:${String(vcpu)}`;
 
+/** Sizes of pages, as powers of two, the smallest first. */
+const PAGE_SIZES = [12, 21, 22, 30] as const;
+
+const framesOf = (pageBits: number): number => 2 ** (pageBits - 12);
+
 /** Virtual page number in units of 4 KiB, of the first 4 KiB page of the page of that size around `gva`. */
-function pageNumber(gva: bigint, level: number): number {
+function pageNumber(gva: bigint, pageBits: number): number {
   const page = Number(gva >> 12n);
-  return page - (page % 512 ** (level - 1));
+  return page - (page % framesOf(pageBits));
 }
 
 function addressIn(entry: TlbEntry, gva: bigint): bigint {
-  const size = 1n << BigInt(3 + 9 * entry.level);
+  const size = 1n << BigInt(entry.pageBits);
   return (BigInt(entry.pfn) << 12n) | (gva & (size - 1n));
 }

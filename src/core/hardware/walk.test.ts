@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readVectors, replayAll } from '../../cli/walk.ts';
+import { must } from '../assert.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
 import {
@@ -7,19 +8,36 @@ import {
   CR0_WP,
   CR4_LA57,
   CR4_PAE,
+  EFER_LMA,
   EFER_NXE,
   pagingRegisters,
   registerMask,
   type RawRegisters,
 } from './registers.ts';
-import { walk, wordAt, type WalkOutcome, type WalkRequest } from './walk.ts';
-import { reservedBits } from './x86-entry.ts';
+import { wordAt } from './format.ts';
+import { walk, type WalkOutcome, type WalkRequest } from './walk.ts';
+import { levelsOf, reservedIn } from './x86-format.ts';
 
-test('every recorded 4-level walk of an independent MMU: outcome, address, error code, entries afterwards', () => {
-  const vectors = readVectors('src/testing/vectors/x86-4level.jsonl.gz');
-  const report = replayAll(vectors);
-  expect(report.mismatches).toEqual([]);
-  expect(report.passed).toBe(5249);
+describe('every recorded walk of an independent MMU: outcome, address, codes, entries afterwards', () => {
+  test.each([
+    ['x86-2level', 3600],
+    ['x86-pae', 3600],
+    ['x86-4level', 5249],
+    ['x86-5level', 4075],
+    ['x86-alias', 900],
+    ['x86-pks', 866],
+    ['npt-off', 470],
+    ['npt-2level', 896],
+    ['npt-pae', 1011],
+    ['npt-4level', 2658],
+    ['npt-5level', 472],
+    ['arm-s2', 2061],
+    ['arm-s1s2', 3222],
+  ])('%s: all %i', (name, count) => {
+    const report = replayAll(readVectors(`src/testing/vectors/${name}.jsonl.gz`));
+    expect(report.mismatches).toEqual([]);
+    expect(report.passed).toBe(count);
+  });
 });
 
 describe('reserved bits with MAXPHYADDR 40', () => {
@@ -31,11 +49,16 @@ describe('reserved bits with MAXPHYADDR 40', () => {
     ['2 MiB leaf, NX off', { level: 2, large: true, nxe: false }, 0x800fff00001fe000n],
     ['PML4 entry: bit 7 too', { level: 4, large: false, nxe: true }, 0x000fff0000000080n],
   ])('%s', (_name, options, mask) => {
-    expect(reservedBits({ ...options, physicalBits: 40 })).toBe(mask);
+    const { level, large, nxe } = options;
+    const at = must(
+      levelsOf('4-level').find((candidate) => candidate.level === level),
+      'a level',
+    );
+    expect(reservedIn({ mode: '4-level', physicalBits: 40, nxe, pse: true }, at, large)).toBe(mask);
   });
 });
 
-const START: RawRegisters = { cr0: CR0_PG | CR0_WP, cr3: 0x1000n, cr4: CR4_PAE, efer: EFER_NXE };
+const START: RawRegisters = { cr0: CR0_PG | CR0_WP, cr3: 0x1000n, cr4: CR4_PAE, efer: EFER_NXE | EFER_LMA };
 const PATH: readonly (readonly [bigint, bigint])[] = [
   [0x1000n, 0x2007n],
   [0x2000n, 0x3007n],

@@ -2,9 +2,9 @@
  * The layout of x86-64 page-table entries, stated once, as data (Intel SDM vol. 3, "4-level paging"; AMD APM vol. 2).
  * Everything that needs a bit's place, name or meaning reads this table: the walk, the shadow engine, the flags on
  * the stage, the bit diff and the help text.
- *
- * Leaves out: 32-bit and PAE forms, EPT.
  */
+import type { PagingMode } from './x86-format.ts';
+
 export interface EntryBit {
   readonly name: string;
   /** The letter or short sign under which the stage shows it. */
@@ -62,28 +62,10 @@ export const coverageOf = (level: number): bigint => 1n << BigInt(3 + 9 * level)
 
 export const protectionKeyOf = (entry: bigint): number => Number((entry >> PROTECTION_KEY_SHIFT) & 0xfn);
 
-/** Whether bits 63:47 (48-bit addresses) or 63:56 (57-bit) are all equal. */
-export function isCanonical(gva: bigint, levels: number): boolean {
-  const width = 12 + 9 * levels;
-  return BigInt.asUintN(64, BigInt.asIntN(width, gva)) === gva;
-}
-
-/**
- * Reserved bits of a present entry at `level`. Bit 7 at levels 4 and 5 is reserved; a large leaf has reserved bits
- * between its offset and bit 12 (PAT); bit 63 is reserved without NXE; so is all from MAXPHYADDR to bit 51.
- */
-export function reservedBits(options: {
-  level: number;
-  large: boolean;
-  physicalBits: number;
-  nxe: boolean;
-}): bigint {
-  const { level, large, physicalBits, nxe } = options;
-  const high = PTE_ADDRESS & ~((1n << BigInt(physicalBits)) - 1n);
-  const noExecute = nxe ? 0n : PTE_NX;
-  if (level >= 4) return high | noExecute | PTE_PS;
-  if (!large || level === 1) return high | noExecute;
-  return high | noExecute | ((coverageOf(level) - 1n) & ~0x1fffn);
+/** Whether the bits above the translated ones all equal the highest of those; modes below long mode do not ask. */
+export function isCanonical(gva: bigint, mode: PagingMode): boolean {
+  if (mode !== '4-level' && mode !== '5-level') return true;
+  return BigInt.asUintN(64, BigInt.asIntN(mode === '4-level' ? 48 : 57, gva)) === gva;
 }
 
 export const TABLE_NAMES_BY_LEVEL = ['', 'PT', 'PD', 'PDPT', 'PML4', 'PML5'] as const;

@@ -29,7 +29,8 @@ export type StepOp =
   | 'lock'
   | 'unlock'
   | 'check';
-export type Space = 'gPT' | 'sPT' | 'rmap' | 'hash' | 'TLB' | 'slot' | 'vcpu' | 'page' | 'role';
+export type Space =
+  'gPT' | 'sPT' | 'EPT' | 'PSC' | 'rmap' | 'hash' | 'TLB' | 'slot' | 'vcpu' | 'page' | 'role';
 export type FactType = 'n' | 'w' | 'b' | 's';
 type FactSchema = Readonly<Record<string, FactType>>;
 
@@ -71,6 +72,21 @@ export const STEPS = {
   'walk-read': spec('cpu', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
   'walk-set-bits': spec('cpu', 'cmpxchg', 'sPT', { level: 'n', dirty: 'b' }),
   'walk-fault': spec('cpu', 'check', 'sPT', { level: 'n', errorCode: 'n' }),
+  'walk-register': spec('cpu', 'read', 'vcpu', { level: 'n', index: 'n', entry: 'w' }),
+  'walk-spared': spec('cpu', 'hit', 'PSC', {
+    dimension: 's',
+    row: 'n',
+    level: 'n',
+    count: 'n',
+    refs: 'n',
+    by: 's',
+  }),
+  'guest-entry-read': spec('cpu', 'read', 'gPT', { level: 'n', index: 'n', entry: 'w', address: 'w' }),
+  'guest-entry-set-bits': spec('cpu', 'cmpxchg', 'gPT', { level: 'n', dirty: 'b' }),
+  'host-entry-read': spec('cpu', 'read', 'EPT', { row: 'n', level: 'n', index: 'n', entry: 'w', gpa: 'w' }),
+  'host-entry-set-bits': spec('cpu', 'cmpxchg', 'EPT', { row: 'n', level: 'n', dirty: 'b' }),
+  'host-fault': spec('cpu', 'check', 'EPT', { row: 'n', level: 'n', gpa: 'w', kind: 's', code: 'w' }),
+  'arm-abort': spec('cpu', 'check', 'gPT', { stage: 'n', level: 'n', why: 's', syndrome: 'w' }),
   'data-read': spec('cpu', 'read', 'page', { gva: 'w', value: 'w', bytes: 'n' }),
   'data-write': spec('cpu', 'write', 'page', { gva: 'w', value: 'w', bytes: 'n' }),
   'data-execute': spec('cpu', 'read', 'page', { gva: 'w' }),

@@ -29,8 +29,8 @@ export interface TlbEntry {
   readonly asid: number;
   /** Virtual page number: address / 4096, of the first 4 KiB page that the entry covers. */
   readonly vpn: number;
-  /** 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB. */
-  readonly level: number;
+  /** Size of the page as a power of two: 12 = 4 KiB, 21 = 2 MiB. */
+  readonly pageBits: number;
   readonly pfn: Pfn;
   readonly writable: boolean;
   readonly user: boolean;

@@ -66,9 +66,9 @@ export class World {
     return UNTOUCHED + BigInt(guestFrameOf(frame));
   }
 
-  /** Keys of the TLB entries of a vCPU for the page `vpn` (in units of the page size of `level`), any tag. */
-  tlbKeys(vcpu: number, level: number, vpn: number): ReadonlySet<string> | undefined {
-    return this.tlbIndex.get(indexKey(vcpu, level, vpn));
+  /** Keys of the TLB entries of a vCPU for the page of this size whose first 4 KiB page is `vpn`, any kind and tag. */
+  tlbKeys(vcpu: number, pageBits: number, vpn: number): ReadonlySet<string> | undefined {
+    return this.tlbIndex.get(indexKey(vcpu, pageBits, vpn));
   }
 
   /** The non-zero words of a shadow frame, ascending. */
@@ -104,7 +104,7 @@ export class World {
   private reindexTlb(key: string, value: TlbEntry | undefined): void {
     const before = this.tables.tlb.get(key);
     if (before !== undefined) {
-      const index = indexKey(before.vcpu, before.level, before.vpn);
+      const index = indexKey(before.vcpu, before.pageBits, before.vpn);
       const keys = this.tlbIndex.get(index);
       keys?.delete(key);
       if (keys?.size === 0) this.tlbIndex.delete(index);
@@ -113,7 +113,7 @@ export class World {
   }
 
   private indexTlb(key: string, entry: TlbEntry): void {
-    const index = indexKey(entry.vcpu, entry.level, entry.vpn);
+    const index = indexKey(entry.vcpu, entry.pageBits, entry.vpn);
     const keys = this.tlbIndex.get(index);
     if (keys === undefined) this.tlbIndex.set(index, new Set([key]));
     else keys.add(key);
@@ -121,8 +121,8 @@ export class World {
 }
 
 /** Page numbers have at most 45 significant bits once the copies of the sign bit are dropped (57-bit addresses). */
-function indexKey(vcpu: number, level: number, vpn: number): number {
-  return (vpn % 2 ** 45) * 16 + vcpu * 4 + level;
+function indexKey(vcpu: number, pageBits: number, vpn: number): number {
+  return (vpn % 2 ** 45) * 256 + vcpu * 64 + pageBits;
 }
 
 function sameValue(left: unknown, right: unknown): boolean {

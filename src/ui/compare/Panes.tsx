@@ -45,7 +45,7 @@ function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
       {side === 1 && timeline !== undefined && at !== undefined && (
         <p className="pane-step">
           <small>{timeline.nameOf(at.cursor)}</small>
-          {sentenceOf(step ?? { kind: 'begin', facts: {} }).what}
+          {sentenceOf(step ?? { kind: 'begin', facts: {} }, timeline.program.settings).what}
         </p>
       )}
       <Stage side={side} />

@@ -1,0 +1,252 @@
+/**
+ * The page walk: one algorithm for every processor, guest and second stage. The format says how tables look; where the
+ * tables lie at addresses that must be translated themselves, `host` does that, and the walk is two-dimensional.
+ *
+ * Accessed bits are set as the recorded vectors have it: each present, well-formed table entry at once, also when a
+ * later entry faults; the leaf gets its marks only on success.
+ */
+import type { Machine } from '../machine/machine.ts';
+import {
+  indexIn,
+  offsetIn,
+  readEntry,
+  withHalf,
+  wordAt,
+  writeEntry,
+  type EntryKind,
+  type PagingFormat,
+  type TableLevel,
+} from './format.ts';
+
+/** Why a walk ended without a translation. */
+export type WalkFaultReason = Exclude<EntryKind, 'table' | 'leaf'> | 'access-flag' | 'permission';
+
+/** The words that a walk has read, in both dimensions, and what they hold after it: what its result depends on. */
+export interface Trail {
+  readonly words: number[];
+  readonly values: bigint[];
+  /** Whether the walk has been counted: with its first reference. */
+  counted: boolean;
+}
+
+/** Why an address of this walk has to be translated by the other dimension. */
+export interface HostUse {
+  /** 0 = the root table of this walk, and so on; the number of levels = the page itself. */
+  readonly row: number;
+  readonly forTable: boolean;
+  readonly trail: Trail;
+}
+
+export interface HostPlace<HostFault> {
+  readonly kind: 'ok';
+  readonly address: bigint;
+  /** Asks to write where only a read was asked for; gives the fault where that is refused. */
+  readonly refuseWrite?: () => HostFault | undefined;
+  /** Size of the host page around the address, as a power of two. */
+  readonly pageBits?: number;
+}
+export type HostOutcome<HostFault> =
+  HostPlace<HostFault> | { readonly kind: 'fault'; readonly fault: HostFault };
+
+/** A table found without walking to it: out of a paging-structure cache. */
+export interface KnownTable<Rights> {
+  readonly depth: number;
+  /** Where the table lies in memory. */
+  readonly place: bigint;
+  readonly rights: Rights;
+  readonly words: readonly number[];
+  readonly values: readonly bigint[];
+}
+
+export interface WalkCaches<Rights> {
+  /** The deepest table that is known for this address. */
+  readonly find: (address: bigint) => KnownTable<Rights> | undefined;
+  /** A table below the root has been found. */
+  readonly keep: (address: bigint, table: KnownTable<Rights>) => void;
+}
+
+export interface TableWalk<Rights, HostFault> {
+  readonly format: PagingFormat<Rights>;
+  /** Address of the root table; of its first entry where the root is several tables in a row. */
+  readonly root: bigint;
+  readonly address: bigint;
+  readonly write: boolean;
+  /** Why the rights of the whole path refuse the access, or undefined. */
+  readonly refusal: (rights: Rights, leaf: bigint) => 'access-flag' | 'permission' | undefined;
+  /** Which dimension the steps name: a walk by itself, the guest's half of two dimensions, the host's half. */
+  readonly dimension: 'single' | 'guest' | 'host';
+  /** In the host's half: the row of the guest's walk that this serves. */
+  readonly row: number;
+  readonly trail: Trail;
+  readonly host?: (address: bigint, use: HostUse) => HostOutcome<HostFault>;
+  readonly caches?: WalkCaches<Rights>;
+  /** Entries that the processor holds in registers instead of reading the root table (PAE). */
+  readonly rootRegisters?: readonly bigint[];
+}
+
+export interface TableWalkSuccess<Rights> {
+  readonly kind: 'ok';
+  /** Address that the walk gives, in the space that the tables name. */
+  readonly address: bigint;
+  readonly at: TableLevel;
+  readonly rights: Rights;
+  /** The leaf after the walk. */
+  readonly leaf: bigint;
+  /** Where in `trail` the leaf stands, and where the walk's first word does. */
+  readonly leafAt: number;
+}
+
+export interface TableWalkFault<Rights> {
+  readonly kind: 'fault';
+  readonly why: WalkFaultReason;
+  readonly at: TableLevel;
+  readonly entry: bigint;
+  /** Of the path up to and with the entry at fault; without it where the entry grants nothing. */
+  readonly rights: Rights;
+}
+
+export type TableWalkOutcome<Rights, HostFault> =
+  | TableWalkSuccess<Rights>
+  | TableWalkFault<Rights>
+  | { readonly kind: 'host-fault'; readonly fault: HostFault };
+
+interface Position<Rights> {
+  depth: number;
+  /** Address of the table in the space that the entries name. */
+  table: bigint;
+  /** Where it lies in memory, if that is known without asking the other dimension. */
+  place: bigint | undefined;
+  rights: Rights;
+}
+
+/** Walks from the root to the leaf. A format without levels translates nothing: the address stands for itself. */
+export function walkTables<Rights, HostFault>(
+  m: Machine,
+  walk: TableWalk<Rights, HostFault>,
+): TableWalkOutcome<Rights, HostFault> {
+  const { format, trail } = walk;
+  const position = begin(walk);
+  for (; position.depth < format.levels.length; position.depth += 1) {
+    const at = format.levels[position.depth] as TableLevel;
+    const found = readAt(m, walk, { position, at });
+    if (found.kind === 'host-fault') return found;
+    const { entry, place } = found;
+    const kind = format.kindOf(entry, at);
+    if (kind !== 'table' && kind !== 'leaf')
+      return { kind: 'fault', why: kind, at, entry, rights: position.rights };
+    position.rights = format.narrow(position.rights, entry, { kind, at });
+    const why = kind === 'leaf' ? walk.refusal(position.rights, entry) : undefined;
+    if (why !== undefined) return { kind: 'fault', why, at, entry, rights: position.rights };
+    const marked = mark(m, walk, { at, kind, entry, place });
+    if (typeof marked !== 'bigint') return marked;
+    if (kind === 'leaf') {
+      const address = format.pageAddress(entry, at) | offsetIn(at, walk.address);
+      const leafAt = trail.words.length - 1;
+      return { kind: 'ok', address, at, rights: position.rights, leaf: marked, leafAt };
+    }
+    position.table = format.tableAddress(entry);
+    position.place = walk.host === undefined ? position.table : undefined;
+  }
+  return { kind: 'ok', address: walk.address, at: WHOLE, rights: position.rights, leaf: 0n, leafAt: -1 };
+}
+
+/** What an untranslated address belongs to: one page as large as the address space. */
+const WHOLE: TableLevel = { level: 0, name: 'untranslated', shift: 12, bits: 0 };
+
+function begin<Rights, HostFault>(walk: TableWalk<Rights, HostFault>): Position<Rights> {
+  const known = walk.caches?.find(walk.address);
+  if (known === undefined) {
+    const place = walk.host === undefined ? walk.root : undefined;
+    return { depth: 0, table: walk.root, place, rights: walk.format.allRights };
+  }
+  walk.trail.words.push(...known.words);
+  walk.trail.values.push(...known.values);
+  return { depth: known.depth, table: known.place, place: known.place, rights: known.rights };
+}
+
+interface EntryRead<HostFault> {
+  readonly kind: 'ok';
+  readonly entry: bigint;
+  /** Where the entry lies in memory; undefined for a register. */
+  readonly place: HostPlace<HostFault> | undefined;
+}
+
+/** Finds the entry of one level, by way of the other dimension if there is one, and reads it. */
+function readAt<Rights, HostFault>(
+  m: Machine,
+  walk: TableWalk<Rights, HostFault>,
+  { position, at }: { position: Position<Rights>; at: TableLevel },
+): EntryRead<HostFault> | { kind: 'host-fault'; fault: HostFault } {
+  const { depth } = position;
+  const index = indexIn(at, walk.address);
+  const register = depth === 0 ? walk.rootRegisters?.[index] : undefined;
+  if (register !== undefined) {
+    m.step('walk-register', { level: at.level, index, entry: register });
+    return { kind: 'ok', entry: register, place: undefined };
+  }
+  const offset = BigInt(index * walk.format.entryBytes);
+  const address = position.table + offset;
+  let place: HostPlace<HostFault>;
+  if (position.place !== undefined || walk.host === undefined) {
+    place = { kind: 'ok', address: (position.place ?? position.table) + offset };
+  } else {
+    const located = walk.host(address, { row: depth, forTable: true, trail: walk.trail });
+    if (located.kind === 'fault') return { kind: 'host-fault', fault: located.fault };
+    place = located;
+  }
+  if (depth > 0) keepTable(walk, { position, place: place.address - offset });
+  const entry = readEntry(m, place.address, walk.format.entryBytes);
+  sayRead(m, walk, { at, index, entry, address, place: place.address });
+  return { kind: 'ok', entry, place };
+}
+
+function keepTable<Rights, HostFault>(
+  walk: TableWalk<Rights, HostFault>,
+  { position, place }: { position: Position<Rights>; place: bigint },
+): void {
+  const { words, values } = walk.trail;
+  walk.caches?.keep(walk.address, { depth: position.depth, place, rights: position.rights, words, values });
+}
+
+function sayRead<Rights, HostFault>(
+  m: Machine,
+  walk: TableWalk<Rights, HostFault>,
+  read: { at: TableLevel; index: number; entry: bigint; address: bigint; place: bigint },
+): void {
+  const { index, entry, address } = read;
+  const { level } = read.at;
+  const word = wordAt(read.place);
+  const { trail } = walk;
+  if (walk.dimension === 'single') m.step('walk-read', { level, index, entry }, [word]);
+  else if (walk.dimension === 'guest') m.step('guest-entry-read', { level, index, entry, address }, [word]);
+  else m.step('host-entry-read', { row: walk.row, level, index, entry, gpa: walk.address }, [word]);
+  if (!trail.counted) m.count('walks');
+  trail.counted = true;
+  m.count('refs');
+  trail.words.push(word);
+  trail.values.push(m.word(word));
+}
+
+/** Sets the marks that are still missing; gives the entry as it is then. */
+function mark<Rights, HostFault>(
+  m: Machine,
+  walk: TableWalk<Rights, HostFault>,
+  used: { at: TableLevel; kind: 'table' | 'leaf'; entry: bigint; place: HostPlace<HostFault> | undefined },
+): bigint | { kind: 'host-fault'; fault: HostFault } {
+  const { at, kind, entry, place } = used;
+  const after = walk.format.afterUse(entry, { kind, at, write: walk.write });
+  if (after === entry || place === undefined) return after;
+  const refused = place.refuseWrite?.();
+  if (refused !== undefined) return { kind: 'host-fault', fault: refused };
+  const dirty = kind === 'leaf' && walk.write;
+  if (walk.dimension === 'single') m.step('walk-set-bits', { level: at.level, dirty });
+  else if (walk.dimension === 'guest') m.step('guest-entry-set-bits', { level: at.level, dirty });
+  else m.step('host-entry-set-bits', { row: walk.row, level: at.level, dirty });
+  const bytes = walk.format.entryBytes;
+  writeEntry(m, { address: place.address, bytes }, after);
+  m.count('adw');
+  const { values } = walk.trail;
+  const last = values.length - 1;
+  values[last] = bytes === 8 ? after : withHalf(values[last] as bigint, place.address, after);
+  return after;
+}
