@@ -5,9 +5,27 @@
  */
 
 export type SettingName =
-  'machine' | 'era' | 'cpu' | 'guest' | 'vcpus' | 'gpte-write' | 'flush' | 'shipped-bugs';
+  | 'machine'
+  | 'era'
+  | 'cpu'
+  | 'guest'
+  | 'host'
+  | 'host-pages'
+  | 'ept-ad'
+  | 'psc'
+  | 'tlb'
+  | 'vcpus'
+  | 'gpte-write'
+  | 'flush'
+  | 'shipped-bugs';
 
-export interface SettingValue {
+/** Where a setting or a value of it means something; without a list, everywhere. */
+interface Scope {
+  readonly machines?: readonly string[];
+  readonly cpus?: readonly string[];
+}
+
+export interface SettingValue extends Scope {
   readonly value: string;
   /** Plain words for the screen: what this choice means. */
   readonly meaning: string;
@@ -15,7 +33,7 @@ export interface SettingValue {
   readonly wrong?: true;
 }
 
-export interface Setting {
+export interface Setting extends Scope {
   readonly name: SettingName;
   readonly where: 'machine' | 'policy';
   /** The choices, the default first. `list` settings take several of them, joined by commas. */
@@ -29,17 +47,29 @@ export interface Setting {
 export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B6'] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
 
+/** Machines without KVM, on which the processor alone is the subject. */
+const BARE: readonly string[] = ['native', 'two-stage'];
+const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
+
 export const SETTINGS: readonly Setting[] = [
   {
     name: 'machine',
     where: 'machine',
     label: 'machine',
     meaning: 'Which hypervisor runs the guest.',
-    values: [{ value: 'kvm-2007', meaning: "KVM's first shadow MMU, as of 2007" }],
+    values: [
+      { value: 'kvm-2007', meaning: "KVM's first shadow MMU, as of 2007" },
+      { value: 'native', meaning: 'no hypervisor: the processor walks the tables of the system itself' },
+      {
+        value: 'two-stage',
+        meaning: 'a guest under nested paging, with host tables that map all of its memory from the start',
+      },
+    ],
   },
   {
     name: 'era',
     where: 'machine',
+    machines: ['kvm-2007'],
     label: 'era',
     meaning: 'Which state of the source code is modelled.',
     values: [{ value: '2007b', meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages' }],
@@ -52,6 +82,18 @@ export const SETTINGS: readonly Setting[] = [
     values: [
       { value: 'vmx-novpid', meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB' },
       { value: 'svm', meaning: 'AMD: TLB entries carry an address space number (ASID) and survive VM exits' },
+      {
+        value: 'vmx-vpid',
+        meaning:
+          'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits',
+        machines: BARE,
+      },
+      {
+        value: 'arm64',
+        meaning:
+          'Arm: entries carry the number of the virtual machine (VMID); invalidations reach all processors',
+        machines: BARE,
+      },
     ],
   },
   {
@@ -59,7 +101,81 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     label: 'guest',
     meaning: 'The paging mode of the guest.',
-    values: [{ value: '4-level', meaning: '64-bit paging, 48-bit addresses' }],
+    values: [
+      { value: '4-level', meaning: '64-bit paging, 48-bit addresses' },
+      { value: '5-level', meaning: '64-bit paging, 57-bit addresses', machines: BARE, cpus: X86 },
+      { value: '3-level', meaning: '39-bit addresses, 4 KiB pages', machines: BARE, cpus: ['arm64'] },
+      { value: 'pae', meaning: '32-bit addresses, 8-byte entries', machines: BARE, cpus: X86 },
+      { value: '2-level', meaning: '32-bit addresses, 4-byte entries', machines: BARE, cpus: X86 },
+      { value: 'nonpaging', meaning: 'paging off: addresses stand for themselves', machines: BARE },
+    ],
+  },
+  {
+    name: 'host',
+    where: 'machine',
+    machines: ['two-stage'],
+    label: 'host levels',
+    meaning: 'How many levels the tables of the second stage have.',
+    values: [
+      { value: '4-level', meaning: 'guest addresses of 48 bits' },
+      { value: '5-level', meaning: 'guest addresses of 57 bits', cpus: X86 },
+      {
+        value: '3-level',
+        meaning: 'guest addresses of 40 bits, two start tables side by side',
+        cpus: ['arm64'],
+      },
+    ],
+  },
+  {
+    name: 'host-pages',
+    where: 'machine',
+    machines: ['two-stage'],
+    label: 'host pages',
+    meaning: 'The size of the pages with which the second stage maps guest memory.',
+    values: [
+      { value: '4K', meaning: '4 KiB' },
+      { value: '2M', meaning: '2 MiB' },
+      { value: '1G', meaning: '1 GiB' },
+    ],
+  },
+  {
+    name: 'ept-ad',
+    where: 'machine',
+    machines: ['two-stage'],
+    cpus: ['vmx-novpid', 'vmx-vpid'],
+    label: 'EPT A/D',
+    meaning:
+      'Whether EPT entries get accessed and dirty marks; then reading a guest table counts as writing it.',
+    values: [
+      { value: 'on', meaning: 'marked' },
+      { value: 'off', meaning: 'not marked' },
+    ],
+  },
+  {
+    name: 'psc',
+    where: 'machine',
+    machines: BARE,
+    label: 'table caches',
+    meaning: 'Which paging-structure caches the processor has: they remember tables on the way to a page.',
+    values: [
+      { value: 'off', meaning: 'none' },
+      { value: 'guest', meaning: "for the guest's tables" },
+      { value: 'both', meaning: "for the guest's tables and the host's", machines: ['two-stage'] },
+    ],
+  },
+  {
+    name: 'tlb',
+    where: 'machine',
+    machines: BARE,
+    label: 'TLB size',
+    meaning: 'How many translations the TLB holds; the one used longest ago goes first.',
+    values: [
+      { value: 'unlimited', meaning: 'nothing is ever displaced' },
+      { value: '4', meaning: 'four' },
+      { value: '8', meaning: 'eight' },
+      { value: '16', meaning: 'sixteen' },
+      { value: '64', meaning: 'sixty-four' },
+    ],
   },
   {
     name: 'vcpus',
@@ -71,6 +187,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'gpte-write',
     where: 'policy',
+    machines: ['kvm-2007'],
     label: 'guest PTE write',
     meaning:
       'What the hypervisor does with a shadow entry when it emulates a write to the guest entry behind it.',
@@ -82,6 +199,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'flush',
     where: 'policy',
+    machines: ['kvm-2007'],
     label: 'flush',
     meaning: 'When write-protecting a guest page table flushes the TLB.',
     values: [
@@ -96,6 +214,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'shipped-bugs',
     where: 'policy',
+    machines: ['kvm-2007'],
     label: 'shipped bugs',
     meaning: 'Which bugs of the era are left in.',
     list: true,
@@ -118,6 +237,25 @@ export const DEFAULT_SETTINGS: Settings = Object.fromEntries(
 
 export const settingOf = (name: string): Setting | undefined =>
   SETTINGS.find((setting) => setting.name === name);
+
+const inScope = (scope: Scope, settings: Settings): boolean =>
+  (scope.machines?.includes(settings.machine) ?? true) && (scope.cpus?.includes(settings.cpu) ?? true);
+
+/** Whether the setting means anything under these settings. */
+export const applies = (setting: Setting, settings: Settings): boolean => inScope(setting, settings);
+
+/** The values that fit the other settings. */
+export const choicesOf = (setting: Setting, settings: Settings): readonly SettingValue[] =>
+  setting.values.filter((choice) => inScope(choice, settings));
+
+/** The first setting whose value does not fit the others. */
+export function misfit(settings: Settings): Setting | undefined {
+  return SETTINGS.find((setting) => {
+    if (!applies(setting, settings)) return false;
+    const choice = setting.values.find(({ value }) => value === settings[setting.name]);
+    return choice !== undefined && !inScope(choice, settings);
+  });
+}
 
 /** Whether `text` is a legal value of the setting; a list is `all`, `none` or ids joined by commas. */
 export function settingAccepts(setting: Setting, text: string): boolean {

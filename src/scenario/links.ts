@@ -85,10 +85,18 @@ const shortForm = (name: string, settings: SettingChoices): readonly string[] =>
 const CODES: Readonly<
   Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
 > = {
-  machine: { letter: 'M', values: { 'kvm-2007': '1' } },
+  machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't' } },
   era: { letter: 'E', values: { '2007b': 'b' } },
-  cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's' } },
-  guest: { letter: 'G', values: { '4-level': '4' } },
+  cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's', 'vmx-vpid': 'v', arm64: 'a' } },
+  guest: {
+    letter: 'G',
+    values: { '4-level': '4', '5-level': '5', '3-level': '3', pae: 'p', '2-level': '2', nonpaging: 'n' },
+  },
+  host: { letter: 'H', values: { '4-level': '4', '5-level': '5', '3-level': '3' } },
+  'host-pages': { letter: 'P', values: { '4K': 'k', '2M': 'm', '1G': 'g' } },
+  'ept-ad': { letter: 'A', values: { on: '1', off: '0' } },
+  psc: { letter: 'S', values: { off: '0', guest: 'g', both: 'b' } },
+  tlb: { letter: 'T', values: { unlimited: 'u', '4': '4', '8': '8', '16': 'x', '64': 'q' } },
   vcpus: { letter: 'V', values: { '1': '1' } },
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },

@@ -21,24 +21,68 @@ export interface VcpuState {
 }
 export type ExitReason = 'start' | '#PF' | 'mov-cr3' | 'mov-cr0' | 'mov-cr4' | 'wrmsr' | 'cpuid';
 
-/** One cached translation of a vCPU's TLB. Rights are the effective ones of the whole path. */
-export interface TlbEntry {
+/** Whose and which translations a cache entry serves. 0 where the processor has no such number. */
+export interface CacheTag {
+  /** VPID, ASID or VMID: the virtual machine or virtual processor. */
+  readonly asid: number;
+  /** PCID; the ASID of stage 1 on arm64: the address space inside the guest. */
+  readonly pcid: number;
+  /** Frame of the second stage's root table (EP4TA, nCR3, VTTBR): 0 for what comes from one dimension. */
+  readonly root: number;
+}
+
+/**
+ * One cached translation of a vCPU's TLB. `linear` comes from one dimension, `guest-physical` from the second stage
+ * alone, `combined` from both.
+ */
+export interface TlbEntry extends CacheTag {
   readonly vcpu: number;
   readonly serial: number;
-  /** Address space tag; 0 where the processor has none. */
-  readonly asid: number;
-  /** Virtual page number: address / 4096, of the first 4 KiB page that the entry covers. */
+  readonly kind: 'linear' | 'combined' | 'guest-physical';
+  /** Page number: address / 4096, of the first 4 KiB page that the entry covers. A guest frame for `guest-physical`. */
   readonly vpn: number;
-  /** Size of the page as a power of two: 12 = 4 KiB, 21 = 2 MiB. */
+  /** Size of the page as a power of two: 12 = 4 KiB, 21 = 2 MiB. The smaller of both dimensions. */
   readonly pageBits: number;
   readonly pfn: Pfn;
+  /** Rights of the whole path of the guest's tables; of the second stage for `guest-physical`. */
+  readonly readable: boolean;
   readonly writable: boolean;
   readonly user: boolean;
   readonly executable: boolean;
+  /** arm64: whether EL0 may fetch; `executable` is EL1's then. */
+  readonly userExecutable: boolean;
   readonly global: boolean;
   readonly dirty: boolean;
   readonly protectionKey: number;
-  /** The table words it was derived from, root first, and what they held. */
+  /** What the second stage grants, for `combined`. */
+  readonly host?: HostRights;
+  /** The table words it was derived from, in the order of the walk, and what they held. */
+  readonly filledFrom: readonly WordKey[];
+  readonly filledValues: readonly bigint[];
+  /** When it was last used, in uses of this TLB; kept only where the TLB is small. */
+  readonly used: number;
+}
+
+export interface HostRights {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+}
+
+/** A table that a paging-structure cache remembers: where the walk of the addresses with this prefix may begin. */
+export interface PscEntry extends CacheTag {
+  readonly vcpu: number;
+  readonly serial: number;
+  readonly stage: 'guest' | 'host';
+  /** Levels that need not be read. */
+  readonly depth: number;
+  /** Address bits from `shift` up. */
+  readonly prefix: bigint;
+  readonly shift: number;
+  /** Where the table lies in memory. */
+  readonly place: bigint;
+  /** Rights of the path so far, as the format of the walk has them. */
+  readonly rights: unknown;
   readonly filledFrom: readonly WordKey[];
   readonly filledValues: readonly bigint[];
 }
@@ -137,6 +181,7 @@ export interface TableValues {
   blank: number;
   vcpu: VcpuState;
   tlb: TlbEntry;
+  psc: PscEntry;
   slot: SlotRecord;
   sp: ShadowPage;
   /** Serial of the shadow page whose table lies in a frame. */
@@ -161,6 +206,7 @@ export interface TableKeys {
   blank: Pfn;
   vcpu: number;
   tlb: string;
+  psc: string;
   slot: number;
   sp: number;
   owner: Pfn;
@@ -186,6 +232,7 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   blank: 'number',
   vcpu: 'record',
   tlb: 'record',
+  psc: 'record',
   slot: 'record',
   sp: 'record',
   owner: 'number',

@@ -3,11 +3,15 @@
  * A program holds inputs only: guest memory, slots, address spaces, and operations.
  */
 import type { Gfn, Gva, VcpuId } from '../quantities.ts';
+import type { InvalidationName } from '../hardware/invalidate.ts';
+import type { HostRights } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
 
 export type AccessKind = 'read' | 'write' | 'execute';
 export type Privilege = 'user' | 'kernel';
 export type ControlRegister = 'cr0' | 'cr4' | 'efer';
+/** Registers that only some machines have, by name: PKRU, IA32_PKRS, and EFLAGS.AC as 0 or 1. */
+export type ExtraRegister = 'pkru' | 'pkrs' | 'ac';
 
 /** One memory access by the guest. `value` is what a write stores, in `bytes` bytes. */
 export interface AccessOperation {
@@ -32,17 +36,53 @@ export interface Handler {
 export type Operation =
   | AccessOperation
   | { readonly kind: 'invlpg'; readonly vcpu: VcpuId; readonly gva: Gva }
-  | { readonly kind: 'load-cr3'; readonly vcpu: VcpuId; readonly root: Gfn }
+  | {
+      readonly kind: 'load-cr3';
+      readonly vcpu: VcpuId;
+      readonly root: Gfn;
+      /** Bits 11:0 of the value: the identifier of the address space, where CR4.PCIDE is set. */
+      readonly pcid?: number;
+      /** Bit 63 of the value: cached translations of that address space stay. */
+      readonly keep?: true;
+    }
+  | InvalidateOperation
+  | HostEntryOperation
   | {
       readonly kind: 'set-register';
       readonly vcpu: VcpuId;
-      readonly register: ControlRegister | 'cr3';
+      readonly register: ControlRegister | ExtraRegister | 'cr3';
       /** The bits to change and what they become. */
       readonly mask: bigint;
       readonly value: bigint;
     }
   | { readonly kind: 'cpuid'; readonly vcpu: VcpuId }
   | FlipOperation;
+
+/** An instruction that invalidates cached translations; see hardware/invalidate for what each does. */
+export interface InvalidateOperation {
+  readonly kind: 'invalidate';
+  readonly vcpu: VcpuId;
+  readonly name: InvalidationName;
+  readonly address: bigint;
+  readonly tag: number;
+}
+
+/** The hypervisor of a `two-stage` machine changes an entry of its tables, and flushes nothing. */
+export interface HostEntryOperation {
+  readonly kind: 'set-host-entry';
+  readonly vcpu: VcpuId;
+  /** Guest physical address that the entry serves. */
+  readonly gpa: bigint;
+  /** As the host's format counts levels: x86 1 = PT, arm64 3 = pages. */
+  readonly level: number;
+  readonly change: HostEntryChange;
+}
+
+export type HostEntryChange =
+  | { readonly kind: 'absent' }
+  /** A page of the level's size at this host frame, with these rights. */
+  | { readonly kind: 'page'; readonly frame: number; readonly rights: HostRights }
+  | { readonly kind: 'raw'; readonly value: bigint };
 
 /**
  * One bit of memory changes, and neither the guest nor its hypervisor did it or hears of it: a device that writes
@@ -56,6 +96,8 @@ export type FlipOperation = {
 } & (
   | { readonly place: 'guest'; readonly gfn: Gfn; readonly index: number }
   | { readonly place: 'shadow'; readonly gva: Gva; readonly level: number }
+  /** The entry of `level` of the second stage that serves a guest physical address. */
+  | { readonly place: 'host'; readonly gpa: bigint; readonly level: number }
 );
 
 /** An operation with its place in the scenario's text. */
@@ -87,7 +129,7 @@ export interface MemoryWord {
 /** A frame that the scenario's `map` lines use as a page table; knowledge of the author, for names on the stage. */
 export interface GuestTable {
   readonly gfn: Gfn;
-  /** 1 = PT .. 4 = PML4. */
+  /** As the guest's format counts: x86 1 = PT, arm64 3 = pages. */
   readonly level: number;
   /** First address that the table translates. */
   readonly firstGva: Gva;

@@ -197,13 +197,20 @@ function runOperation(m: Machine, operation: Operation): AccessResult | undefine
       writeRegister(m, 'cr3', BigInt(operation.root) << 12n);
       return undefined;
     case 'set-register':
-      writeRegister(m, operation.register, (m.reg(operation.register) & ~operation.mask) | operation.value);
+      writeRegister(
+        m,
+        operation.register as ControlRegisterName,
+        (m.reg(operation.register) & ~operation.mask) | operation.value,
+      );
       return undefined;
     case 'flip':
       flip(m, operation);
       return undefined;
     case 'cpuid':
       kvm2007.trivialExit(m, 'cpuid');
+      return undefined;
+    case 'invalidate':
+    case 'set-host-entry':
       return undefined;
   }
 }
@@ -227,7 +234,7 @@ function flip(m: Machine, operation: FlipOperation): void {
   const word =
     operation.place === 'guest'
       ? wordOf(hostFrameOf(operation.gfn), operation.index)
-      : kvm2007.shadowEntry(m, operation);
+      : kvm2007.shadowEntry(m, operation as Extract<FlipOperation, { place: 'shadow' }>);
   if (word === undefined) {
     const { gva, level } = operation as Extract<FlipOperation, { place: 'shadow' }>;
     m.step('outside-nothing', { gva, level });
@@ -235,6 +242,7 @@ function flip(m: Machine, operation: FlipOperation): void {
   }
   const after = m.word(word) ^ (1n << BigInt(bit));
   const set = ((after >> BigInt(bit)) & 1n) === 1n;
+  if (operation.place === 'host') return;
   if (operation.place === 'shadow') {
     m.step('outside-flip-shadow', { gva: operation.gva, level: operation.level, bit, set });
   } else

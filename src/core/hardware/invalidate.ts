@@ -1,0 +1,282 @@
+/**
+ * Every way to invalidate cached translations, as data: its name, who may use it, what it takes, and which entries go.
+ * Source: Intel SDM vol. 3 ("Caching translation information", INVVPID, INVEPT, INVPCID), AMD APM vol. 2 (INVLPGA,
+ * TLB_CONTROL), Arm ARM (TLBI). Arm's broadcast forms reach every processor; all others only the one that runs them.
+ */
+import type { Machine } from '../machine/machine.ts';
+import type { CacheTag, PscEntry, TlbEntry } from '../machine/tables.ts';
+
+/** What an invalidation is aimed at; only what its `takes` lists matters. */
+export interface InvalidationTarget {
+  readonly address: bigint;
+  /** PCID, VPID or ASID that is named, instead of the current one. */
+  readonly tag: number;
+}
+
+export type InvalidationName =
+  | 'invlpg'
+  | 'invpcid-address'
+  | 'invpcid-single'
+  | 'invpcid-all'
+  | 'invpcid-all-nonglobal'
+  | 'invvpid-address'
+  | 'invvpid-single'
+  | 'invvpid-all'
+  | 'invvpid-single-keep-globals'
+  | 'invept-single'
+  | 'invept-all'
+  | 'invlpga'
+  | 'tlb-control-all'
+  | 'tlb-control-asid'
+  | 'tlb-control-asid-nonglobal'
+  | 'tlbi-vae1is'
+  | 'tlbi-vmalle1is'
+  | 'tlbi-ipas2e1is'
+  | 'tlbi-vmalls12e1is'
+  | 'tlbi-alle1is'
+  | 'tlbi-vmalle1';
+
+export interface Invalidation {
+  readonly name: InvalidationName;
+  /** Who runs it: the guest's kernel, or the hypervisor. */
+  readonly by: 'guest' | 'hypervisor';
+  readonly cpus: readonly string[];
+  readonly takes: readonly (keyof InvalidationTarget)[];
+  readonly meaning: string;
+  readonly broadcast?: true;
+  /** Whether a translation goes, seen from the tags of the processor that runs it. */
+  readonly drops: (entry: TlbEntry, now: CacheTag, target: InvalidationTarget) => boolean;
+  /** The same for tables in a paging-structure cache. */
+  readonly dropsTable: (entry: PscEntry, now: CacheTag, target: InvalidationTarget) => boolean;
+}
+
+const X86 = ['vmx-novpid', 'vmx-vpid', 'svm'];
+const VMX = ['vmx-novpid', 'vmx-vpid'];
+const SVM = ['svm'];
+const ARM = ['arm64'];
+
+const covers = (entry: TlbEntry, address: bigint): boolean =>
+  BigInt(entry.vpn) << 12n === address - (address % (1n << BigInt(entry.pageBits)));
+/** Translations of addresses that a program uses, in contrast to those of guest physical addresses. */
+const ofProgram = (entry: TlbEntry): boolean => entry.kind !== 'guest-physical';
+const own = (entry: CacheTag, now: CacheTag): boolean => entry.asid === now.asid;
+const ownSpace = (entry: CacheTag, now: CacheTag): boolean => own(entry, now) && entry.pcid === now.pcid;
+const never = (): boolean => false;
+const guestTable = (entry: PscEntry): boolean => entry.stage === 'guest';
+
+type Rule = Pick<Invalidation, 'takes' | 'meaning' | 'drops' | 'dropsTable'>;
+const spec = (
+  name: InvalidationName,
+  where: { by: Invalidation['by']; cpus: readonly string[]; broadcast?: true },
+  rule: Rule,
+): Invalidation => ({ name, ...where, ...rule });
+
+const guestX86 = { by: 'guest', cpus: X86 } as const;
+const hostVmx = { by: 'hypervisor', cpus: VMX } as const;
+const hostSvm = { by: 'hypervisor', cpus: SVM } as const;
+const hostArm = { by: 'hypervisor', cpus: ARM, broadcast: true } as const;
+
+export const INVALIDATIONS: readonly Invalidation[] = [
+  spec('invlpg', guestX86, {
+    takes: ['address'],
+    meaning: 'one address in the current address space, globals of any; all cached tables of the space',
+    drops: (entry, now, { address }) =>
+      ofProgram(entry) &&
+      own(entry, now) &&
+      (entry.global || entry.pcid === now.pcid) &&
+      covers(entry, address),
+    dropsTable: (entry, now) => guestTable(entry) && ownSpace(entry, now),
+  }),
+  spec('invpcid-address', guestX86, {
+    takes: ['address', 'tag'],
+    meaning: 'one address in the address space named, not its globals',
+    drops: (entry, now, { address, tag }) =>
+      ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === tag && covers(entry, address),
+    dropsTable: (entry, now, { tag }) => guestTable(entry) && own(entry, now) && entry.pcid === tag,
+  }),
+  spec('invpcid-single', guestX86, {
+    takes: ['tag'],
+    meaning: 'the address space named, without its globals',
+    drops: (entry, now, { tag }) =>
+      ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === tag,
+    dropsTable: (entry, now, { tag }) => guestTable(entry) && own(entry, now) && entry.pcid === tag,
+  }),
+  spec('invpcid-all', guestX86, {
+    takes: [],
+    meaning: 'every address space, globals too',
+    drops: (entry, now) => ofProgram(entry) && own(entry, now),
+    dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+  }),
+  spec('invpcid-all-nonglobal', guestX86, {
+    takes: [],
+    meaning: 'every address space, without globals',
+    drops: (entry, now) => ofProgram(entry) && own(entry, now) && !entry.global,
+    dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+  }),
+  spec('invvpid-address', hostVmx, {
+    takes: ['address', 'tag'],
+    meaning: 'one linear address of the virtual processor named',
+    drops: (entry, _now, { address, tag }) =>
+      ofProgram(entry) && entry.asid === tag && covers(entry, address),
+    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+  }),
+  spec('invvpid-single', hostVmx, {
+    takes: ['tag'],
+    meaning: 'all linear addresses of the virtual processor named; what comes from EPT alone stays',
+    drops: (entry, _now, { tag }) => ofProgram(entry) && entry.asid === tag,
+    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+  }),
+  spec('invvpid-all', hostVmx, {
+    takes: [],
+    meaning: 'all linear addresses of all virtual processors',
+    drops: (entry) => ofProgram(entry) && entry.asid !== 0,
+    dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
+  }),
+  spec('invvpid-single-keep-globals', hostVmx, {
+    takes: ['tag'],
+    meaning: 'all linear addresses of the virtual processor named, without globals',
+    drops: (entry, _now, { tag }) => ofProgram(entry) && entry.asid === tag && !entry.global,
+    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+  }),
+  spec('invept-single', hostVmx, {
+    takes: [],
+    meaning: 'everything that the current EPT tables gave, combined translations too',
+    drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
+    dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
+  }),
+  spec('invept-all', hostVmx, {
+    takes: [],
+    meaning: 'everything that any EPT tables gave',
+    drops: (entry) => entry.kind !== 'linear',
+    dropsTable: (entry) => entry.root !== 0,
+  }),
+  spec('invlpga', hostSvm, {
+    takes: ['address', 'tag'],
+    meaning: 'one address in the ASID named',
+    drops: (entry, _now, { address, tag }) =>
+      ofProgram(entry) && entry.asid === tag && covers(entry, address),
+    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+  }),
+  spec('tlb-control-all', hostSvm, {
+    takes: [],
+    meaning: 'at the next VMRUN: every ASID',
+    drops: () => true,
+    dropsTable: () => true,
+  }),
+  spec('tlb-control-asid', hostSvm, {
+    takes: [],
+    meaning: 'at the next VMRUN: this ASID, nested translations too',
+    drops: own,
+    dropsTable: own,
+  }),
+  spec('tlb-control-asid-nonglobal', hostSvm, {
+    takes: [],
+    meaning: 'at the next VMRUN: this ASID without globals',
+    drops: (entry, now) => own(entry, now) && !entry.global,
+    dropsTable: own,
+  }),
+  spec(
+    'tlbi-vae1is',
+    { by: 'guest', cpus: ARM, broadcast: true },
+    {
+      takes: ['address'],
+      meaning: 'one address of the current address space, on all processors',
+      drops: (entry, now, { address }) =>
+        ofProgram(entry) &&
+        own(entry, now) &&
+        (entry.global || entry.pcid === now.pcid) &&
+        covers(entry, address),
+      dropsTable: (entry, now) => guestTable(entry) && ownSpace(entry, now),
+    },
+  ),
+  spec(
+    'tlbi-vmalle1is',
+    { by: 'guest', cpus: ARM, broadcast: true },
+    {
+      takes: [],
+      meaning: 'all of stage 1 and all that is combined from it, of this virtual machine, on all processors',
+      drops: (entry, now) => ofProgram(entry) && own(entry, now),
+      dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+    },
+  ),
+  spec(
+    'tlbi-vmalle1',
+    { by: 'guest', cpus: ARM },
+    {
+      takes: [],
+      meaning: 'the same on this processor only',
+      drops: (entry, now) => ofProgram(entry) && own(entry, now),
+      dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+    },
+  ),
+  spec('tlbi-ipas2e1is', hostArm, {
+    takes: ['address'],
+    meaning: 'what stage 2 alone gave for one guest address; combined translations stay',
+    drops: (entry, now, { address }) =>
+      entry.kind === 'guest-physical' && own(entry, now) && covers(entry, address),
+    dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
+  }),
+  spec('tlbi-vmalls12e1is', hostArm, {
+    takes: [],
+    meaning: 'both stages of this virtual machine',
+    drops: own,
+    dropsTable: own,
+  }),
+  spec('tlbi-alle1is', hostArm, {
+    takes: [],
+    meaning: 'everything of every virtual machine',
+    drops: () => true,
+    dropsTable: () => true,
+  }),
+];
+
+export const invalidationOf = (name: string): Invalidation | undefined =>
+  INVALIDATIONS.find((candidate) => candidate.name === name);
+
+/** What a CR3 load, a control register or an entry of the processor empties beside the instructions above. */
+export interface Sweep {
+  readonly drops: (entry: TlbEntry) => boolean;
+  readonly dropsTable: (entry: PscEntry) => boolean;
+}
+
+/** MOV CR3: the new address space's own entries, unless bit 63 of the value asks to keep them. */
+export function sweepOfCr3(now: CacheTag, load: { pcid: number; keep: boolean }): Sweep {
+  if (load.keep) return { drops: never, dropsTable: never };
+  return {
+    drops: (entry) => ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === load.pcid,
+    dropsTable: (entry) => guestTable(entry) && own(entry, now) && entry.pcid === load.pcid,
+  };
+}
+
+/** CR0.PG cleared, CR4.PGE changed, CR4.PCIDE cleared: everything of this processor's guest, globals too. */
+export const sweepOfGuest = (now: CacheTag): Sweep => ({
+  drops: (entry) => ofProgram(entry) && own(entry, now),
+  dropsTable: (entry) => guestTable(entry) && own(entry, now),
+});
+
+/** CR4.PAE changed, CR4.SMEP set: the current address space. */
+export const sweepOfSpace = (now: CacheTag): Sweep => ({
+  drops: (entry) => ofProgram(entry) && ownSpace(entry, now),
+  dropsTable: (entry) => guestTable(entry) && ownSpace(entry, now),
+});
+
+/** VM entry and exit without VPID: all linear and combined, globals too; what EPT alone gave stays. */
+export const SWEEP_OF_WORLD_SWITCH: Sweep = { drops: ofProgram, dropsTable: guestTable };
+
+/** Entries of the acting vCPU, or of all of them. */
+export function countSwept(m: Machine, sweep: Sweep, everywhere = false): number {
+  const here = (entry: { vcpu: number }): boolean => everywhere || entry.vcpu === m.vcpu;
+  return [...m.world.tables.tlb.values()].filter((entry) => here(entry) && sweep.drops(entry)).length;
+}
+
+/** Removes what `sweep` picks, inside the step marked last. */
+export function sweepCaches(m: Machine, sweep: Sweep, everywhere = false): void {
+  const here = (entry: { vcpu: number }): boolean => everywhere || entry.vcpu === m.vcpu;
+  const bySerial = (a: { serial: number }, b: { serial: number }): number => a.serial - b.serial;
+  const doomed = [...m.world.tables.tlb.values()].filter((entry) => here(entry) && sweep.drops(entry));
+  for (const { vcpu, serial } of doomed.sort(bySerial))
+    m.set('tlb', `${String(vcpu)}:${String(serial)}`, undefined);
+  const tables = [...m.world.tables.psc.values()].filter((entry) => here(entry) && sweep.dropsTable(entry));
+  for (const { vcpu, serial } of tables.sort(bySerial))
+    m.set('psc', `${String(vcpu)}:${String(serial)}`, undefined);
+}
