@@ -68,6 +68,23 @@ export const COUNTERS = [
   { name: 'tlb_hits', label: 'TLB hits', meaning: 'Translations found in the TLB.' },
   { name: 'tlb_misses', label: 'TLB misses', meaning: 'Translations not found in the TLB.' },
   { name: 'tlb_fills', label: 'TLB fills', meaning: 'Entries put into the TLB.' },
+  { name: 'tlb_evictions', label: 'TLB evictions', meaning: 'Entries that a full TLB gave up.' },
+  { name: 'spared', label: 'spared refs', meaning: 'References that a cache made unnecessary.' },
+  {
+    name: 'pdpte_loads',
+    label: 'PDPTE loads',
+    meaning: 'Root entries that MOV CR3 loaded into registers (PAE).',
+  },
+  {
+    name: 'page_faults',
+    label: 'page faults',
+    meaning: "Page faults that the processor gave to the system's own kernel.",
+  },
+  {
+    name: 'host_faults',
+    label: 'host faults',
+    meaning: 'Faults of the second stage: they go to the hypervisor.',
+  },
   { name: 'pages_zapped', label: 'pages zapped', meaning: 'Shadow pages given up.' },
 ] as const satisfies readonly CounterSpec[];
 

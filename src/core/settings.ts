@@ -135,7 +135,6 @@ export const SETTINGS: readonly Setting[] = [
     values: [
       { value: '4K', meaning: '4 KiB' },
       { value: '2M', meaning: '2 MiB' },
-      { value: '1G', meaning: '1 GiB' },
     ],
   },
   {

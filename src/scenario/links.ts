@@ -93,7 +93,7 @@ const CODES: Readonly<
     values: { '4-level': '4', '5-level': '5', '3-level': '3', pae: 'p', '2-level': '2', nonpaging: 'n' },
   },
   host: { letter: 'H', values: { '4-level': '4', '5-level': '5', '3-level': '3' } },
-  'host-pages': { letter: 'P', values: { '4K': 'k', '2M': 'm', '1G': 'g' } },
+  'host-pages': { letter: 'P', values: { '4K': 'k', '2M': 'm' } },
   'ept-ad': { letter: 'A', values: { on: '1', off: '0' } },
   psc: { letter: 'S', values: { off: '0', guest: 'g', both: 'b' } },
   tlb: { letter: 'T', values: { unlimited: 'u', '4': '4', '8': '8', '16': 'x', '64': 'q' } },

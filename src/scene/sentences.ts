@@ -6,6 +6,7 @@ import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
 import { RULES } from '../core/audit/audit.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { StepView } from '../timeline/timeline.ts';
+import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import { TABLE_NAMES_BY_LEVEL } from '../core/hardware/x86-entry.ts';
 import type { StepFacts, StepKind } from '../core/machine/steps.ts';
@@ -44,6 +45,10 @@ const EXIT_WORDS: Readonly<Record<string, string>> = {
   'mov-cr4': 'a change of CR4',
   wrmsr: 'a write of EFER',
   cpuid: 'CPUID',
+  'EPT violation': 'an EPT violation',
+  'EPT misconfiguration': 'an EPT misconfiguration',
+  'nested page fault': 'a nested page fault',
+  'stage 2 abort': 'a stage 2 abort',
 };
 const FLUSH_WORDS: Readonly<Record<string, string>> = {
   'write-protect': 'A mapping has just lost its write right.',
@@ -69,13 +74,21 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `Bit ${String(bit)} of the word at guest address ${hex(gpa)} becomes ${set ? '1' : '0'}, from outside.`,
     why: 'Neither the guest nor the hypervisor did it, so neither knows: a stray write of a device, say.',
   }),
-  'outside-flip-shadow': ({ level, bit, set }) => ({
-    what: `Bit ${String(bit)} of the shadow ${table(level)} entry becomes ${set ? '1' : '0'}, from outside.`,
+  'outside-flip-shadow': ({ level, bit, set }, { shadow }) => ({
+    what: `Bit ${String(bit)} of the ${shadow ? 'shadow' : 'host'} ${table(level)} entry becomes ${set ? '1' : '0'}, from outside.`,
     why: 'The hypervisor did not do it and will not look. The TLB may still hold what was there.',
   }),
-  'outside-nothing': ({ level }) => ({
-    what: `There is no shadow ${table(level)} entry for this address now.`,
-    why: 'The shadow tables do not reach so far, so nothing changes.',
+  'outside-nothing': ({ level }, { shadow }) => ({
+    what: `There is no ${shadow ? 'shadow' : 'host'} ${table(level)} entry for this address now.`,
+    why: 'The tables do not reach so far, so nothing changes.',
+  }),
+  'host-table': ({ pfn, level, gpa }) => ({
+    what: `Host frame ${hex(pfn)} becomes the host ${table(level)} for guest addresses from ${hex(gpa)} on.`,
+    why: 'Set-up of the second stage: all guest memory is mapped before the guest runs.',
+  }),
+  'host-entry-set': ({ gpa, level, entry }) => ({
+    what: `The hypervisor writes the host ${table(level)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: 'It flushes nothing. What the TLB has kept of the old entry stays in use.',
   }),
   begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
 
@@ -95,6 +108,18 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   'tlb-fill': ({ pfn, writable }) => ({
     what: `The TLB keeps the translation, to ${frameName(pfn)}, ${writable ? 'writable' : 'not for writing'}.`,
     why: 'The next access to this page needs no walk.',
+  }),
+  'tlb-fill-gpa': ({ gpa, pfn }) => ({
+    what: `The TLB keeps where guest address ${hex(gpa)} lies: ${frameName(pfn)}.`,
+    why: 'The next walk that needs this guest page asks no host table for it.',
+  }),
+  'tlb-evict': () => ({
+    what: 'The TLB is full: the translation used longest ago goes.',
+    why: 'Nothing was wrong with it. The next access to its page walks again.',
+  }),
+  'psc-fill': ({ stage, level }) => ({
+    what: `A paging-structure cache keeps where the ${stage === 'host' ? 'host' : 'guest'} ${table(level)} lies.`,
+    why: 'The next walk of an address nearby may begin there.',
   }),
   'tlb-refuse': ({ errorCode }) => ({
     what: `The cached translation does not allow this: ${errorCodeWords(errorCode)}.`,
@@ -125,8 +150,8 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The processor takes root entry ${String(index)} out of its register: ${hex(entry)}.`,
     why: 'In PAE paging MOV CR3 loads the four root entries into registers. A walk does not read them from memory.',
   }),
-  'walk-spared': ({ dimension, count, refs, by }) => ({
-    what: `${plural(refs, 'reference is', 'references are')} spared: ${by} knows the way.`,
+  'walk-spared': ({ dimension, count, refs, by, stale }) => ({
+    what: `${plural(refs, 'reference is', 'references are')} spared: a ${by} knows the way${stale ? ', an old one' : ''}.`,
     why:
       dimension === 'guest'
         ? `It remembers where the table behind the first ${plural(count, 'level', 'levels')} lies, and with what rights.`
@@ -186,6 +211,30 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
           ? `Entering empties the TLB too (${plural(dropped, 'entry', 'entries')}).`
           : 'Entering empties the TLB too; nothing was left in it.'
         : 'Nobody asked for a flush, so every cached translation is still valid for the processor.',
+  }),
+  'page-fault': ({ gva, errorCode }) => ({
+    what: `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
+    why: "No hypervisor asks for it: the system's own kernel gets it.",
+  }),
+  'host-unmended': ({ gpa }) => ({
+    what: `The hypervisor has nothing to put at guest address ${hex(gpa)}.`,
+    why: 'On this machine nobody mends host tables. The access never completes.',
+  }),
+  cpuid: () => ({ what: 'CPUID runs.', why: 'There is no hypervisor that would have to be asked.' }),
+  'guest-register': ({ register, value, dropped }) => ({
+    what: `The system's ${register.toUpperCase()} becomes ${hex(value)}.`,
+    why:
+      dropped > 0
+        ? `This empties part of the TLB: ${plural(dropped, 'entry goes', 'entries go')}.`
+        : 'No cached translation goes.',
+  }),
+  'pdpte-load': ({ count }) => ({
+    what: `The processor loads ${String(count)} root entries into its registers.`,
+    why: 'From now on it uses these, whatever happens to the table in memory.',
+  }),
+  invalidate: ({ name, dropped }) => ({
+    what: `${name.toUpperCase()}: ${plural(dropped, 'cached translation goes', 'cached translations go')}.`,
+    why: `It is meant for: ${invalidationOf(name)?.meaning ?? 'what it names'}.`,
   }),
   invlpg: ({ gva, dropped }) => ({
     what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,

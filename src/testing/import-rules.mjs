@@ -4,8 +4,17 @@ const STOREYS = {
     'src/core/(machine|assert|bounds|counters|quantities|settings)',
   ],
   'src/core/hardware': ['src/core/(machine|hardware|assert|bounds|counters|quantities|settings)'],
-  'src/core/kvm': ['src/core/(machine|hardware|kvm|assert|bounds|counters|quantities|settings)'],
-  'src/core/audit': ['src/core/(machine|hardware|kvm|audit|assert|bounds|counters|quantities|settings)'],
+  // What an engine offers is said in the words of a scenario's operations, as types only.
+  'src/core/engine': ['src/core/(machine|hardware|operations/operation|settings)'],
+  'src/core/kvm': [
+    'src/core/(machine|hardware|kvm|engine|operations/operation|assert|bounds|counters|quantities|settings)',
+  ],
+  'src/core/bare': [
+    'src/core/(machine|hardware|bare|kvm/memslots|engine|operations/operation|assert|bounds|counters|quantities|settings)',
+  ],
+  'src/core/audit': [
+    'src/core/(machine|hardware|kvm|audit|engine|assert|bounds|counters|quantities|settings)',
+  ],
   'src/core/operations': ['src/core'],
   'src/timeline': ['src/core', 'src/timeline'],
   'src/scenario': ['src/core', 'src/timeline', 'src/scenario', 'node_modules/@lezer'],

@@ -11,7 +11,8 @@ import { gfnOfPfn } from '../kvm/memslots.ts';
 import { shadowPagesOf } from '../kvm/shadow-page.ts';
 import type { Pfn } from '../quantities.ts';
 import { grantsMoreThanTables } from '../hardware/tlb.ts';
-import { kvm2007 } from '../kvm/kvm-2007.ts';
+import { hardwareRegisters } from '../kvm/kvm-2007.ts';
+import { currentAsid } from '../kvm/vendor.ts';
 import { scan, type Falsity } from './scan.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
@@ -136,12 +137,12 @@ function callOverdue(m: Machine): void {
 
 /** Entries that the processor can use now. */
 function tlbEntriesOf(m: Machine): readonly TlbEntry[] {
-  const tag = kvm2007.tlbTag(m);
+  const tag = currentAsid(m);
   return [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu && entry.asid === tag);
 }
 
 function overdueFlushes(m: Machine): readonly Finding[] {
-  const registers = kvm2007.hardwareRegisters(m);
+  const registers = hardwareRegisters(m);
   return [...m.world.tables.owed.values()].flatMap((owed) => {
     if (owed.overdue !== true) return [];
     const entry = tlbEntriesOf(m).find(

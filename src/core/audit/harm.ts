@@ -64,15 +64,20 @@ function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
 /** Where a frame that nothing backs is looked for: far above all memory, so that it reads as absent. */
 const NOWHERE = 1n << 51n;
 
+const ANY = { read: true, write: true, execute: true } as const;
+
 function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegisters): Pfn | undefined {
   const host = (address: bigint): HostPlace<never> => {
     const frame = pfnOfGfn(m.world, gfn(Number(address >> 12n)));
     return {
       kind: 'ok',
+      pageBits: 12,
+      rights: ANY,
+      dirty: true,
       address: frame === undefined ? NOWHERE : (BigInt(frame) << 12n) | (address & 0xfffn),
     };
   };
-  const outcome = m.lookAside(() => walk(m, { ...access, registers, host }));
+  const outcome = m.lookAside(() => walk(m, { ...access, registers, host, flat: true }));
   return outcome.kind === 'ok' ? pfnOfAddress(outcome.address) : undefined;
 }
 

@@ -11,7 +11,7 @@ import { bitRange } from './x86-format.ts';
 /** Bytes of the smallest page, as a power of two. */
 export type Granule = 12 | 14 | 16;
 
-const LAST_LEVEL = 3;
+export const LAST_LEVEL = 3;
 const LEVEL_NAMES = ['level 0', 'level 1', 'level 2', 'level 3'] as const;
 
 /** Bits that an index has in a whole table. */
@@ -52,11 +52,13 @@ export interface ArmFormatOptions {
 export const DESC_VALID = 1n;
 export const DESC_TABLE = 2n;
 export const DESC_AF = 1n << 10n;
+/** Stage 1, nG: the translation belongs to one address space. */
+export const DESC_NOT_GLOBAL = 1n << 11n;
 export const DESC_DBM = 1n << 51n;
 /** Stage 1, AP[1]: EL0 may use it. */
 const AP_EL0 = 1n << 6n;
 /** Stage 1, AP[2]: read-only. */
-const AP_READ_ONLY = 1n << 7n;
+export const AP_READ_ONLY = 1n << 7n;
 const PXN = 1n << 53n;
 const UXN = 1n << 54n;
 const PXN_TABLE = 1n << 59n;

@@ -4,7 +4,12 @@
  */
 import { must } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { TlbEntry } from '../machine/tables.ts';
 import {
+  AP_READ_ONLY,
+  DESC_NOT_GLOBAL,
+  LAST_LEVEL,
+  S2AP_WRITE,
   stage1Format,
   stage1Start,
   stage2Format,
@@ -13,17 +18,21 @@ import {
   type Stage1Rights,
   type Stage2Rights,
 } from './arm-format.ts';
+import type { PathRights } from './fault.ts';
 import type { PagingFormat } from './format.ts';
 import {
   walkTables,
   type HostOutcome,
   type HostUse,
   type TableWalkFault,
+  type TableWalkSuccess,
   type Trail,
   type WalkCaches,
   type WalkFaultReason,
 } from './page-walk.ts';
 import type { AccessKind } from './registers.ts';
+import type { HostCaches, SecondStage, StageFault } from './second-stage.ts';
+import type { WalkFault, WalkOutcome } from './walk.ts';
 import { bitRange } from './x86-format.ts';
 
 /** A stage of translation, decoded from its control registers. */
@@ -35,7 +44,6 @@ export interface ArmStage {
 export interface ArmRegisters {
   /** Undefined while stage 1 is off. */
   readonly stage1?: ArmStage & { readonly wxn: boolean };
-  readonly stage2?: ArmStage;
   /** PSTATE.PAN. */
   readonly pan: boolean;
 }
@@ -46,32 +54,11 @@ export interface ArmRequest {
   /** Exception level of the access. */
   readonly el: 0 | 1;
   readonly registers: ArmRegisters;
-  readonly caches1?: WalkCaches<Stage1Rights>;
-  readonly caches2?: WalkCaches<Stage2Rights>;
+  /** Where an intermediate address lies in memory: stage 2, or a plain offset where there is no hypervisor. */
+  readonly host?: (ipa: bigint, use: HostUse) => HostOutcome<StageFault>;
+  readonly flat?: true;
+  readonly caches?: WalkCaches<Stage1Rights>;
 }
-
-export interface ArmAbort {
-  readonly kind: 'abort';
-  readonly stage: 1 | 2;
-  /** Exception syndrome: class, IL, WnR, S1PTW, fault status. */
-  readonly syndrome: bigint;
-  /** Intermediate physical address at fault, for stage 2. */
-  readonly ipa?: bigint;
-}
-
-export interface ArmSuccess {
-  readonly kind: 'ok';
-  readonly address: bigint;
-  /** Level of the last entry read. */
-  readonly level: number;
-  readonly pageBits: number;
-  readonly stage1: Stage1Rights | undefined;
-  readonly stage2: Stage2Rights | undefined;
-  readonly words: readonly number[];
-  readonly values: readonly bigint[];
-}
-
-export type ArmOutcome = ArmSuccess | ArmAbort;
 
 /** Physical address sizes by the encoding of PS and IPS. */
 const OUTPUT_BITS: readonly number[] = [32, 36, 40, 42, 44, 48];
@@ -115,97 +102,143 @@ export function stage2Of({ vtcr, vttbr }: { vtcr: bigint; vttbr: bigint }): ArmS
 const field = (value: bigint, high: number, low: number): number =>
   Number((value >> BigInt(low)) & bitRange(high - low, 0));
 
-export function walkArm(m: Machine, request: ArmRequest): ArmOutcome {
+/** An abort of stage 1 is a page fault whose code is the syndrome; one of stage 2 goes to the hypervisor. */
+export function walkArm(m: Machine, request: ArmRequest): WalkOutcome<StageFault> {
   return m.call('page walk', { gva: request.va, access: request.access }, () => walkStages(m, request));
 }
 
-function walkStages(m: Machine, request: ArmRequest): ArmOutcome {
+function walkStages(m: Machine, request: ArmRequest): WalkOutcome<StageFault> {
   const trail: Trail = { words: [], values: [], counted: false };
-  const { stage1, stage2 } = request.registers;
-  const second = stage2 === undefined ? undefined : stageTwo(m, request, stage2);
-  if (stage1 === undefined) return finish({ request, address: request.va, trail, second });
-  const tooLarge = beyondInput(m, request, { stage: stage1, address: request.va, number: 1 });
-  if (tooLarge !== undefined) return tooLarge;
-  const walked = walkTables<Stage1Rights, ArmAbort>(m, {
+  const { stage1 } = request.registers;
+  if (stage1 === undefined) return finish(request, trail, { address: request.va });
+  const tooLarge = beyondInput(stage1, request.va);
+  if (tooLarge !== undefined) return stage1Abort(m, request, { level: 0, why: tooLarge });
+  const walked = walkTables<Stage1Rights, StageFault>(m, {
     format: formatOf(stage1Formats, stage1.format, stage1Format),
     root: stage1.root,
     address: request.va,
     write: request.access === 'write',
     refusal: (rights) => stage1Refusal(rights, request),
-    dimension: second === undefined ? 'single' : 'guest',
+    dimension: request.host === undefined || request.flat === true ? 'single' : 'guest',
     row: 0,
     trail,
-    ...(second === undefined ? {} : { host: second }),
-    ...(request.caches1 === undefined ? {} : { caches: request.caches1 }),
+    ...(request.host === undefined ? {} : { host: request.host }),
+    ...(request.caches === undefined ? {} : { caches: request.caches }),
   });
-  if (walked.kind === 'host-fault') return walked.fault;
-  if (walked.kind === 'fault') return abort(m, request, { stage: 1, fault: walked });
-  const { address, rights, at } = walked;
-  return finish({ request, address, trail, second, stage1: { rights, at } });
+  if (walked.kind === 'host-fault') return walked;
+  if (walked.kind === 'fault') return stage1Abort(m, request, { level: walked.at.level, why: walked.why });
+  return finish(request, trail, { address: walked.address, walked });
 }
 
-type Second = (ipa: bigint, use: HostUse) => HostOutcome<ArmAbort> & { rights?: Stage2Rights };
-
-function finish(by: {
-  request: ArmRequest;
-  address: bigint;
-  trail: Trail;
-  second: Second | undefined;
-  stage1?: { rights: Stage1Rights; at: { level: number; shift: number } };
-}): ArmOutcome {
-  const { stage1, trail } = by;
-  const rows = by.request.registers.stage1;
-  const row = rows === undefined ? 0 : formatOf(stage1Formats, rows.format, stage1Format).levels.length;
-  const located = by.second?.(by.address, { row, forTable: false, trail });
-  if (located?.kind === 'fault') return located.fault;
+function finish(
+  request: ArmRequest,
+  trail: Trail,
+  found: { address: bigint; walked?: TableWalkSuccess<Stage1Rights> },
+): WalkOutcome<StageFault> {
+  const { address, walked } = found;
+  const { stage1 } = request.registers;
+  const row = stage1 === undefined ? 0 : formatOf(stage1Formats, stage1.format, stage1Format).levels.length;
+  const located = request.host?.(address, { row, forTable: false, trail });
+  if (located?.kind === 'fault') return { kind: 'host-fault', fault: located.fault };
+  const { rights, userExecutable } = effectiveRights(walked?.rights, stage1?.wxn === true);
+  const clean = walked !== undefined && (walked.leaf & AP_READ_ONLY) !== 0n;
   return {
     kind: 'ok',
-    address: located?.address ?? by.address,
-    level: stage1?.at.level ?? 3,
-    pageBits: Math.min(stage1?.at.shift ?? 64, located?.pageBits ?? 64),
-    stage1: stage1?.rights,
-    stage2: located?.rights,
+    address: located?.address ?? address,
+    level: walked?.at.level ?? LAST_LEVEL,
+    pageBits: Math.min(walked?.at.shift ?? WHOLE_BITS, located?.pageBits ?? WHOLE_BITS),
+    rights,
+    userExecutable,
+    dirty: !clean && (located?.dirty ?? true),
+    global: walked !== undefined && (walked.leaf & DESC_NOT_GLOBAL) === 0n,
+    ...(located === undefined || request.flat === true ? {} : { host: located.rights }),
     words: trail.words,
     values: trail.values,
   };
 }
 
+/** Without stage 1 one 4 KiB page at a time is translated. */
+const WHOLE_BITS = 12;
+
+/** What EL1 and EL0 may do together with a page, as the TLB keeps it. */
+function effectiveRights(
+  rights: Stage1Rights | undefined,
+  wxn: boolean,
+): { rights: PathRights; userExecutable: boolean } {
+  const granted = rights ?? { readOnly: false, el0: true, pxn: false, uxn: false };
+  const writable = !granted.readOnly;
+  const executable = rights === undefined || !(granted.pxn || (granted.el0 && writable) || (wxn && writable));
+  const userExecutable = !(granted.uxn || (wxn && granted.el0 && writable));
+  return { rights: { writable, user: granted.el0, executable, protectionKey: 0 }, userExecutable };
+}
+
+/** The syndrome with which a cached translation refuses an access, or undefined. */
+export function armRefusal(entry: TlbEntry, request: ArmRequest): number | undefined {
+  const { access, el, registers } = request;
+  const refused =
+    access === 'execute'
+      ? !(el === 0 ? entry.userExecutable : entry.executable)
+      : (el === 0 && !entry.user) ||
+        (el === 1 && registers.pan && entry.user && registers.stage1 !== undefined) ||
+        (access === 'write' && !entry.writable);
+  if (!refused) return undefined;
+  return Number(syndromeOf(request, { stage: 1, status: STATUS.permission + LAST_LEVEL }));
+}
+
 /** The translation of intermediate addresses, for tables of stage 1 and for the access itself. */
-function stageTwo(m: Machine, request: ArmRequest, stage: ArmStage): Second {
+export function armStage(
+  stage: ArmStage,
+  by: Pick<ArmRequest, 'access' | 'el'>,
+  caches?: HostCaches<Stage2Rights>,
+): SecondStage {
   const format = formatOf(stage2Formats, stage.format, stage2Format);
-  const locate = (ipa: bigint, use: HostUse, write: boolean): ReturnType<Second> => {
-    const where = { stage, address: ipa, number: 2, use } as const;
-    const tooLarge = beyondInput(m, request, where);
-    if (tooLarge !== undefined) return { kind: 'fault', fault: tooLarge };
+  const locate = (
+    m: Machine,
+    ipa: bigint,
+    facts: { use: HostUse; write: boolean },
+  ): HostOutcome<StageFault> => {
+    const { use, write } = facts;
+    const tooLarge = beyondInput(stage, ipa);
+    if (tooLarge !== undefined) return stage2Abort(m, by, { ...facts, ipa, level: 0, why: tooLarge });
+    const known = caches?.(use, ipa);
     const walked = walkTables<Stage2Rights, never>(m, {
       format,
       root: stage.root,
       address: ipa,
       write,
-      refusal: (rights) => stage2Refusal(rights, { request, use, write }),
+      refusal: (rights) => stage2Refusal(rights, { by, ...facts }),
       dimension: 'host',
       row: use.row,
       trail: use.trail,
-      ...(request.caches2 === undefined ? {} : { caches: request.caches2 }),
+      ...(known === undefined ? {} : { caches: known }),
     });
     if (walked.kind === 'ok') {
-      const { address, at, rights } = walked;
-      return { kind: 'ok', address, pageBits: at.shift, rights };
+      const { address, at, rights, leaf } = walked;
+      const granted = { read: rights.read, write: rights.write, execute: mayFetch(rights, by.el) };
+      return { kind: 'ok', address, pageBits: at.shift, rights: granted, dirty: (leaf & S2AP_WRITE) !== 0n };
     }
-    const fault = walked as TableWalkFault<Stage2Rights>;
-    return { kind: 'fault', fault: abort(m, request, { stage: 2, fault, ipa, use, write }) };
+    const { at, why } = walked as TableWalkFault<Stage2Rights>;
+    return stage2Abort(m, by, { ...facts, ipa, level: at.level, why });
   };
-  return (ipa, use) => {
-    if (!use.forTable) return locate(ipa, use, request.access === 'write');
-    const found = locate(ipa, use, false);
-    if (found.kind === 'fault') return found;
-    return {
-      ...found,
-      refuseWrite: () => {
-        const writing = locate(ipa, use, true);
-        return writing.kind === 'fault' ? writing.fault : undefined;
-      },
-    };
+  return {
+    access: by.access,
+    asks: ({ forTable }) => ({
+      read: forTable || by.access === 'read',
+      write: !forTable && by.access === 'write',
+      execute: !forTable && by.access === 'execute',
+    }),
+    locate: (m, ipa, use) => {
+      if (!use.forTable) return locate(m, ipa, { use, write: by.access === 'write' });
+      const found = locate(m, ipa, { use, write: false });
+      if (found.kind === 'fault') return found;
+      return {
+        ...found,
+        refuseWrite: () => {
+          const writing = locate(m, ipa, { use, write: true });
+          return writing.kind === 'fault' ? writing.fault : undefined;
+        },
+      };
+    },
   };
 }
 
@@ -225,43 +258,28 @@ function stage1Refusal(rights: Stage1Rights, request: ArmRequest): 'access-flag'
   return access === 'write' && rights.readOnly ? 'permission' : undefined;
 }
 
+const mayFetch = ({ executeNever }: Stage2Rights, el: 0 | 1): boolean =>
+  [true, el === 0, false, el === 1][executeNever] === true;
+
 function stage2Refusal(
   rights: Stage2Rights,
-  by: { request: ArmRequest; use: HostUse; write: boolean },
+  facts: { by: Pick<ArmRequest, 'access' | 'el'>; use: HostUse; write: boolean },
 ): 'access-flag' | 'permission' | undefined {
+  const { by, use, write } = facts;
   if (!rights.accessed) return 'access-flag';
-  if (by.write) return rights.write ? undefined : 'permission';
-  if (by.use.forTable || by.request.access === 'read') return rights.read ? undefined : 'permission';
-  const mayFetch = [true, by.request.el === 0, false, by.request.el === 1][rights.executeNever] === true;
-  return mayFetch ? undefined : 'permission';
-}
-
-interface Where {
-  readonly stage: ArmStage;
-  readonly address: bigint;
-  readonly number: 1 | 2;
-  readonly use?: HostUse;
+  const allowed = write
+    ? rights.write
+    : use.forTable || by.access === 'read'
+      ? rights.read
+      : mayFetch(rights, by.el);
+  return allowed ? undefined : 'permission';
 }
 
 /** An input address that the tables do not cover, or a root outside physical memory: no table is read. */
-function beyondInput(m: Machine, request: ArmRequest, where: Where): ArmAbort | undefined {
-  const { stage, address, number, use } = where;
+function beyondInput(stage: ArmStage, address: bigint): 'absent' | 'address-size' | undefined {
   const { inputBits, outputBits } = stage.format;
-  const why =
-    (address & bitRange(63, inputBits)) !== 0n
-      ? 'absent'
-      : (stage.root & bitRange(63, outputBits)) !== 0n
-        ? 'address-size'
-        : undefined;
-  if (why === undefined) return undefined;
-  return abort(m, request, {
-    stage: number,
-    level: 0,
-    why,
-    ipa: address,
-    use,
-    write: request.access === 'write',
-  });
+  if ((address & bitRange(63, inputBits)) !== 0n) return 'absent';
+  return (stage.root & bitRange(63, outputBits)) === 0n ? undefined : 'address-size';
 }
 
 const STATUS: Readonly<Record<WalkFaultReason, number>> = {
@@ -279,22 +297,36 @@ const WORDS: Readonly<Record<WalkFaultReason, string>> = {
   permission: 'not allowed',
 };
 
-type AbortFacts = {
-  readonly stage: 1 | 2;
-  readonly ipa?: bigint;
-  readonly use?: HostUse | undefined;
-  readonly write?: boolean;
-} & ({ readonly fault: TableWalkFault<unknown> } | { readonly level: number; readonly why: WalkFaultReason });
+function stage1Abort(
+  m: Machine,
+  request: ArmRequest,
+  { level, why }: { level: number; why: WalkFaultReason },
+): WalkFault {
+  const syndrome = syndromeOf(request, { stage: 1, status: STATUS[why] + level });
+  m.step('arm-abort', { stage: 1, level, why: WORDS[why], syndrome });
+  return { kind: 'page-fault', errorCode: Number(syndrome), level };
+}
 
-function abort(m: Machine, request: ArmRequest, facts: AbortFacts): ArmAbort {
-  const { stage, ipa, use } = facts;
-  const { level, why } = 'fault' in facts ? { level: facts.fault.at.level, why: facts.fault.why } : facts;
-  const onTable = stage === 2 && use?.forTable === true;
-  const syndrome = syndromeOf({ request, stage, status: STATUS[why] + level, onTable, write: facts.write });
-  m.step('arm-abort', { stage, level, why: WORDS[why], syndrome });
-  return ipa === undefined || stage === 1
-    ? { kind: 'abort', stage, syndrome }
-    : { kind: 'abort', stage, syndrome, ipa };
+function stage2Abort(
+  m: Machine,
+  by: Pick<ArmRequest, 'access' | 'el'>,
+  facts: { ipa: bigint; use: HostUse; write: boolean; level: number; why: WalkFaultReason },
+): { readonly kind: 'fault'; readonly fault: StageFault } {
+  const { ipa, use, write, level, why } = facts;
+  const { forTable } = use;
+  const syndrome = syndromeOf(by, {
+    stage: 2,
+    status: STATUS[why] + level,
+    ...(forTable ? { tableWrite: write } : {}),
+  });
+  m.step('host-fault', {
+    row: use.row,
+    level,
+    gpa: ipa,
+    kind: `stage 2 abort, ${WORDS[why]},`,
+    code: syndrome,
+  });
+  return { kind: 'fault', fault: { kind: 'stage 2 abort', gpa: ipa, code: syndrome, forTable } };
 }
 
 /** Exception classes: instruction and data aborts, from a lower exception level or from the same. */
@@ -302,23 +334,20 @@ const INSTRUCTION_ABORT = 0x20n;
 const DATA_ABORT = 0x24n;
 const IL = 1n << 25n;
 
-function syndromeOf(by: {
-  request: ArmRequest;
-  stage: 1 | 2;
-  status: number;
-  onTable: boolean;
-  write: boolean | undefined;
-}): bigint {
-  const { access, el } = by.request;
-  const sameLevel = by.stage === 1 && el === 1 ? 1n : 0n;
+/** `tableWrite` is set where a table of stage 1 was out of reach: whether it was to be written. */
+function syndromeOf(
+  { access, el }: Pick<ArmRequest, 'access' | 'el'>,
+  abort: { stage: 1 | 2; status: number; tableWrite?: boolean },
+): bigint {
+  const sameLevel = abort.stage === 1 && el === 1 ? 1n : 0n;
   const exceptionClass = (access === 'execute' ? INSTRUCTION_ABORT : DATA_ABORT) + sameLevel;
-  const write = by.onTable ? by.write === true : access === 'write';
+  const write = abort.tableWrite ?? access === 'write';
   return (
     (exceptionClass << 26n) |
     IL |
-    (by.onTable ? 1n << 7n : 0n) |
+    (abort.tableWrite === undefined ? 0n : 1n << 7n) |
     (write && access !== 'execute' ? 1n << 6n : 0n) |
-    BigInt(by.status)
+    BigInt(abort.status)
   );
 }
 

@@ -6,6 +6,7 @@
  * later entry faults; the leaf gets its marks only on success.
  */
 import type { Machine } from '../machine/machine.ts';
+import type { HostRights } from '../machine/tables.ts';
 import {
   indexIn,
   offsetIn,
@@ -40,10 +41,13 @@ export interface HostUse {
 export interface HostPlace<HostFault> {
   readonly kind: 'ok';
   readonly address: bigint;
+  /** Size of the host page around the address, as a power of two. */
+  readonly pageBits: number;
+  readonly rights: HostRights;
+  /** Whether the entry that names the page is marked dirty; true where the second stage keeps no such mark. */
+  readonly dirty: boolean;
   /** Asks to write where only a read was asked for; gives the fault where that is refused. */
   readonly refuseWrite?: () => HostFault | undefined;
-  /** Size of the host page around the address, as a power of two. */
-  readonly pageBits?: number;
 }
 export type HostOutcome<HostFault> =
   HostPlace<HostFault> | { readonly kind: 'fault'; readonly fault: HostFault };
@@ -117,6 +121,10 @@ interface Position<Rights> {
   /** Where it lies in memory, if that is known without asking the other dimension. */
   place: bigint | undefined;
   rights: Rights;
+  /** How much had been read before this walk began. */
+  readonly start: number;
+  /** The depth of the table that need not be kept: the root, or what a cache knew already. */
+  readonly known: number;
 }
 
 /** Walks from the root to the leaf. A format without levels translates nothing: the address stands for itself. */
@@ -154,21 +162,29 @@ export function walkTables<Rights, HostFault>(
 const WHOLE: TableLevel = { level: 0, name: 'untranslated', shift: 12, bits: 0 };
 
 function begin<Rights, HostFault>(walk: TableWalk<Rights, HostFault>): Position<Rights> {
+  const start = walk.trail.words.length;
   const known = walk.caches?.find(walk.address);
   if (known === undefined) {
     const place = walk.host === undefined ? walk.root : undefined;
-    return { depth: 0, table: walk.root, place, rights: walk.format.allRights };
+    return { depth: 0, table: walk.root, place, rights: walk.format.allRights, start, known: 0 };
   }
   walk.trail.words.push(...known.words);
   walk.trail.values.push(...known.values);
-  return { depth: known.depth, table: known.place, place: known.place, rights: known.rights };
+  return {
+    depth: known.depth,
+    table: known.place,
+    place: known.place,
+    rights: known.rights,
+    start,
+    known: known.depth,
+  };
 }
 
 interface EntryRead<HostFault> {
   readonly kind: 'ok';
   readonly entry: bigint;
   /** Where the entry lies in memory; undefined for a register. */
-  readonly place: HostPlace<HostFault> | undefined;
+  readonly place: Pick<HostPlace<HostFault>, 'address' | 'refuseWrite'> | undefined;
 }
 
 /** Finds the entry of one level, by way of the other dimension if there is one, and reads it. */
@@ -186,15 +202,15 @@ function readAt<Rights, HostFault>(
   }
   const offset = BigInt(index * walk.format.entryBytes);
   const address = position.table + offset;
-  let place: HostPlace<HostFault>;
+  let place: Pick<HostPlace<HostFault>, 'address' | 'refuseWrite'>;
   if (position.place !== undefined || walk.host === undefined) {
-    place = { kind: 'ok', address: (position.place ?? position.table) + offset };
+    place = { address: (position.place ?? position.table) + offset };
   } else {
     const located = walk.host(address, { row: depth, forTable: true, trail: walk.trail });
     if (located.kind === 'fault') return { kind: 'host-fault', fault: located.fault };
     place = located;
   }
-  if (depth > 0) keepTable(walk, { position, place: place.address - offset });
+  if (depth > position.known) keepTable(walk, { position, place: place.address - offset });
   const entry = readEntry(m, place.address, walk.format.entryBytes);
   sayRead(m, walk, { at, index, entry, address, place: place.address });
   return { kind: 'ok', entry, place };
@@ -204,8 +220,10 @@ function keepTable<Rights, HostFault>(
   walk: TableWalk<Rights, HostFault>,
   { position, place }: { position: Position<Rights>; place: bigint },
 ): void {
-  const { words, values } = walk.trail;
-  walk.caches?.keep(walk.address, { depth: position.depth, place, rights: position.rights, words, values });
+  if (walk.caches === undefined) return;
+  const { depth, rights, start } = position;
+  const words = walk.trail.words.slice(start);
+  walk.caches.keep(walk.address, { depth, place, rights, words, values: walk.trail.values.slice(start) });
 }
 
 function sayRead<Rights, HostFault>(
@@ -231,7 +249,7 @@ function sayRead<Rights, HostFault>(
 function mark<Rights, HostFault>(
   m: Machine,
   walk: TableWalk<Rights, HostFault>,
-  used: { at: TableLevel; kind: 'table' | 'leaf'; entry: bigint; place: HostPlace<HostFault> | undefined },
+  used: { at: TableLevel; kind: 'table' | 'leaf' } & Pick<EntryRead<HostFault>, 'entry' | 'place'>,
 ): bigint | { kind: 'host-fault'; fault: HostFault } {
   const { at, kind, entry, place } = used;
   const after = walk.format.afterUse(entry, { kind, at, write: walk.write });

@@ -46,8 +46,8 @@ export const CR4_LA57 = registerMask('cr4', 'la57');
 export const CR4_PCIDE = registerMask('cr4', 'pcide');
 export const CR4_SMEP = registerMask('cr4', 'smep');
 export const CR4_SMAP = registerMask('cr4', 'smap');
-const CR4_PKE = registerMask('cr4', 'pke');
-const CR4_PKS = registerMask('cr4', 'pks');
+export const CR4_PKE = registerMask('cr4', 'pke');
+export const CR4_PKS = registerMask('cr4', 'pks');
 export const EFER_LMA = registerMask('efer', 'lma');
 export const EFER_NXE = registerMask('efer', 'nxe');
 

@@ -3,7 +3,9 @@
  * (AMD APM vol. 2) and Intel's EPT (Intel SDM vol. 3) do it. arm64's is in arm-walk.ts.
  */
 import type { Machine } from '../machine/machine.ts';
+import type { HostRights } from '../machine/tables.ts';
 import {
+  EPT_D,
   EPT_MISCONFIGURED,
   eptFormat,
   eptQualification,
@@ -22,14 +24,15 @@ import {
 } from './page-walk.ts';
 import type { AccessKind, PagingRegisters } from './registers.ts';
 import { errorCodeOf } from './walk.ts';
+import { PTE_D } from './x86-entry.ts';
 import { x86Format, type PagingMode } from './x86-format.ts';
 
 /** A fault that goes to the hypervisor, not to the guest. */
 export interface StageFault {
-  readonly kind: 'nested page fault' | 'EPT violation' | 'EPT misconfiguration';
+  readonly kind: 'nested page fault' | 'EPT violation' | 'EPT misconfiguration' | 'stage 2 abort';
   /** Guest physical address, low bits included. */
   readonly gpa: bigint;
-  /** EXITINFO1 of a nested page fault; exit qualification of an EPT violation; 0 for a misconfiguration. */
+  /** EXITINFO1 of a nested page fault; exit qualification of an EPT violation; 0 for a misconfiguration; the syndrome. */
   readonly code: bigint;
   /** Whether a table of the guest could not be reached, rather than the page itself. */
   readonly forTable: boolean;
@@ -38,8 +41,13 @@ export interface StageFault {
 export interface SecondStage {
   /** What is being done at the end of the walk; on the way tables are read. */
   readonly access: AccessKind;
+  /** What a use of an address asks of the second stage. */
+  readonly asks: (use: Pick<HostUse, 'forTable'>) => HostRights;
   readonly locate: (m: Machine, gpa: bigint, use: HostUse) => HostOutcome<StageFault>;
 }
+
+/** Paging-structure caches of the second stage, for one use of an address; undefined where a walk begins at the root. */
+export type HostCaches<Rights> = (use: HostUse, gpa: bigint) => WalkCaches<Rights> | undefined;
 
 /** Bits that EXITINFO1 adds to a page-fault error code. */
 const NPF_FINAL = 1n << 32n;
@@ -52,16 +60,20 @@ export interface NptOptions {
   readonly physicalBits: number;
   /** Host EFER.NXE. */
   readonly nxe: boolean;
-  readonly caches?: WalkCaches<PathRights>;
 }
 
 /** AMD: tables of the host's own format; every access is a user access, and a guest's table is reached by a write. */
-export function nptStage(options: NptOptions, access: AccessKind): SecondStage {
+export function nptStage(
+  options: NptOptions,
+  access: AccessKind,
+  caches?: HostCaches<PathRights>,
+): SecondStage {
   const { mode, physicalBits, nxe } = options;
   const format = x86Format({ mode, physicalBits, nxe, pse: true });
   const registers = hostRegisters(options);
   return {
     access,
+    asks: (use) => (use.forTable ? { read: true, write: true, execute: false } : asked(access)),
     locate: (m, gpa, use) => {
       const request = { access: use.forTable ? 'write' : access, user: true, registers } as const;
       const walked = hostWalk(m, {
@@ -71,9 +83,13 @@ export function nptStage(options: NptOptions, access: AccessKind): SecondStage {
         use,
         write: request.access === 'write',
         refuses: (rights) => refusal(rights, request, registers) !== undefined,
-        caches: options.caches,
+        caches: caches?.(use, gpa),
       });
-      if (walked.kind === 'ok') return { kind: 'ok', address: walked.address, pageBits: walked.at.shift };
+      if (walked.kind === 'ok') {
+        const { address, rights, at, leaf } = walked;
+        const granted = { read: true, write: rights.writable, execute: rights.executable };
+        return { kind: 'ok', address, pageBits: at.shift, rights: granted, dirty: (leaf & PTE_D) !== 0n };
+      }
       const code = BigInt(errorCodeOf(walked, request) | PFERR_USER) | (use.forTable ? NPF_TABLE : NPF_FINAL);
       return raise(m, walked, { kind: 'nested page fault', gpa, code, use });
     },
@@ -101,42 +117,48 @@ const hostRegisters = ({ root, mode, physicalBits, nxe }: NptOptions): PagingReg
 export interface EptStageOptions extends EptOptions {
   /** Bits of EPTP that name the root table. */
   readonly root: bigint;
-  readonly caches?: WalkCaches<EptRights>;
 }
 
 /** Intel: entries with separate read, write and execute rights. With A/D on, reaching a guest's table is a write. */
-export function eptStage(options: EptStageOptions, access: AccessKind): SecondStage {
+export function eptStage(
+  options: EptStageOptions,
+  access: AccessKind,
+  caches?: HostCaches<EptRights>,
+): SecondStage {
   const format = eptFormat(options);
   const { accessedDirty } = options;
+  const asks: SecondStage['asks'] = (use) =>
+    use.forTable ? { read: true, write: accessedDirty, execute: false } : asked(access);
   return {
     access,
+    asks,
     locate: (m, gpa, use) => {
-      const asked = use.forTable
-        ? { read: true, write: accessedDirty, execute: false }
-        : { read: access === 'read', write: access === 'write', execute: access === 'execute' };
+      const wanted = asks(use);
       const walked = hostWalk(m, {
         format,
         root: options.root,
         gpa,
         use,
-        write: asked.write,
-        refuses: (rights) => refusedByEpt(rights, asked),
-        caches: options.caches,
+        write: wanted.write,
+        refuses: (rights) => refusedByEpt(rights, wanted),
+        caches: caches?.(use, gpa),
       });
-      const violate = (rights: EptRights, of: typeof asked): bigint =>
+      const violate = (rights: EptRights, of: HostRights): bigint =>
         eptQualification(of, rights, { forTable: use.forTable });
       if (walked.kind === 'fault') {
         const misconfigured = walked.why === EPT_MISCONFIGURED;
         return raise(m, walked, {
           kind: misconfigured ? 'EPT misconfiguration' : 'EPT violation',
           gpa,
-          code: misconfigured ? 0n : violate(walked.rights, asked),
+          code: misconfigured ? 0n : violate(walked.why === 'absent' ? NO_RIGHTS : walked.rights, wanted),
           use,
         });
       }
-      const place = { kind: 'ok', address: walked.address, pageBits: walked.at.shift } as const;
-      if (!use.forTable || accessedDirty || walked.rights.write) return place;
-      const code = violate(walked.rights, { read: true, write: true, execute: false });
+      const { address, rights, at, leaf } = walked;
+      const dirty = !accessedDirty || (leaf & EPT_D) !== 0n;
+      const place = { kind: 'ok', address, pageBits: at.shift, rights, dirty } as const;
+      if (!use.forTable || accessedDirty || rights.write) return place;
+      const code = violate(rights, { read: true, write: true, execute: false });
       const refused = { kind: 'fault', at: walked.at } as const;
       return {
         ...place,
@@ -146,11 +168,17 @@ export function eptStage(options: EptStageOptions, access: AccessKind): SecondSt
   };
 }
 
-const refusedByEpt = (
-  rights: EptRights,
-  asked: { read: boolean; write: boolean; execute: boolean },
-): boolean =>
-  (asked.read && !rights.read) || (asked.write && !rights.write) || (asked.execute && !rights.execute);
+const asked = (access: AccessKind): HostRights => ({
+  read: access === 'read',
+  write: access === 'write',
+  execute: access === 'execute',
+});
+
+/** What an entry that is not present grants. */
+const NO_RIGHTS: EptRights = { read: false, write: false, execute: false };
+
+const refusedByEpt = (rights: EptRights, wanted: HostRights): boolean =>
+  (wanted.read && !rights.read) || (wanted.write && !rights.write) || (wanted.execute && !rights.execute);
 
 interface HostWalk<Rights> {
   readonly format: PagingFormat<Rights>;

@@ -1,82 +1,114 @@
 /**
- * The TLB of one vCPU: filled from what a walk read, used before walking, and emptied as the processor's rules say.
- * Rules (Intel SDM vol. 3, "Caching translation information"; AMD APM vol. 2): never filled from an entry that is not
- * present or not accessed; a translation counts as written only after D was set; a fault drops what it used.
+ * The TLB of a vCPU: asked before a walk, filled from what a walk read, emptied as the processor's rules say.
+ * Rules (Intel SDM vol. 3, "Caching translation information"; AMD APM vol. 2; Arm ARM, "TLB maintenance"): nothing is
+ * cached from an entry that is absent, malformed or not accessed; a page counts as writable only after its dirty mark
+ * was set; under a second stage there are combined translations and guest-physical ones, no linear ones; a fault drops
+ * what it used.
  *
- * `vmx-novpid` empties it at each exit and entry. `svm` tags entries with an ASID, and they survive.
+ * Each entry remembers the table words that it came from. One that a fresh walk would no longer give is stale.
  */
 import { pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { TlbEntry } from '../machine/tables.ts';
+import type { CacheTag, HostRights, TlbEntry } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { refusal, type AccessRequest } from './fault.ts';
+import type { HostOutcome, HostUse } from './page-walk.ts';
 import type { PagingRegisters } from './registers.ts';
-import { walk, type WalkOutcome, type WalkRequest, type WalkSuccess } from './walk.ts';
+import type { SecondStage, StageFault } from './second-stage.ts';
+import { walk, type WalkFault, type WalkOutcome, type WalkSuccess } from './walk.ts';
 
-export interface TranslateRequest extends WalkRequest {
-  /** Address space tag of the vCPU now; 0 where the processor has none. */
-  readonly asid: number;
+/** What the processor is asked to translate, and how it would walk. */
+export interface Lookup {
+  readonly va: bigint;
+  readonly request: AccessRequest;
+  readonly kind: 'linear' | 'combined';
+  readonly tag: CacheTag;
+  /** The fault code with which the guest's rights in an entry refuse the access, or undefined. */
+  readonly refuses: (entry: TlbEntry) => number | undefined;
+  /** Walks with the caches of the processor, or as if they were empty. */
+  readonly walk: (how: 'cached' | 'fresh') => WalkOutcome<StageFault>;
 }
 
 export type Translation =
   | { readonly kind: 'ok'; readonly address: bigint; readonly stale?: TlbEntry }
-  | Exclude<WalkOutcome, WalkSuccess>;
+  | WalkFault
+  | { readonly kind: 'host-fault'; readonly fault: StageFault };
 
 /** Translates one access as the processor does: TLB first, then a walk and a fill. */
-export function translate(m: Machine, request: TranslateRequest): Translation {
-  const entry = findEntry(m, request);
-  if (entry !== undefined) return useEntry(m, entry, request);
-  m.step('tlb-miss', { gva: request.gva });
+export function translate(m: Machine, lookup: Lookup): Translation {
+  const entry = findEntry(m, lookup);
+  if (entry !== undefined) return useEntry(m, entry, lookup);
+  m.step('tlb-miss', { gva: lookup.va });
   m.count('tlb_misses');
-  const outcome = walk(m, request);
-  if (outcome.kind !== 'ok') return outcome;
-  fill(m, request, outcome);
-  return { kind: 'ok', address: outcome.address };
+  const outcome = lookup.walk('cached');
+  if (outcome.kind === 'ok') {
+    fill(m, lookup, outcome);
+    return { kind: 'ok', address: outcome.address };
+  }
+  m.amendLastStep(() => {
+    forgetFaulted(m, lookup, outcome);
+  });
+  return outcome;
 }
 
-/** An entry that can serve the request; one whose page is clean cannot serve a write, because D must be set first. */
-function findEntry(m: Machine, request: TranslateRequest): TlbEntry | undefined {
-  for (const pageBits of PAGE_SIZES) {
-    const vpn = pageNumber(request.gva, pageBits);
-    for (const key of m.world.tlbKeys(m.vcpu, pageBits, vpn) ?? []) {
-      const entry = m.must('tlb', key);
-      if (entry.asid !== request.asid) continue;
-      if (request.access === 'write' && entry.writable && !entry.dirty) continue;
-      return entry;
-    }
+/** An entry that can serve the request. One whose page is clean cannot serve a write: the dirty mark comes first. */
+function findEntry(m: Machine, lookup: Lookup): TlbEntry | undefined {
+  const { request } = lookup;
+  for (const entry of entriesAt(m, lookup.va)) {
+    if (entry.kind !== lookup.kind || !sameSpace(entry, lookup.tag)) continue;
+    if (request.access === 'write' && entry.writable && !entry.dirty) continue;
+    if (entry.host !== undefined && !grants(entry.host, request.access)) continue;
+    return entry;
   }
   return undefined;
 }
 
-function useEntry(m: Machine, entry: TlbEntry, request: TranslateRequest): Translation {
-  const errorCode = refusal(entry, request, request.registers);
+const sameSpace = (entry: TlbEntry, tag: CacheTag): boolean =>
+  entry.asid === tag.asid && entry.root === tag.root && (entry.global || entry.pcid === tag.pcid);
+
+const grants = (rights: HostRights, access: AccessRequest['access']): boolean =>
+  access === 'read' ? rights.read : access === 'write' ? rights.write : rights.execute;
+
+/** Every entry of the vCPU for an address, of whatever page size. */
+function* entriesAt(m: Machine, address: bigint): Generator<TlbEntry> {
+  for (const pageBits of PAGE_SIZES) {
+    for (const key of m.world.tlbKeys(m.vcpu, pageBits, pageNumber(address, pageBits)) ?? [])
+      yield m.must('tlb', key);
+  }
+}
+
+function useEntry(m: Machine, entry: TlbEntry, lookup: Lookup): Translation {
+  const errorCode = lookup.refuses(entry);
   if (errorCode !== undefined) {
     m.step('tlb-refuse', { serial: entry.serial, errorCode });
     m.reads('tlb', tlbKey(entry));
     m.set('tlb', tlbKey(entry), undefined);
     return { kind: 'page-fault', errorCode, level: 0 };
   }
-  const address = addressIn(entry, request.gva);
-  const stale = isStale(m, entry, { request, address });
-  m.step('tlb-hit', { serial: entry.serial, write: request.access === 'write', stale });
+  const address = addressIn(entry, lookup.va);
+  const stale = isStale(m, entry, { lookup, address });
+  m.step('tlb-hit', { serial: entry.serial, write: lookup.request.access === 'write', stale });
   m.reads('tlb', tlbKey(entry));
+  noteUse(m, entry);
   m.count('tlb_hits');
   if (stale) m.count('stale_hits');
   return stale ? { kind: 'ok', address, stale: entry } : { kind: 'ok', address };
 }
 
 /** Whether a table entry has changed since it was cached. The translation may still be the same. */
-export const differsFromTables = (world: World, entry: TlbEntry): boolean =>
-  entry.filledFrom.some((word, index) => world.word(word) !== entry.filledValues[index]);
+export const differsFromTables = (
+  world: World,
+  entry: Pick<TlbEntry, 'filledFrom' | 'filledValues'>,
+): boolean => entry.filledFrom.some((word, index) => world.word(word) !== entry.filledValues[index]);
 
 /** Whether a fresh walk would refuse this access or lead elsewhere. The walk is the same one, made without a trace. */
-function isStale(m: Machine, entry: TlbEntry, use: { request: TranslateRequest; address: bigint }): boolean {
+function isStale(m: Machine, entry: TlbEntry, use: { lookup: Lookup; address: bigint }): boolean {
   if (!differsFromTables(m.world, entry)) return false;
-  const fresh = m.lookAside(() => walk(m, use.request));
+  const fresh = m.lookAside(() => use.lookup.walk('fresh'));
   return fresh.kind !== 'ok' || fresh.address !== use.address;
 }
 
-/** Whether a walk now would grant less than the entry does: fewer rights, or another frame. */
+/** Whether a walk now would grant less than a linear entry does: fewer rights, or another frame. */
 export function grantsMoreThanTables(m: Machine, entry: TlbEntry, registers: PagingRegisters): boolean {
   if (!differsFromTables(m.world, entry)) return false;
   const gva = BigInt(entry.vpn) << 12n;
@@ -90,39 +122,230 @@ export function grantsMoreThanTables(m: Machine, entry: TlbEntry, registers: Pag
   });
 }
 
-function fill(m: Machine, request: TranslateRequest, found: WalkSuccess): void {
+/** A fault that the processor delivers drops what translated the address; one of the second stage, also what led to it. */
+function forgetFaulted(
+  m: Machine,
+  lookup: Lookup,
+  outcome: Exclude<WalkOutcome<StageFault>, WalkSuccess>,
+): void {
+  if (outcome.kind === 'not-canonical') return;
+  const own = (entry: TlbEntry): boolean => entry.kind === lookup.kind && sameSpace(entry, lookup.tag);
+  const doomed = [...entriesAt(m, lookup.va)].filter(own);
+  if (outcome.kind === 'host-fault') {
+    for (const entry of entriesAt(m, outcome.fault.gpa)) {
+      if (entry.kind === 'guest-physical' && entry.root === lookup.tag.root) doomed.push(entry);
+    }
+  }
+  for (const entry of doomed) m.set('tlb', tlbKey(entry), undefined);
+  for (const [key, table] of [...m.world.tables.psc]) {
+    const serves = lookup.va >> BigInt(table.shift) === table.prefix;
+    const ours = table.asid === lookup.tag.asid && table.pcid === lookup.tag.pcid;
+    if (table.vcpu === m.vcpu && table.stage === 'guest' && serves && ours) m.set('psc', key, undefined);
+  }
+}
+
+function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
+  const { rights, dirty } = found;
+  makeRoom(m);
   m.step('tlb-fill', {
-    serial: (m.get('serial', serialName(m.vcpu)) ?? 0) + 1,
+    serial: nextSerial(m),
     pfn: Number(found.address >> 12n),
-    writable: found.rights.writable && found.dirty,
+    writable: rights.writable && dirty && (found.host?.write ?? true),
   });
-  const vpn = pageNumber(request.gva, found.pageBits);
-  for (const key of [...(m.world.tlbKeys(m.vcpu, found.pageBits, vpn) ?? [])]) {
-    if (m.must('tlb', key).asid === request.asid) m.set('tlb', key, undefined);
+  put(m, {
+    ...lookup.tag,
+    kind: lookup.kind,
+    address: lookup.va,
+    target: found.address,
+    pageBits: found.pageBits,
+    rights: {
+      readable: true,
+      ...rights,
+      userExecutable: found.userExecutable ?? rights.executable,
+      global: found.global,
+      dirty,
+    },
+    host: found.host,
+    words: found.words,
+    values: found.values,
+  });
+}
+
+interface NewEntry extends CacheTag {
+  readonly kind: TlbEntry['kind'];
+  readonly address: bigint;
+  readonly target: bigint;
+  readonly pageBits: number;
+  readonly rights: Pick<
+    TlbEntry,
+    'readable' | 'writable' | 'user' | 'executable' | 'userExecutable' | 'global' | 'dirty' | 'protectionKey'
+  >;
+  readonly host: HostRights | undefined;
+  readonly words: readonly number[];
+  readonly values: readonly bigint[];
+}
+
+/** Puts an entry in, inside the step marked last; one of the same page, kind and space goes. */
+function put(m: Machine, made: NewEntry): void {
+  const { asid, pcid, root, kind, pageBits } = made;
+  const vpn = pageNumber(made.address, pageBits);
+  for (const key of [...(m.world.tlbKeys(m.vcpu, pageBits, vpn) ?? [])]) {
+    const old = m.must('tlb', key);
+    if (old.kind === kind && old.asid === asid && old.pcid === pcid && old.root === root)
+      m.set('tlb', key, undefined);
   }
   const serial = m.serial(serialName(m.vcpu));
-  const frame = Number(found.address >> 12n);
+  const frame = Number(made.target >> 12n);
   const entry: TlbEntry = Object.freeze({
     vcpu: m.vcpu,
     serial,
-    kind: 'linear',
-    asid: request.asid,
-    pcid: 0,
-    root: 0,
+    kind,
+    asid,
+    pcid,
+    root,
     vpn,
-    pageBits: found.pageBits,
-    pfn: pfn(frame - (frame % framesOf(found.pageBits))),
-    readable: true,
-    ...found.rights,
-    userExecutable: found.rights.executable,
-    used: 0,
-    global: found.global,
-    dirty: found.dirty,
-    filledFrom: found.words,
-    filledValues: found.values,
+    pageBits,
+    pfn: pfn(frame - (frame % framesOf(pageBits))),
+    ...made.rights,
+    ...(made.host === undefined ? {} : { host: made.host }),
+    filledFrom: made.words,
+    filledValues: made.values,
+    used: capacityOf(m) === undefined ? 0 : m.serial('tlb-use'),
   });
   m.set('tlb', tlbKey(entry), entry);
   m.count('tlb_fills');
+}
+
+const nextSerial = (m: Machine): number => (m.get('serial', serialName(m.vcpu)) ?? 0) + 1;
+
+/** How many entries the TLB holds; undefined where it never runs full. */
+const capacityOf = (m: Machine): number | undefined =>
+  m.settings.tlb === 'unlimited' ? undefined : Number(m.settings.tlb);
+
+/** A full TLB gives up the entry used longest ago. */
+function makeRoom(m: Machine): void {
+  const capacity = capacityOf(m);
+  if (capacity === undefined) return;
+  const held = [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu);
+  if (held.length < capacity) return;
+  const [oldest] = held.sort((a, b) => a.used - b.used);
+  if (oldest === undefined) return;
+  m.step('tlb-evict', { serial: oldest.serial });
+  m.set('tlb', tlbKey(oldest), undefined);
+  m.count('tlb_evictions');
+}
+
+function noteUse(m: Machine, entry: TlbEntry): void {
+  if (capacityOf(m) === undefined) return;
+  m.set('tlb', tlbKey(entry), Object.freeze({ ...entry, used: m.serial('tlb-use') }));
+}
+
+/**
+ * The second stage with the guest-physical translations that the TLB holds: what is known is not walked for, what was
+ * walked for is kept.
+ */
+export function cachedStage(
+  m: Machine,
+  stage: SecondStage,
+  tag: CacheTag,
+): (gpa: bigint, use: HostUse) => HostOutcome<StageFault> {
+  return (gpa, use) => {
+    const entry = findGuestPhysical(m, { gpa, tag, asked: stage.asks(use) });
+    if (entry !== undefined) return useGuestPhysical(m, entry, { gpa, use, stage });
+    const start = use.trail.words.length;
+    const found = stage.locate(m, gpa, use);
+    if (found.kind === 'fault') return found;
+    makeRoom(m);
+    m.step('tlb-fill-gpa', { serial: nextSerial(m), gpa, pfn: Number(found.address >> 12n) });
+    put(m, {
+      ...tag,
+      pcid: 0,
+      kind: 'guest-physical',
+      address: gpa,
+      target: found.address,
+      pageBits: found.pageBits,
+      rights: {
+        readable: found.rights.read,
+        writable: found.rights.write,
+        executable: found.rights.execute,
+        userExecutable: found.rights.execute,
+        user: true,
+        global: false,
+        dirty: found.dirty,
+        protectionKey: 0,
+      },
+      host: undefined,
+      words: use.trail.words.slice(start),
+      values: use.trail.values.slice(start),
+    });
+    return found;
+  };
+}
+
+function findGuestPhysical(
+  m: Machine,
+  by: { gpa: bigint; tag: CacheTag; asked: HostRights },
+): TlbEntry | undefined {
+  for (const entry of entriesAt(m, by.gpa)) {
+    if (entry.kind !== 'guest-physical' || entry.asid !== by.tag.asid || entry.root !== by.tag.root) continue;
+    const { read, write, execute } = by.asked;
+    if ((read && !entry.readable) || (execute && !entry.executable)) continue;
+    if (write && !(entry.writable && entry.dirty)) continue;
+    return entry;
+  }
+  return undefined;
+}
+
+function useGuestPhysical(
+  m: Machine,
+  entry: TlbEntry,
+  by: { gpa: bigint; use: HostUse; stage: SecondStage },
+): HostOutcome<StageFault> {
+  const { gpa, use, stage } = by;
+  const refs = entry.filledFrom.length;
+  const address = addressIn(entry, gpa);
+  const stale = isStaleStage(m, entry, { ...by, address });
+  m.step('walk-spared', {
+    dimension: 'host',
+    row: use.row,
+    level: 0,
+    count: refs,
+    refs,
+    by: 'guest-physical TLB entry',
+    stale,
+  });
+  m.reads('tlb', tlbKey(entry));
+  noteUse(m, entry);
+  m.count('spared', refs);
+  if (stale) m.count('stale_hits');
+  use.trail.words.push(...entry.filledFrom);
+  use.trail.values.push(...entry.filledValues);
+  const place = {
+    kind: 'ok',
+    address,
+    pageBits: entry.pageBits,
+    rights: { read: entry.readable, write: entry.writable, execute: entry.executable },
+    dirty: entry.dirty,
+  } as const;
+  if (!use.forTable || (entry.writable && entry.dirty)) return place;
+  return {
+    ...place,
+    refuseWrite: () => {
+      const afresh = stage.locate(m, gpa, use);
+      return afresh.kind === 'fault' ? afresh.fault : afresh.refuseWrite?.();
+    },
+  };
+}
+
+function isStaleStage(
+  m: Machine,
+  entry: TlbEntry,
+  by: { gpa: bigint; use: HostUse; stage: SecondStage; address: bigint },
+): boolean {
+  if (!differsFromTables(m.world, entry)) return false;
+  const use = { ...by.use, trail: { words: [], values: [], counted: true } };
+  const fresh = m.lookAside(() => by.stage.locate(m, by.gpa, use));
+  return fresh.kind === 'fault' || fresh.address !== by.address;
 }
 
 /** Removes every entry of this vCPU that `which` picks, inside the step marked last. */
@@ -146,7 +369,7 @@ export const tlbKey = (entry: { readonly vcpu: number; readonly serial: number }
 const serialName = (vcpu: number): string => `tlb:${String(vcpu)}`;
 
 /** Sizes of pages, as powers of two, the smallest first. */
-const PAGE_SIZES = [12, 21, 22, 30] as const;
+const PAGE_SIZES = [12, 14, 16, 21, 22, 25, 29, 30] as const;
 
 const framesOf = (pageBits: number): number => 2 ** (pageBits - 12);
 

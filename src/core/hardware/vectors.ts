@@ -7,7 +7,7 @@
  * permission faults that are no S1PTW, and the syndrome of the instruction.
  */
 import type { Machine } from '../machine/machine.ts';
-import { stage1Of, stage2Of, walkArm, type ArmOutcome } from './arm-walk.ts';
+import { armStage, stage1Of, stage2Of, walkArm } from './arm-walk.ts';
 import { readEntry, writeEntry } from './format.ts';
 import type { AccessKind, PagingRegisters } from './registers.ts';
 import { pagingRegisters } from './registers.ts';
@@ -204,18 +204,21 @@ function x86Text(outcome: WalkOutcome<StageFault>, va: string): string {
   }
 }
 
-function armOutcome(m: Machine, vector: ArmVector): ArmOutcome {
+function armOutcome(m: Machine, vector: ArmVector): WalkOutcome<StageFault> {
   const stage1 = stage1Of({
     tcr: BigInt(vector.tcr),
     ttbr0: BigInt(vector.ttbr0),
     sctlr: BigInt(vector.sctlr),
   });
   const stage2 = stage2Of({ vtcr: BigInt(vector.vtcr), vttbr: BigInt(vector.vttbr) });
+  const access = ACCESS[vector.access];
+  const stage = armStage(stage2, { access, el: vector.el });
   return walkArm(m, {
     va: BigInt(vector.va),
-    access: ACCESS[vector.access],
+    access,
     el: vector.el,
-    registers: { ...(stage1 === undefined ? {} : { stage1 }), stage2, pan: vector.pan === 1 },
+    registers: { ...(stage1 === undefined ? {} : { stage1 }), pan: vector.pan === 1 },
+    host: (ipa, use) => stage.locate(m, ipa, use),
   });
 }
 
@@ -249,9 +252,14 @@ function armExpected(vector: ArmVector): string {
   return out.t === 's1' ? text : text + hpfarText(syndrome, BigInt(out.hpfar));
 }
 
-function armText(outcome: ArmOutcome, vector: ArmVector): string {
+function armText(outcome: WalkOutcome<StageFault>, vector: ArmVector): string {
   if (outcome.kind === 'ok') return `ok ${hex(outcome.address)}`;
-  const { stage, syndrome } = outcome;
-  const text = `s${String(stage)} ${hex(comparable(syndrome, vector))} far ${hex(BigInt(vector.va))}`;
-  return stage === 1 ? text : text + hpfarText(syndrome, ((outcome.ipa ?? 0n) >> 12n) << 4n);
+  const far = ` far ${hex(BigInt(vector.va))}`;
+  if (outcome.kind === 'host-fault') {
+    const { code, gpa } = outcome.fault;
+    return `s2 ${hex(comparable(code, vector))}${far}${hpfarText(code, (gpa >> 12n) << 4n)}`;
+  }
+  return outcome.kind === 'not-canonical'
+    ? 'not canonical'
+    : `s1 ${hex(comparable(BigInt(outcome.errorCode), vector))}${far}`;
 }

@@ -4,6 +4,7 @@
  * guest's tables are translated by a second stage.
  */
 import type { Machine } from '../machine/machine.ts';
+import type { HostRights } from '../machine/tables.ts';
 import {
   PFERR_PRESENT,
   PFERR_RSVD,
@@ -30,6 +31,8 @@ export interface WalkRequest<HostFault = never> extends AccessRequest {
   readonly registers: PagingRegisters;
   /** Where an address that the tables name lies in memory. Without it the tables name host addresses. */
   readonly host?: (address: bigint, use: HostUse) => HostOutcome<HostFault>;
+  /** The place in memory is a plain offset of the address that the tables name: no second dimension. */
+  readonly flat?: true;
   readonly caches?: WalkCaches<PathRights>;
 }
 
@@ -42,8 +45,13 @@ export interface WalkSuccess {
   /** Size of the translated page as a power of two, the smaller of both dimensions. */
   readonly pageBits: number;
   readonly rights: PathRights;
+  /** Whether a write needs no mark any more, in either dimension. */
   readonly dirty: boolean;
   readonly global: boolean;
+  /** arm64: whether EL0 may fetch; `rights.executable` is EL1's then. */
+  readonly userExecutable?: boolean;
+  /** What the second stage grants. */
+  readonly host?: HostRights;
   /** The words read, in order, and what they hold after the walk. */
   readonly words: readonly number[];
   readonly values: readonly bigint[];
@@ -75,7 +83,7 @@ function walkX86<HostFault>(m: Machine, request: WalkRequest<HostFault>): WalkOu
     address: addressWithin(gva, registers),
     write: request.access === 'write',
     refusal: (rights) => (refusal(rights, request, registers) === undefined ? undefined : 'permission'),
-    dimension: request.host === undefined ? 'single' : 'guest',
+    dimension: request.host === undefined || request.flat === true ? 'single' : 'guest',
     row: 0,
     trail,
     ...(request.host === undefined ? {} : { host: request.host }),
@@ -111,8 +119,9 @@ function finish<HostFault>(by: {
     level: at.level,
     pageBits: Math.min(at.shift, located?.pageBits ?? at.shift),
     rights,
-    dirty: at.level === 0 || (leaf & PTE_D) !== 0n,
+    dirty: (at.level === 0 || (leaf & PTE_D) !== 0n) && (located?.dirty ?? true),
     global: (leaf & PTE_G) !== 0n && request.registers.pge,
+    ...(located === undefined || request.flat === true ? {} : { host: located.rights }),
     words: trail.words,
     values: trail.values,
   };

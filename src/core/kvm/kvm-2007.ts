@@ -17,25 +17,47 @@ import {
   type PagingRegisters,
 } from '../hardware/registers.ts';
 import { indexAt, PTE_ADDRESS } from '../hardware/x86-entry.ts';
-import type { ControlRegisterName, Engine, FaultRequest, FaultResult } from './engine.ts';
+import type { Engine, FaultRequest, FaultResult, RegisterWrite } from '../engine.ts';
+import { refusal } from '../hardware/fault.ts';
+import { countEntries, dropEntries, translate, translates } from '../hardware/tlb.ts';
+import { walk } from '../hardware/walk.ts';
 import { fetch } from './fetch.ts';
 import { fixReadFault, fixWriteFault } from './fix-fault.ts';
 import { walkAddr, type GuestWalk } from './guest-walk.ts';
 import { guestWord, pfnOfGfn } from './memslots.ts';
 import { pteWrite } from './pte-write.ts';
 import { pagingNewCr3, resetContext } from './roots.ts';
-import { freeSomePages, shadowPageAt } from './shadow-page.ts';
+import { EMPTY_POOL, freeSomePages, shadowPageAt } from './shadow-page.ts';
 import { isMmio, isPresent } from './spte-2007.ts';
 import { currentAsid, vmEntry, vmExit } from './vendor.ts';
 
 export const kvm2007: Engine = {
+  startRegisters: () => START_REGISTERS,
   start: (m) => {
+    m.set('frames', 'shadow', EMPTY_POOL);
+    m.set('vcpu', 0, Object.freeze({ mode: 'hypervisor', exit: 'start', exitSerial: 0 }));
     resetContext(m);
     enterGuest(m);
   },
-  hardwareRegisters,
-  tlbTag: currentAsid,
-  shadowEntry,
+  translate: (m, request) => {
+    const registers = hardwareRegisters(m);
+    return translate(m, {
+      va: request.gva,
+      request,
+      kind: 'linear',
+      tag: { asid: currentAsid(m), pcid: 0, root: 0 },
+      refuses: (entry) => refusal(entry, request, registers),
+      walk: () => walk(m, { ...request, registers }),
+    });
+  },
+  backs: () => true,
+  physical: (_m, address) => address,
+  hostFault: () => ({ kind: 'unmended' }),
+  invlpg,
+  invalidate: neverPlanned,
+  setHostEntry: neverPlanned,
+  flipped: (m, operation) => (operation.place === 'shadow' ? shadowEntry(m, operation) : undefined),
+  judged: true,
   pageFault: (m, fault) =>
     duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () =>
       handlePageFault(m, fault),
@@ -46,8 +68,20 @@ export const kvm2007: Engine = {
   },
 };
 
+/** The scenario's text offers these on other machines only. */
+function neverPlanned(): void {
+  throw new Error('assertion failed: this machine does not have the operation');
+}
+
+/** INVLPG runs in the guest itself: neither vendor's KVM intercepted it in this era. */
+function invlpg(m: Machine, gva: bigint): void {
+  const which = translates(gva, currentAsid(m));
+  m.step('invlpg', { gva, dropped: countEntries(m, which) });
+  dropEntries(m, which);
+}
+
 /** The guest runs on shadow tables with CR0.WP set, whatever it chose itself. */
-function hardwareRegisters(m: Machine): PagingRegisters {
+export function hardwareRegisters(m: Machine): PagingRegisters {
   return pagingRegisters({
     cr0: m.reg('cr0') | CR0_WP,
     cr3: m.reg('root_hpa'),
@@ -88,19 +122,19 @@ function enterGuest(m: Machine): void {
 function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
   return m.call('page_fault', { gva: fault.gva, errorCode: fault.errorCode }, () => {
     freeSomePages(m);
-    const walk = walkAddr(m, fault);
-    if (walk.kind === 'fault') return injectPageFault(m, fault.gva, walk.errorCode);
-    const word = fetch(m, walk);
+    const walked = walkAddr(m, fault);
+    if (walked.kind === 'fault') return injectPageFault(m, fault.gva, walked.errorCode);
+    const word = fetch(m, walked);
     const fixed =
       fault.access === 'write'
-        ? fixWriteFault(m, { walk, request: fault, word })
-        : fixReadFault(m, { walk, request: fault, word });
+        ? fixWriteFault(m, { walk: walked, request: fault, word })
+        : fixReadFault(m, { walk: walked, request: fault, word });
     if (fixed !== 'write-to-table') resetFlood(m);
-    if (isMmio(spte(m.word(word)))) return emulateMmio(m, walk, fault);
+    if (isMmio(spte(m.word(word)))) return emulateMmio(m, walked, fault);
     m.amendLastStep(() => {
       m.count('pf_fixed');
     });
-    return fixed === 'write-to-table' ? emulateTableWrite(m, walk, fault) : { kind: 'resume' };
+    return fixed === 'write-to-table' ? emulateTableWrite(m, walked, fault) : { kind: 'resume' };
   });
 }
 
@@ -190,7 +224,8 @@ const CHANGEABLE: Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> = {
 /** Bits 51:12 and the two cache-control bits. */
 const CR3_VALID = PTE_ADDRESS | 0x18n;
 
-function writeRegister(m: Machine, register: ControlRegisterName, value: bigint): boolean {
+function writeRegister(m: Machine, { register, value }: RegisterWrite): boolean {
+  if (register === 'pkru' || register === 'pkrs' || register === 'ac') return false;
   const reason = register === 'efer' ? 'wrmsr' : (`mov-${register}` as const);
   return duringExit(m, { reason }, () =>
     m.call('set_register', { register }, () => {
@@ -204,7 +239,7 @@ function writeRegister(m: Machine, register: ControlRegisterName, value: bigint)
   );
 }
 
-function registerValueFits(m: Machine, register: ControlRegisterName, value: bigint): boolean {
+function registerValueFits(m: Machine, register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: bigint): boolean {
   if (register === 'cr3') {
     return (value & ~CR3_VALID) === 0n && pfnOfGfn(m.world, gfnOfAddress(value)) !== undefined;
   }
@@ -212,7 +247,7 @@ function registerValueFits(m: Machine, register: ControlRegisterName, value: big
 }
 
 /** Registers of a vCPU when a scenario begins: long mode, paging on, write protect on, NX on. */
-export const START_REGISTERS = {
+const START_REGISTERS = {
   cr0: CR0_PG | CR0_WP | 1n,
   cr4: CR4_PAE | CR4_PGE,
   efer: EFER_NXE | 0x500n,

@@ -62,11 +62,17 @@ export const STEPS = {
   'outside-flip-shadow': spec('host', 'write', 'sPT', { gva: 'w', level: 'n', bit: 'n', set: 'b' }),
   'outside-nothing': spec('host', 'check', 'sPT', { gva: 'w', level: 'n' }),
 
+  'host-table': spec('host', 'alloc', 'EPT', { pfn: 'n', level: 'n', gpa: 'w' }),
+  'host-entry-set': spec('host', 'write', 'EPT', { gpa: 'w', level: 'n', entry: 'w' }),
+
   begin: spec('host', 'check', 'vcpu', {}),
 
   'tlb-hit': spec('cpu', 'hit', 'TLB', { serial: 'n', write: 'b', stale: 'b' }),
   'tlb-miss': spec('cpu', 'miss', 'TLB', { gva: 'w' }),
   'tlb-fill': spec('cpu', 'fill', 'TLB', { serial: 'n', pfn: 'n', writable: 'b' }),
+  'tlb-fill-gpa': spec('cpu', 'fill', 'TLB', { serial: 'n', gpa: 'w', pfn: 'n' }),
+  'tlb-evict': spec('cpu', 'flush', 'TLB', { serial: 'n' }),
+  'psc-fill': spec('cpu', 'fill', 'PSC', { serial: 'n', level: 'n', stage: 's' }),
   'tlb-refuse': spec('cpu', 'check', 'TLB', { serial: 'n', errorCode: 'n' }),
   'walk-not-canonical': spec('cpu', 'check', 'vcpu', { gva: 'w' }),
   'walk-read': spec('cpu', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
@@ -80,6 +86,7 @@ export const STEPS = {
     count: 'n',
     refs: 'n',
     by: 's',
+    stale: 'b',
   }),
   'guest-entry-read': spec('cpu', 'read', 'gPT', { level: 'n', index: 'n', entry: 'w', address: 'w' }),
   'guest-entry-set-bits': spec('cpu', 'cmpxchg', 'gPT', { level: 'n', dirty: 'b' }),
@@ -92,6 +99,12 @@ export const STEPS = {
   'data-execute': spec('cpu', 'read', 'page', { gva: 'w' }),
   'vm-exit': spec('cpu', 'exit', 'vcpu', { reason: 's', gva: 'w', errorCode: 'n', dropped: 'n' }),
   'vm-entry': spec('cpu', 'entry', 'vcpu', { asid: 'n', dropped: 'n', freshAsid: 'b' }),
+  'page-fault': spec('cpu', 'inject', 'vcpu', { gva: 'w', errorCode: 'n' }),
+  'host-unmended': spec('host', 'check', 'EPT', { gpa: 'w' }),
+  cpuid: spec('cpu', 'check', 'vcpu', {}),
+  'guest-register': spec('guest', 'write', 'vcpu', { register: 's', value: 'w', dropped: 'n' }),
+  'pdpte-load': spec('cpu', 'read', 'vcpu', { count: 'n' }),
+  invalidate: spec('cpu', 'flush', 'TLB', { name: 's', address: 'w', tag: 'n', dropped: 'n' }),
   invlpg: spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
 
   'guest-gp': spec('guest', 'inject', 'vcpu', {}),

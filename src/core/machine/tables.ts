@@ -19,7 +19,18 @@ export interface VcpuState {
   /** Serial of the current or last exit: `exit:3`. */
   readonly exitSerial: number;
 }
-export type ExitReason = 'start' | '#PF' | 'mov-cr3' | 'mov-cr0' | 'mov-cr4' | 'wrmsr' | 'cpuid';
+export type ExitReason =
+  | 'EPT violation'
+  | 'EPT misconfiguration'
+  | 'nested page fault'
+  | 'stage 2 abort'
+  | 'start'
+  | '#PF'
+  | 'mov-cr3'
+  | 'mov-cr0'
+  | 'mov-cr4'
+  | 'wrmsr'
+  | 'cpuid';
 
 /** Whose and which translations a cache entry serves. 0 where the processor has no such number. */
 export interface CacheTag {
@@ -85,6 +96,15 @@ export interface PscEntry extends CacheTag {
   readonly rights: unknown;
   readonly filledFrom: readonly WordKey[];
   readonly filledValues: readonly bigint[];
+}
+
+/** A table of a second stage that maps all of guest memory. Its entries are the words of frame `pfn`. */
+export interface HostTable {
+  readonly pfn: Pfn;
+  /** 0 = root. */
+  readonly depth: number;
+  /** First guest physical address that it serves. */
+  readonly gpa: bigint;
 }
 
 export interface SlotRecord {
@@ -183,6 +203,7 @@ export interface TableValues {
   tlb: TlbEntry;
   psc: PscEntry;
   slot: SlotRecord;
+  hostTable: HostTable;
   sp: ShadowPage;
   /** Serial of the shadow page whose table lies in a frame. */
   owner: number;
@@ -208,6 +229,7 @@ export interface TableKeys {
   tlb: string;
   psc: string;
   slot: number;
+  hostTable: Pfn;
   sp: number;
   owner: Pfn;
   hash: number;
@@ -234,6 +256,7 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   tlb: 'record',
   psc: 'record',
   slot: 'record',
+  hostTable: 'record',
   sp: 'record',
   owner: 'number',
   hash: 'record',

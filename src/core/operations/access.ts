@@ -8,8 +8,9 @@ import type { Machine } from '../machine/machine.ts';
 import { judgeAccess } from '../audit/harm.ts';
 import { reportViolation } from '../audit/audit.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
-import { translate, type Translation } from '../hardware/tlb.ts';
-import type { Engine } from '../kvm/engine.ts';
+import type { StageFault } from '../hardware/second-stage.ts';
+import type { Translation } from '../hardware/tlb.ts';
+import type { Engine } from '../engine.ts';
 import { mergeBytes } from '../kvm/kvm-2007.ts';
 import type { AccessOperation, Handler } from './operation.ts';
 
@@ -18,6 +19,10 @@ export interface AccessResult {
   /** What a read got; undefined for writes, fetches, and accesses that never completed. */
   readonly value?: bigint;
   readonly completed: boolean;
+  /** Address that the access reached, in the machine's physical space; host physical under a second stage. */
+  readonly physical?: bigint;
+  /** The fault of the second stage that ended it. */
+  readonly hostFault?: StageFault;
   /** Page faults that the guest took, in order. */
   readonly faults: readonly { readonly gva: bigint; readonly errorCode: number }[];
 }
@@ -34,11 +39,17 @@ export function runAccess(m: Machine, operation: AccessOperation, context: Conte
   let faultsInARow = 0;
   let wordChanges = m.wordChanges;
   for (;;) {
-    const found = translateNow(m, operation, { request, context });
-    if (found.kind === 'ok') return { ...touchData(m, operation, { request, found }), faults };
+    const found = context.engine.translate(m, { ...request, gva: operation.gva });
+    if (found.kind === 'ok') return { ...touchData(m, operation, { request, found, context }), faults };
     if (found.kind === 'not-canonical') {
       m.step('guest-gp', {});
       return { completed: false, faults };
+    }
+    if (found.kind === 'host-fault') {
+      const hostFault = found.fault;
+      if (context.engine.hostFault(m, hostFault).kind === 'resume') continue;
+      m.step('guest-skip', { gva: operation.gva, handled: false });
+      return { completed: false, hostFault, faults };
     }
     faultsInARow = m.wordChanges === wordChanges ? faultsInARow + 1 : 1;
     wordChanges = m.wordChanges;
@@ -51,6 +62,7 @@ export function runAccess(m: Machine, operation: AccessOperation, context: Conte
       store: { value, bytes },
     });
     if (result.kind === 'resume') continue;
+    if (result.kind === 'unmended') return { completed: false, faults };
     if (result.kind === 'emulated') {
       return operation.access === 'read'
         ? { completed: true, value: result.value, faults }
@@ -61,20 +73,6 @@ export function runAccess(m: Machine, operation: AccessOperation, context: Conte
     // A fault that the guest took is its own affair: it may go round in circles on real hardware too.
     faultsInARow = 0;
   }
-}
-
-function translateNow(
-  m: Machine,
-  operation: AccessOperation,
-  by: { request: AccessRequest; context: Context },
-): Translation {
-  const { engine } = by.context;
-  return translate(m, {
-    ...by.request,
-    gva: operation.gva,
-    registers: engine.hardwareRegisters(m),
-    asid: engine.tlbTag(m),
-  });
 }
 
 /** Gives whether the guest tries the access again. */
@@ -112,22 +110,23 @@ function giveUp(m: Machine, operation: AccessOperation, faults: AccessResult['fa
 function touchData(
   m: Machine,
   operation: AccessOperation,
-  by: { request: AccessRequest; found: Extract<Translation, { kind: 'ok' }> },
+  by: { request: AccessRequest; found: Extract<Translation, { kind: 'ok' }>; context: Context },
 ): Omit<AccessResult, 'faults'> {
   const { gva, bytes, access } = operation;
   const { address, stale } = by.found;
   const word = Number(address >> 3n);
   const offset = Number(address & 7n);
   const mask = (1n << BigInt(bytes * 8)) - 1n;
-  const held = (m.word(word) >> BigInt(offset * 8)) & mask;
+  const { engine } = by.context;
+  const backed = engine.backs(m, address);
+  const physical = engine.physical(m, address);
+  const held = backed ? (m.word(word) >> BigInt(offset * 8)) & mask : mask;
   if (access === 'execute') m.step('data-execute', { gva }, [word]);
   else if (access === 'read') m.step('data-read', { gva, value: held, bytes }, [word]);
   else m.step('data-write', { gva, value: operation.value & mask, bytes }, [word]);
   const completed = { ...by.request, gva, pfn: pfnOfAddress(address) };
-  judgeAccess(m, stale === undefined ? completed : { ...completed, stale });
-  if (access === 'write') {
+  if (engine.judged) judgeAccess(m, stale === undefined ? completed : { ...completed, stale });
+  if (access === 'write' && backed)
     m.set('word', word, mergeBytes(m.word(word), { value: operation.value, bytes, offset }));
-    return { completed: true };
-  }
-  return access === 'read' ? { completed: true, value: held } : { completed: true };
+  return access === 'read' ? { completed: true, value: held, physical } : { completed: true, physical };
 }

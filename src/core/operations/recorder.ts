@@ -8,14 +8,12 @@ import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
 import { audit, isFlipped, noteFlip } from '../audit/audit.ts';
 import { forgetHeld } from '../audit/harm.ts';
-import { dropEntries, translates, countEntries } from '../hardware/tlb.ts';
-import type { ControlRegisterName } from '../kvm/engine.ts';
-import { kvm2007, START_REGISTERS } from '../kvm/kvm-2007.ts';
-import { EMPTY_POOL } from '../kvm/shadow-page.ts';
+import type { RegisterWrite } from '../engine.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { runAccess, type AccessResult } from './access.ts';
+import { engineOf } from './engines.ts';
 import type { FlipOperation, Handler, Operation, PlannedOperation, Program } from './operation.ts';
 
 export type Section = 'setup' | 'given' | 'body';
@@ -62,7 +60,7 @@ export class Recorder {
     this.program = program;
     this.machine = new Machine({
       settings: program.settings,
-      audit,
+      ...(engineOf(program.settings).judged ? { audit } : {}),
       ...(options.record === false ? {} : { journal: new Journal() }),
       ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
       ...(from === undefined ? {} : { world: from.world }),
@@ -160,12 +158,11 @@ function setUp(m: Machine, program: Program): void {
     m.set('blank', hostFrameOf(frame), 1);
     for (const { index, value } of words) m.set('word', wordOf(hostFrameOf(frame), index), value);
   }
+  const engine = engineOf(m.settings);
   m.step('setup-vcpu', { root: program.root });
-  m.set('frames', 'shadow', EMPTY_POOL);
-  m.set('vcpu', 0, Object.freeze({ mode: 'hypervisor', exit: 'start', exitSerial: 0 }));
-  for (const [name, value] of Object.entries(START_REGISTERS)) m.setReg(name, value);
+  for (const [name, value] of Object.entries(engine.startRegisters(m.settings))) m.setReg(name, value);
   m.setReg('cr3', BigInt(program.root) << 12n);
-  kvm2007.start(m);
+  engine.start(m);
   m.point('op');
 }
 
@@ -182,35 +179,49 @@ function wordsByFrame(program: Program): Map<Gfn, { index: number; value: bigint
 
 function runOperation(m: Machine, operation: Operation): AccessResult | undefined {
   m.vcpu = operation.vcpu;
+  const engine = engineOf(m.settings);
   switch (operation.kind) {
     case 'access':
       return runAccess(m, operation, {
-        engine: kvm2007,
+        engine,
         runHandler: (handler) => {
           runHandler(m, handler);
         },
       });
     case 'invlpg':
-      invlpg(m, operation.gva);
+      engine.invlpg(m, operation.gva);
+      if (engine.judged)
+        m.amendLastStep(() => {
+          forgetHeld(m, operation.gva);
+        });
       return undefined;
-    case 'load-cr3':
-      writeRegister(m, 'cr3', BigInt(operation.root) << 12n);
+    case 'load-cr3': {
+      const { root, pcid, keep } = operation;
+      const value = BigInt(root) << 12n;
+      writeRegister(m, {
+        register: 'cr3',
+        value,
+        ...(pcid === undefined ? {} : { pcid }),
+        ...(keep === undefined ? {} : { keep }),
+      });
       return undefined;
-    case 'set-register':
-      writeRegister(
-        m,
-        operation.register as ControlRegisterName,
-        (m.reg(operation.register) & ~operation.mask) | operation.value,
-      );
+    }
+    case 'set-register': {
+      const { register, mask } = operation;
+      writeRegister(m, { register, value: (m.reg(register) & ~mask) | operation.value });
+      return undefined;
+    }
+    case 'invalidate':
+      engine.invalidate(m, operation);
+      return undefined;
+    case 'set-host-entry':
+      engine.setHostEntry(m, operation);
       return undefined;
     case 'flip':
       flip(m, operation);
       return undefined;
     case 'cpuid':
-      kvm2007.trivialExit(m, 'cpuid');
-      return undefined;
-    case 'invalidate':
-    case 'set-host-entry':
+      engine.trivialExit(m, 'cpuid');
       return undefined;
   }
 }
@@ -221,9 +232,10 @@ function runHandler(m: Machine, handler: Handler): void {
   });
 }
 
-function writeRegister(m: Machine, register: ControlRegisterName, value: bigint): void {
-  if (!kvm2007.writeRegister(m, register, value)) m.step('guest-gp', {});
-  else if (register === 'cr3')
+function writeRegister(m: Machine, write: RegisterWrite): void {
+  const engine = engineOf(m.settings);
+  if (!engine.writeRegister(m, write)) m.step('guest-gp', {});
+  else if (write.register === 'cr3' && engine.judged)
     m.amendLastStep(() => {
       forgetHeld(m);
     });
@@ -234,27 +246,23 @@ function flip(m: Machine, operation: FlipOperation): void {
   const word =
     operation.place === 'guest'
       ? wordOf(hostFrameOf(operation.gfn), operation.index)
-      : kvm2007.shadowEntry(m, operation as Extract<FlipOperation, { place: 'shadow' }>);
+      : engineOf(m.settings).flipped(m, operation);
   if (word === undefined) {
-    const { gva, level } = operation as Extract<FlipOperation, { place: 'shadow' }>;
-    m.step('outside-nothing', { gva, level });
+    m.step('outside-nothing', aimOf(operation));
     return;
   }
   const after = m.word(word) ^ (1n << BigInt(bit));
   const set = ((after >> BigInt(bit)) & 1n) === 1n;
-  if (operation.place === 'host') return;
-  if (operation.place === 'shadow') {
-    m.step('outside-flip-shadow', { gva: operation.gva, level: operation.level, bit, set });
-  } else
+  if (operation.place === 'guest')
     m.step('outside-flip', { gpa: (BigInt(operation.gfn) << 12n) + BigInt(operation.index * 8), bit, set });
+  else m.step('outside-flip-shadow', { ...aimOf(operation), bit, set });
   m.set('word', word, after);
   noteFlip(m);
 }
 
-/** INVLPG runs in the guest itself: neither vendor's KVM intercepted it in this era. */
-function invlpg(m: Machine, gva: bigint): void {
-  const which = translates(gva, kvm2007.tlbTag(m));
-  m.step('invlpg', { gva, dropped: countEntries(m, which) });
-  dropEntries(m, which);
-  forgetHeld(m, gva);
+/** The address and level of an entry in tables that the hypervisor made. */
+function aimOf(operation: FlipOperation): { gva: bigint; level: number } {
+  if (operation.place === 'shadow') return { gva: operation.gva, level: operation.level };
+  if (operation.place === 'host') return { gva: operation.gpa, level: operation.level };
+  return { gva: BigInt(operation.gfn) << 12n, level: 0 };
 }

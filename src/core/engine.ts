@@ -1,0 +1,70 @@
+/** What every machine offers to the operations of a scenario, so that one scenario runs under any that fits. */
+import type { AccessRequest } from './hardware/fault.ts';
+import type { StageFault } from './hardware/second-stage.ts';
+import type { Translation } from './hardware/tlb.ts';
+import type { Settings } from './settings.ts';
+import type { Machine } from './machine/machine.ts';
+import type { FlipOperation, HostEntryOperation, InvalidateOperation } from './operations/operation.ts';
+
+export interface Translated extends AccessRequest {
+  readonly gva: bigint;
+}
+
+export interface FaultRequest extends Translated {
+  /** As the hardware reported it. */
+  readonly errorCode: number;
+  /** What the faulting instruction stores, should it have to be emulated. */
+  readonly store: { readonly value: bigint; readonly bytes: number };
+}
+
+export type FaultResult =
+  /** The guest tries the same instruction again. */
+  | { readonly kind: 'resume' }
+  /** The hypervisor ran the instruction; `value` is what a read got. */
+  | { readonly kind: 'emulated'; readonly value: bigint }
+  /** The fault belongs to the guest. */
+  | { readonly kind: 'inject'; readonly errorCode: number }
+  /** Nobody mends it: the access never completes. */
+  | { readonly kind: 'unmended' };
+
+export type ControlRegisterName = 'cr0' | 'cr3' | 'cr4' | 'efer' | 'pkru' | 'pkrs' | 'ac';
+
+export interface RegisterWrite {
+  readonly register: ControlRegisterName;
+  readonly value: bigint;
+  /** CR3: the identifier of the address space stays apart from `value` on arm64. */
+  readonly pcid?: number;
+  /** CR3: bit 63 of the value, by which cached translations stay. */
+  readonly keep?: true;
+}
+
+export interface Engine {
+  /** Control registers when a scenario begins, without CR3. */
+  readonly startRegisters: (settings: Settings) => Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>>;
+  /** Creates what the machine needs and enters the guest. Registers and memory are set already. */
+  start(m: Machine): void;
+  /** TLB, then a walk, as the processor does it for an access of the guest. */
+  translate(m: Machine, request: Translated): Translation;
+  /** A page fault that the processor has raised. */
+  pageFault(m: Machine, fault: FaultRequest): FaultResult;
+  /** A fault of the second stage. */
+  hostFault(m: Machine, fault: StageFault): FaultResult;
+  /** Bytes that the guest finds at a host address: none where no memory is. */
+  backs(m: Machine, address: bigint): boolean;
+  /** Address in the space that the guest calls physical, or host physical under a second stage: what an access reached. */
+  physical(m: Machine, address: bigint): bigint;
+  /** From VM exit to VM entry, where there is an exit; false when the guest gets #GP instead. */
+  writeRegister(m: Machine, write: RegisterWrite): boolean;
+  /** The guest invalidates one address. */
+  invlpg(m: Machine, gva: bigint): void;
+  /** Any other invalidation, by the guest or the hypervisor. */
+  invalidate(m: Machine, operation: InvalidateOperation): void;
+  /** The hypervisor changes an entry of its own tables. */
+  setHostEntry(m: Machine, operation: HostEntryOperation): void;
+  /** The word of the entry that a bit flip is aimed at, where the tables reach so far. */
+  flipped(m: Machine, operation: FlipOperation): number | undefined;
+  /** An exit that changes nothing in the MMU. */
+  trivialExit(m: Machine, reason: 'cpuid'): void;
+  /** Whether there are tables of a hypervisor's own making to be judged: by the audit, and access by access. */
+  readonly judged: boolean;
+}
