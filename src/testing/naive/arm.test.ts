@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { walkArm, type ArmOutcome } from './arm.ts';
+import { describe, expect, test } from 'vitest';
+import { walkArm, type ArmOutcome, type ArmRequest } from './arm.ts';
 import { compareAll, hex, ListedMemory, vectorsOf } from './vector-files.ts';
 
 interface ArmVector {
@@ -110,4 +110,102 @@ test.each([
   const { passed, differences } = compareAll(vectorsOf(name) as ArmVector[], check);
   expect(differences).toEqual([]);
   expect(passed).toBe(count);
+});
+
+const EL1_READ: ArmRequest = {
+  vtcr: 0n,
+  vttbr: 0x4000_0000n,
+  hcr: 0n,
+  sctlr: 0n,
+  tcr: 0n,
+  ttbr0: 0x5000_0000n,
+  pan: false,
+  el: 1,
+  access: 'r',
+  va: 0n,
+  paBits: 48,
+};
+
+/** `ok <pa>`, or the stage with its fault status code. */
+function told(request: Partial<ArmRequest>, cells: readonly (readonly [bigint, bigint])[]): string {
+  const outcome = walkArm({ ...EL1_READ, ...request }, new ListedMemory(cells));
+  return outcome.t === 'ok' ? `ok ${hex(outcome.pa)}` : `${outcome.t} ${hex(outcome.fsc)}`;
+}
+
+describe('stage 2 of the larger granules, worked out by hand', () => {
+  const S2 = { hcr: 1n };
+  const LEAF = 0x7fcn;
+  test('64K, 42 bits from level 2: index 41:29, then 28:16', () => {
+    const way = { ...S2, vtcr: 0x8005_4056n, va: 0x2_4001_2348n };
+    expect(
+      told(way, [
+        [0x4000_0090n, 0x4001_0003n],
+        [0x4001_0008n, 0x7_0000_0003n | LEAF],
+      ]),
+    ).toBe('ok 0x700002348');
+    expect(told(way, [[0x4000_0090n, 0x7_2000_0001n | LEAF]])).toBe('ok 0x720012348');
+  });
+  test('16K, 40 bits from level 2: sixteen concatenated tables, index 39:25', () => {
+    const way = { ...S2, vtcr: 0x8005_8058n, va: 0xf0_0200_4010n };
+    expect(
+      told(way, [
+        [0x4003_c008n, 0x4100_0003n],
+        [0x4100_0008n, 0x7_0000_0003n | LEAF],
+      ]),
+    ).toBe('ok 0x700000010');
+    expect(told(way, [[0x4003_c008n, 0x7_0200_0001n | LEAF]])).toBe('ok 0x702004010');
+  });
+  test.each([
+    ['16K: 41 bits from level 2 would be 32 tables', 0x8005_8057n, 's2 0x4'],
+    ['64K: 29 bits from level 2 leave no index', 0x8005_4063n, 's2 0x4'],
+    ['4K: SL0 = 3 is reserved', 0x8005_00d8n, 's2 0x4'],
+    ['TG0 = 3 is reserved', 0x8005_c058n, 's2 0x4'],
+  ])('%s', (_name, vtcr, expected) => {
+    expect(told({ ...S2, vtcr, va: 0x1000n }, [])).toBe(expected);
+  });
+  test('an address with more bits than the input size, and a root beyond PS', () => {
+    expect(told({ ...S2, vtcr: 0x8005_8058n, va: 1n << 40n }, [])).toBe('s2 0x4');
+    expect(told({ ...S2, vtcr: 0x8000_8058n, vttbr: 1n << 32n, va: 0n }, [])).toBe('s2 0x0');
+  });
+  test('16K, 47 bits from level 1: a block at level 1 is reserved', () => {
+    const cell = [0x4000_0000n, 0x1n | LEAF] as const;
+    expect(told({ ...S2, vtcr: 0x8005_8091n }, [cell])).toBe('s2 0x5');
+  });
+});
+
+describe('stage 1, worked out by hand', () => {
+  const S1 = { sctlr: 1n };
+  test('16K, 48 bits from level 0: one bit of index', () => {
+    const cells = [
+      [0x5000_0008n, 0x5001_0003n],
+      [0x5001_0008n, 0x5002_0003n],
+      [0x5002_0010n, 0x7_0400_0401n],
+    ] as const;
+    expect(told({ ...S1, tcr: 0x5_0000_8010n, va: 0x8010_0500_4010n }, cells)).toBe('ok 0x705004010');
+  });
+  test('64K, 48 bits from level 1: index 47:42; IPS of 40 bits; a block at level 1 is reserved', () => {
+    const way = { ...S1, tcr: 0x2_0000_4010n, va: 0x8400_0000_0000n };
+    const root = 0x5000_0108n;
+    expect(told(way, [[root, 0x1n]])).toBe('s1 0x5');
+    expect(told(way, [[root, 0x100_0000_0003n]])).toBe('s1 0x1');
+    expect(
+      told(way, [
+        [root, 0x5001_0003n],
+        [0x5001_0000n, 0x7_2000_0401n],
+      ]),
+    ).toBe('ok 0x720000000');
+  });
+  test('an address above the input size, as those of TTBR1, and with stage 1 off one above the physical size', () => {
+    expect(told({ ...S1, tcr: 0x5_0000_8010n, va: 0xffff_0000_0000_0000n }, [])).toBe('s1 0x4');
+    expect(told({ va: 1n << 48n }, [])).toBe('s1 0x0');
+  });
+  test('a page made writable by DBM counts as writable for WXN', () => {
+    const way = { tcr: 0x5_0000_0019n | (3n << 39n), access: 'x' as const };
+    const cells = [
+      [0x5000_0000n, 0x5001_0003n],
+      [0x5001_0000n, 0x7_0000_0481n | (1n << 51n)],
+    ] as const;
+    expect(told({ ...way, sctlr: 1n }, cells)).toBe('ok 0x700000000');
+    expect(told({ ...way, sctlr: 1n | (1n << 19n) }, cells)).toBe('s1 0xe');
+  });
 });

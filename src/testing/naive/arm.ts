@@ -40,7 +40,7 @@ export interface ArmFault {
 
 export type ArmOutcome = { readonly t: 'ok'; readonly pa: bigint } | ArmFault;
 
-type Granule = '4K' | '16K' | '64K';
+export type Granule = '4K' | '16K' | '64K';
 type Cause = 'address size' | 'translation' | 'access flag' | 'permission';
 
 interface Stage2Use {
@@ -223,13 +223,13 @@ function granuleOf(tg0: bigint): Granule | undefined {
 }
 
 /** Bits of address that an entry of this level covers. */
-function shiftOf(granule: Granule, level: number): number {
+export function shiftOf(granule: Granule, level: number): number {
   if (granule === '4K') return [39, 30, 21, 12][level] ?? 0;
   if (granule === '16K') return [47, 36, 25, 14][level] ?? 0;
   return [55, 42, 29, 16][level] ?? 0;
 }
 
-function strideOf(granule: Granule): number {
+export function strideOf(granule: Granule): number {
   if (granule === '4K') return 9;
   return granule === '16K' ? 11 : 13;
 }
