@@ -36,7 +36,7 @@ const IPA_BITS: Readonly<Record<string, number>> = { '3-level': 40, '4-level': 4
 export function armHostFormat(settings: Settings): ArmFormatOptions {
   const inputBits = must(IPA_BITS[settings.host], 'an address size');
   const startLevel = settings.host === '3-level' ? 1 : 0;
-  return { granule: 12, inputBits, startLevel, outputBits: 48, ha: true, hd: false };
+  return { granule: 12, inputBits, startLevel, outputBits: 48, ha: true, hd: false, hpd: false };
 }
 
 /** Levels of the second stage, root first. */

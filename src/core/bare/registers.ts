@@ -87,6 +87,7 @@ export function armRegisters(m: Machine): ArmRegisters {
     outputBits: ARM_OUTPUT_BITS,
     ha: true,
     hd: false,
+    hpd: false,
   } as const;
   return { stage1: { format, root: m.reg('cr3') & bitRange(47, 12), wxn: false }, pan: false };
 }

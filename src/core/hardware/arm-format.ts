@@ -47,6 +47,8 @@ export interface ArmFormatOptions {
   readonly ha: boolean;
   /** Hardware management of dirty state; only with that of the access flag. */
   readonly hd: boolean;
+  /** Stage 1: the permissions in table descriptors are disabled (HPD0). */
+  readonly hpd: boolean;
 }
 
 export const DESC_VALID = 1n;
@@ -101,13 +103,15 @@ export function stage1Format(options: ArmFormatOptions): PagingFormat<Stage1Righ
     allRights: { readOnly: false, el0: true, pxn: false, uxn: false, accessed: true },
     narrow: (rights, entry, { kind }) =>
       kind === 'table'
-        ? {
-            ...rights,
-            readOnly: rights.readOnly || (entry & AP_TABLE_READ_ONLY) !== 0n,
-            el0: rights.el0 && (entry & AP_TABLE_NO_EL0) === 0n,
-            pxn: rights.pxn || (entry & PXN_TABLE) !== 0n,
-            uxn: rights.uxn || (entry & UXN_TABLE) !== 0n,
-          }
+        ? options.hpd
+          ? rights
+          : {
+              ...rights,
+              readOnly: rights.readOnly || (entry & AP_TABLE_READ_ONLY) !== 0n,
+              el0: rights.el0 && (entry & AP_TABLE_NO_EL0) === 0n,
+              pxn: rights.pxn || (entry & PXN_TABLE) !== 0n,
+              uxn: rights.uxn || (entry & UXN_TABLE) !== 0n,
+            }
         : {
             readOnly:
               rights.readOnly ||

@@ -78,6 +78,7 @@ export function stage1Of(raw: { tcr: bigint; ttbr0: bigint; sctlr: bigint }): Ar
     outputBits: OUTPUT_BITS[field(tcr, 34, 32)] ?? 48,
     ha: field(tcr, 39, 39) === 1,
     hd: field(tcr, 40, 39) === 3,
+    hpd: field(tcr, 41, 41) === 1,
   };
   return { format, root: ttbr0 & BASE_ADDRESS, wxn: (sctlr & (1n << 19n)) !== 0n };
 }
@@ -95,6 +96,7 @@ export function stage2Of({ vtcr, vttbr }: { vtcr: bigint; vttbr: bigint }): ArmS
     outputBits: OUTPUT_BITS[field(vtcr, 18, 16)] ?? 48,
     ha: field(vtcr, 21, 21) === 1,
     hd: field(vtcr, 22, 21) === 3,
+    hpd: false,
   };
   return { format, root: vttbr & BASE_ADDRESS };
 }
