@@ -193,9 +193,9 @@ function walkArmGuest(
 }
 
 /** Whether a walk from a remembered table ends as one from the root does. Neither leaves a trace. */
-function agrees<Rights, Outcome extends WalkOutcome<StageFault> | HostOutcome<StageFault>>(
+function agrees<Rights>(
   m: Machine,
-  walkFrom: (caches: WalkCaches<Rights> | undefined) => Outcome,
+  walkFrom: (caches: WalkCaches<Rights> | undefined) => WalkOutcome<StageFault> | HostOutcome<StageFault>,
   table: ReturnType<WalkCaches<Rights>['find']>,
 ): boolean {
   const remembered = m.lookAside(() => walkFrom({ find: () => table, keep: () => undefined }));
@@ -292,7 +292,7 @@ function hostCache<Rights>(
       format,
       row: use.row,
       agrees: (table) =>
-        agrees<Rights, HostOutcome<StageFault>>(
+        agrees<Rights>(
           m,
           (known) => {
             const trail = { words: [], values: [], counted: true };

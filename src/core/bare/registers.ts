@@ -29,7 +29,7 @@ import {
   type PagingRegisters,
 } from '../hardware/registers.ts';
 import { PTE_P } from '../hardware/x86-entry.ts';
-import { bitRange, reservedInPdpte, type PagingMode } from '../hardware/x86-format.ts';
+import { bitRange, reservedInPdpte } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
@@ -41,7 +41,7 @@ const LONG = EFER_LME | EFER_LMA;
 /** Registers of a vCPU when a scenario begins: paging on, write protect, no-execute and global pages on. */
 export function startRegisters(settings: Settings): Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> {
   const cr0 = CR0_PG | CR0_WP | CR0_PE;
-  switch (settings.guest as PagingMode) {
+  switch (settings.guest) {
     case 'nonpaging':
       return { cr0: CR0_PE | CR0_WP, cr4: 0n, efer: EFER_NXE };
     case '2-level':
@@ -118,7 +118,9 @@ export function writeGuestRegister(
       return set(m, write, bitRange(31, 0));
     case 'ac':
       return set(m, write, 1n);
-    default:
+    case 'cr0':
+    case 'cr4':
+    case 'efer':
       return changeMode(m, { register: write.register, value: write.value }, by);
   }
 }

@@ -1,4 +1,4 @@
-import type { PagingMode } from './x86-format.ts';
+import type { PagingMode } from './paging-mode.ts';
 
 /** The control registers that a page walk depends on, as bits of CR0, CR4 and EFER (Intel SDM vol. 3). */
 export type AccessKind = 'read' | 'write' | 'execute';

@@ -25,7 +25,8 @@ import {
 import type { AccessKind, PagingRegisters } from './registers.ts';
 import { errorCodeOf } from './walk.ts';
 import { PTE_D } from './x86-entry.ts';
-import { x86Format, type PagingMode } from './x86-format.ts';
+import type { PagingMode } from './paging-mode.ts';
+import { x86Format } from './x86-format.ts';
 
 /** A fault that goes to the hypervisor, not to the guest. */
 export interface StageFault {

@@ -3,7 +3,7 @@
  * Everything that needs a bit's place, name or meaning reads this table: the walk, the shadow engine, the flags on
  * the stage, the bit diff and the help text.
  */
-import type { PagingMode } from './x86-format.ts';
+import type { PagingMode } from './paging-mode.ts';
 
 export interface EntryBit {
   readonly name: string;

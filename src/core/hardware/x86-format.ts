@@ -7,10 +7,8 @@
 import { must } from '../assert.ts';
 import type { PathRights } from './fault.ts';
 import type { EntryKind, PagingFormat, TableLevel } from './format.ts';
+import type { PagingMode } from './paging-mode.ts';
 import { PTE_A, PTE_D, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W, protectionKeyOf } from './x86-entry.ts';
-
-export type PagingMode = 'nonpaging' | '2-level' | 'pae' | '4-level' | '5-level';
-export const PAGING_MODES: readonly PagingMode[] = ['nonpaging', '2-level', 'pae', '4-level', '5-level'];
 
 /** What, beside the mode, decides how entries are read. */
 export interface X86FormatOptions {
