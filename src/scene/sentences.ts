@@ -6,7 +6,6 @@ import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
 import { RULES } from '../core/audit/audit.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { StepView } from '../timeline/timeline.ts';
-import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import { TABLE_NAMES_BY_LEVEL } from '../core/hardware/x86-entry.ts';
 import type { StepFacts, StepKind } from '../core/machine/steps.ts';
@@ -232,9 +231,9 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The processor loads ${String(count)} root entries into its registers.`,
     why: 'From now on it uses these, whatever happens to the table in memory.',
   }),
-  invalidate: ({ name, dropped }) => ({
+  invalidate: ({ name, aim, dropped }) => ({
     what: `${name.toUpperCase()}: ${plural(dropped, 'cached translation goes', 'cached translations go')}.`,
-    why: `It is meant for: ${invalidationOf(name)?.meaning ?? 'what it names'}.`,
+    why: `It is meant for: ${aim}.`,
   }),
   invlpg: ({ gva, dropped }) => ({
     what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,

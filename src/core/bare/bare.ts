@@ -374,7 +374,8 @@ function sweepOfInstruction(
 function invalidate(m: Machine, operation: InvalidateOperation): void {
   const { name, address, tag } = operation;
   const sweep = sweepOfInstruction(m, operation);
-  m.step('invalidate', { name, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
+  const aim = must(invalidationOf(name), name).meaning;
+  m.step('invalidate', { name, aim, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
   sweepCaches(m, sweep, sweep.broadcast);
 }
 

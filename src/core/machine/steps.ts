@@ -104,7 +104,7 @@ export const STEPS = {
   cpuid: spec('cpu', 'check', 'vcpu', {}),
   'guest-register': spec('guest', 'write', 'vcpu', { register: 's', value: 'w', dropped: 'n' }),
   'pdpte-load': spec('cpu', 'read', 'vcpu', { count: 'n' }),
-  invalidate: spec('cpu', 'flush', 'TLB', { name: 's', address: 'w', tag: 'n', dropped: 'n' }),
+  invalidate: spec('cpu', 'flush', 'TLB', { name: 's', aim: 's', address: 'w', tag: 'n', dropped: 'n' }),
   invlpg: spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
 
   'guest-gp': spec('guest', 'inject', 'vcpu', {}),

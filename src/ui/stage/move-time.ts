@@ -1,0 +1,2 @@
+/** How long a motion takes, in milliseconds. */
+export const MOVE_MS = 220;
