@@ -39,6 +39,7 @@ export function frameName(pfn: number): string {
 
 const EXIT_WORDS: Readonly<Record<string, string>> = {
   '#PF': 'a page fault',
+  IPI: 'an interrupt from another vCPU',
   'mov-cr3': 'a load of CR3',
   'mov-cr0': 'a change of CR0',
   'mov-cr4': 'a change of CR4',
@@ -68,6 +69,32 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   'setup-vcpu': ({ root }) => ({
     what: `A virtual CPU starts, its CR3 naming guest frame ${hex(root)}.`,
     why: 'CR3 tells the processor where the root of the page tables lies.',
+  }),
+  'remote-flush': ({ broadcast }) => ({
+    what: broadcast
+      ? 'The hypervisor invalidates on all processors at once.'
+      : 'The hypervisor wants every vCPU to flush its TLB.',
+    why: broadcast
+      ? 'This processor broadcasts invalidations: no other vCPU has to be asked.'
+      : 'Each vCPU may hold translations that the tables no longer give.',
+  }),
+  'request-set': ({ vcpu, kick }) => ({
+    what: `vCPU ${String(vcpu)} gets the request to flush before it next enters the guest.`,
+    why: kick
+      ? 'It runs the guest now, so it has to be interrupted.'
+      : 'It is outside the guest: it will see the request in time.',
+  }),
+  'request-serve': ({ dropped }) => ({
+    what: `The vCPU carries out its request: ${plural(dropped, 'entry goes', 'entries go')}.`,
+    why: 'This is the last moment before the guest runs again.',
+  }),
+  'ipi-send': ({ count }) => ({
+    what: `${plural(count, 'vCPU is', 'vCPUs are')} interrupted out of the guest.`,
+    why: 'An inter-processor interrupt is the only way to reach a vCPU that runs the guest.',
+  }),
+  'ipi-wait': ({ count }) => ({
+    what: `The hypervisor has waited until ${count === 1 ? 'it has' : 'all have'} left the guest.`,
+    why: 'Before that a table must not be freed, and a write through an old entry is still possible.',
   }),
   'outside-flip': ({ gpa, bit, set }) => ({
     what: `Bit ${String(bit)} of the word at guest address ${hex(gpa)} becomes ${set ? '1' : '0'}, from outside.`,
