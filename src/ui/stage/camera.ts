@@ -3,14 +3,8 @@
  * after it.
  */
 import type { Scene } from '../../scene/parts.ts';
+import type { Transform } from './moving.ts';
 import type { PanZoom } from './pan-zoom.ts';
-
-/** Offset in pixels and scale. */
-export interface Transform {
-  readonly x: number;
-  readonly y: number;
-  readonly k: number;
-}
 
 /** Size of the window in pixels; given, because asking the browser for it would make it lay out the page at once. */
 export interface Viewport {

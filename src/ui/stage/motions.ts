@@ -6,7 +6,7 @@ import 'd3-transition';
 import type { Box } from '../../scene/layout.ts';
 import type { Motion, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { areaOf } from './geometry.ts';
-import { MOVE_MS } from './move-time.ts';
+import { MOVE_MS } from './moving.ts';
 
 type Group = Selection<SVGGElement, unknown, null, undefined>;
 

@@ -2,8 +2,7 @@
 import { select } from 'd3-selection';
 import 'd3-transition';
 import { zoom, zoomIdentity, type ZoomTransform } from 'd3-zoom';
-import type { Transform } from './camera.ts';
-import { MOVE_MS } from './move-time.ts';
+import { MOVE_MS, type Transform } from './moving.ts';
 
 export interface PanZoom {
   go(target: Transform, animated: boolean): void;
