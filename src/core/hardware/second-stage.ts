@@ -127,10 +127,11 @@ export function eptStage(options: EptStageOptions, access: AccessKind): SecondSt
         eptQualification(of, rights, { forTable: use.forTable });
       if (walked.kind === 'fault') {
         const misconfigured = walked.why === EPT_MISCONFIGURED;
+        const granted = walked.why === 'absent' ? NOTHING : walked.rights;
         return raise(m, walked, {
           kind: misconfigured ? 'EPT misconfiguration' : 'EPT violation',
           gpa,
-          code: misconfigured ? 0n : violate(walked.rights, asked),
+          code: misconfigured ? 0n : violate(granted, asked),
           use,
         });
       }
@@ -145,6 +146,9 @@ export function eptStage(options: EptStageOptions, access: AccessKind): SecondSt
     },
   };
 }
+
+/** What a path with an entry that is not present grants. */
+const NOTHING: EptRights = { read: false, write: false, execute: false };
 
 const refusedByEpt = (
   rights: EptRights,
