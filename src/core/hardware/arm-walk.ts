@@ -174,7 +174,7 @@ function finish(by: {
 function stageTwo(m: Machine, request: ArmRequest, stage: ArmStage): Second {
   const format = formatOf(stage2Formats, stage.format, stage2Format);
   const locate = (ipa: bigint, use: HostUse, write: boolean): ReturnType<Second> => {
-    const where = { stage, address: ipa, number: 2, use } as const;
+    const where = { stage, address: ipa, number: 2, use, write } as const;
     const tooLarge = beyondInput(m, request, where);
     if (tooLarge !== undefined) return { kind: 'fault', fault: tooLarge };
     const walked = walkTables<Stage2Rights, never>(m, {
@@ -241,11 +241,13 @@ interface Where {
   readonly address: bigint;
   readonly number: 1 | 2;
   readonly use?: HostUse;
+  /** Stage 2: whether it was asked for a write. */
+  readonly write?: boolean;
 }
 
 /** An input address that the tables do not cover, or a root outside physical memory: no table is read. */
 function beyondInput(m: Machine, request: ArmRequest, where: Where): ArmAbort | undefined {
-  const { stage, address, number, use } = where;
+  const { stage, address, number, use, write } = where;
   const { inputBits, outputBits } = stage.format;
   const why =
     (address & bitRange(63, inputBits)) !== 0n
@@ -254,14 +256,7 @@ function beyondInput(m: Machine, request: ArmRequest, where: Where): ArmAbort | 
         ? 'address-size'
         : undefined;
   if (why === undefined) return undefined;
-  return abort(m, request, {
-    stage: number,
-    level: 0,
-    why,
-    ipa: address,
-    use,
-    write: request.access === 'write',
-  });
+  return abort(m, request, { stage: number, level: 0, why, ipa: address, use, write });
 }
 
 const STATUS: Readonly<Record<WalkFaultReason, number>> = {
@@ -283,7 +278,7 @@ type AbortFacts = {
   readonly stage: 1 | 2;
   readonly ipa?: bigint;
   readonly use?: HostUse | undefined;
-  readonly write?: boolean;
+  readonly write?: boolean | undefined;
 } & ({ readonly fault: TableWalkFault<unknown> } | { readonly level: number; readonly why: WalkFaultReason });
 
 function abort(m: Machine, request: ArmRequest, facts: AbortFacts): ArmAbort {
