@@ -1,5 +1,5 @@
 /**
- * `npm run mutate [part of an id]`: breaks the rules of the walk one at a time, in copies of the sources, and says for
+ * `npm run mutate [parts of ids]`: breaks the rules of the walk one at a time, in copies of the sources, and says for
  * each whether the recorded walks or the tests of src/core/hardware notice. Every rule must be noticed.
  */
 import { spawn } from 'node:child_process';
@@ -181,7 +181,7 @@ async function judgeAll(scratch: string, rules: readonly BrokenRule[]): Promise<
   return verdicts;
 }
 
-async function main(part: string): Promise<number> {
+async function main(parts: readonly string[]): Promise<number> {
   if (!listIsSound()) return 1;
   const scratch = mkdtempSync(join(tmpdir(), 'mmuscope-mutate-'));
   try {
@@ -191,7 +191,7 @@ async function main(part: string): Promise<number> {
       console.log('the unbroken walk does not pass:', unbroken);
       return 1;
     }
-    const rules = RULES.filter(({ id }) => id.includes(part));
+    const rules = RULES.filter(({ id }) => parts.length === 0 || parts.some((part) => id.includes(part)));
     const verdicts = await judgeAll(scratch, rules);
     const noticed = verdicts.filter(({ kind }) => kind === 'noticed').length;
     console.log(`${String(noticed)} noticed, ${String(rules.length - noticed)} not noticed`);
@@ -201,4 +201,4 @@ async function main(part: string): Promise<number> {
   }
 }
 
-process.exitCode = await main(process.argv[2] ?? '');
+process.exitCode = await main(process.argv.slice(2));

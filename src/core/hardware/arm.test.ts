@@ -255,6 +255,13 @@ describe('stage 2 with every granule', () => {
       K4,
       '0x40207abc',
     ],
+    [
+      'bits of a block below its size are not part of the address',
+      [...tables4.slice(0, 1), [0x20_0028n, 0x4020_0000n | BLOCK | (1n << 16n)]],
+      {},
+      K4 & ~0x1_f000n,
+      '0x40200abc',
+    ],
     ['4 KiB granule, 1 GiB block', [[ROOT + 24n, 0x4000_0000n | BLOCK]], {}, K4, '0x40a07abc'],
     [
       '4 KiB granule, no block at level 0',

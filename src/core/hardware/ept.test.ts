@@ -133,6 +133,7 @@ describe('reserved bits of a present entry', () => {
 
   test.each<[string, Entries, string]>([
     ['memory type in a PML4 entry', [[0x1000n, 0x2000n | RWX | (1n << 3n)]], 'misconfiguration'],
+    ['a page at level 4', [[0x1000n, RWX | EPT_PS]], 'misconfiguration'],
     ['bit 7 of a PML4 entry', [[0x1000n, 0x2000n | RWX | EPT_PS]], 'misconfiguration'],
     [
       'bit 6 of a PDPT entry',
@@ -245,6 +246,10 @@ describe('exit qualification: 2:0 asked, 5:3 granted by all entries together, 7 
   ])('%s', (_name, entries, question, expected) => {
     expect(ask(entries, question)).toBe(expected);
   });
+  test('a misconfiguration has no qualification', () => {
+    const found = locate(machineWith(withLeaf(PAGE | W)), {});
+    expect(found).toMatchObject({ kind: 'fault', fault: { kind: 'EPT misconfiguration', code: 0n } });
+  });
   test('a violation tells the address with its low bits, a misconfiguration too', () => {
     const gpaOf = (entries: Entries): bigint | undefined => {
       const found = locate(machineWith(entries), { gpa: 0x123n });
@@ -350,6 +355,21 @@ describe('a two-dimensional walk of n guest and m host levels makes n*m + n + m 
     const nptOf = nptStage({ ...NPT, mode: host === 4 ? '4-level' : '5-level' }, 'read');
     expect(nested(npt, { guest, stage: nptOf })).toMatchObject({ kind: 'ok', address: 0x9123n });
     expect(counterOf(npt, 'refs')).toBe(refs);
+  });
+});
+
+describe('the page of two dimensions is the smaller of both', () => {
+  const small = identity(4, { table: RWX, page: RWX | WB });
+  const large: Entries = [...small.slice(0, 2), [0x10_2000n, WB | EPT_PS | RWX]];
+  const guestLarge: Entries = [...guestTables(4, 0n).slice(0, 2), [0x3000n, 0x87n]];
+  test.each<[string, Entries, Entries, number]>([
+    ['4 KiB on 4 KiB', guestTables(4, 0x9007n), small, 12],
+    ['4 KiB on 2 MiB', guestTables(4, 0x9007n), large, 12],
+    ['2 MiB on 4 KiB', guestLarge, small, 12],
+    ['2 MiB on 2 MiB', guestLarge, large, 21],
+  ])('%s', (_name, guest, host, pageBits) => {
+    const stage = eptStage({ ...OPTIONS, root: 0x10_0000n }, 'read');
+    expect(nested(machineWith([...guest, ...host]), { guest: 4, stage })).toMatchObject({ pageBits });
   });
 });
 

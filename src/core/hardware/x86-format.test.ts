@@ -4,7 +4,17 @@ import { must } from '../assert.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
 import { wordAt } from './format.ts';
-import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, pagingRegisters, rootOf } from './registers.ts';
+import {
+  CR0_PG,
+  CR0_WP,
+  CR4_PAE,
+  CR4_PGE,
+  CR4_PSE,
+  EFER_LMA,
+  pagingRegisters,
+  registerMask,
+  rootOf,
+} from './registers.ts';
 import { walk, type WalkOutcome } from './walk.ts';
 import { isCanonical } from './x86-entry.ts';
 import { levelsOf, reservedIn, x86Format, type PagingMode } from './x86-format.ts';
@@ -75,7 +85,7 @@ describe('canonical addresses', () => {
     ['5-level', 0x0100_0000_0000_0000n, false],
     ['5-level', 0xfeff_ffff_ffff_ffffn, false],
     ['5-level', 0xff00_0000_0000_0000n, true],
-    ['pae', 0xffff_0000_0000_0000n, true],
+    ['pae', 0x7000_0000_0000_0000n, true],
   ])('%s: %s: %s', (mode, address, canonical) => {
     expect(isCanonical(address, mode)).toBe(canonical);
   });
@@ -134,5 +144,72 @@ describe('32-bit paging: bit 7 of a directory entry makes a large page only unde
       [0x40_0000n, 0x9007n << 32n],
     ]);
     expect(textOf(walk(m, { gva: 0x1123n, access: 'read', user: true, registers }))).toBe(expected);
+  });
+});
+
+describe('outside long mode', () => {
+  const TABLES: Entries = [
+    [0x1000n, 0x2001n],
+    [0x2000n, 0x3003n],
+    [0x3000n, 0x9003n],
+  ];
+  test.each([
+    ['pks', { pkrs: 1 }],
+    ['pke', { pkru: 1 }],
+  ])('%s: protection keys do nothing', (name, keys) => {
+    const cr4 = CR4_PAE | registerMask('cr4', name);
+    const registers = pagingRegisters({ cr0: CR0_PG, cr3: 0x1000n, cr4, efer: 0n, ...keys });
+    const request = { gva: 0x123n, access: 'read', user: false, registers } as const;
+    expect(textOf(walk(machineWith(TABLES), request))).toBe('0x9123');
+  });
+  test('without paging an address loses what lies above 32 bits and stands for itself', () => {
+    const registers = pagingRegisters({ cr0: 0n, cr3: 0n, cr4: 0n, efer: 0n });
+    const request = { gva: 0x1_0000_9123n, access: 'write', user: true, registers } as const;
+    expect(textOf(walk(machineWith([]), request))).toBe('0x9123');
+  });
+});
+
+describe('marks in an entry of 4 bytes', () => {
+  const registers = pagingRegisters({ cr0: CR0_PG, cr3: 0x1000n, cr4: 0n, efer: 0n });
+  test.each([
+    ['the upper half of a word', 0x1123n, 0x0000_9067_0000_8007n],
+    ['the lower half', 0x0123n, 0x0000_9007_0000_8067n],
+  ])('%s: the other half stays', (_name, gva, after) => {
+    const m = machineWith([
+      [0x1000n, 0x2007n],
+      [0x2000n, 0x0000_9007_0000_8007n],
+    ]);
+    walk(m, { gva, access: 'write', user: true, registers });
+    expect(m.word(wordAt(0x2000n))).toBe(after);
+  });
+});
+
+describe('what a walk tells about the translation', () => {
+  const PATH: Entries = [
+    [0x1000n, 0x2007n],
+    [0x2000n, 0x3007n],
+    [0x3000n, 0x4007n],
+  ];
+  const GLOBAL = 1n << 8n;
+  const after = (leaf: bigint, options: { access?: 'read' | 'write'; pge?: bigint }): WalkOutcome => {
+    const { access = 'read', pge = 0n } = options;
+    const registers = pagingRegisters({ cr0: CR0_PG, cr3: 0x1000n, cr4: CR4_PAE | pge, efer: EFER_LMA });
+    return walk(machineWith([...PATH, [0x4000n, leaf]]), { gva: 0n, access, user: true, registers });
+  };
+  test('global: G in the leaf, and CR4.PGE', () => {
+    expect(after(0x9007n | GLOBAL, { pge: CR4_PGE })).toMatchObject({ global: true });
+    expect(after(0x9007n | GLOBAL, {})).toMatchObject({ global: false });
+    expect(after(0x9007n, { pge: CR4_PGE })).toMatchObject({ global: false });
+  });
+  test('dirty: once the page has been written', () => {
+    expect(after(0x9007n, {})).toMatchObject({ dirty: false });
+    expect(after(0x9007n, { access: 'write' })).toMatchObject({ dirty: true });
+    expect(after(0x9047n, {})).toMatchObject({ dirty: true });
+  });
+  test('the words read, and what they hold after the walk', () => {
+    expect(after(0x9007n, { access: 'write' })).toMatchObject({
+      words: [0x1000n, 0x2000n, 0x3000n, 0x4000n].map(wordAt),
+      values: [0x2027n, 0x3027n, 0x4027n, 0x9067n],
+    });
   });
 });
