@@ -3,7 +3,16 @@ import { describe, expect, test } from 'vitest';
 import { must } from '../assert.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
-import { EPT_A, EPT_D, EPT_PS, eptFormat, eptLevels, reservedInEpt, type EptOptions } from './ept-format.ts';
+import {
+  EPT_A,
+  EPT_D,
+  EPT_PS,
+  EPT_WRITE_BACK,
+  eptFormat,
+  eptLevels,
+  reservedInEpt,
+  type EptOptions,
+} from './ept-format.ts';
 import { wordAt } from './format.ts';
 import type { AccessKind } from './registers.ts';
 import { CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, EFER_LMA, EFER_NXE, pagingRegisters } from './registers.ts';
@@ -19,7 +28,7 @@ const OPTIONS: EptOptions = {
   oneGiB: true,
 };
 const OLD: Partial<EptOptions> = { accessedDirty: false };
-const WB = 6n << 3n;
+const WB = EPT_WRITE_BACK;
 const [R, W, X] = [1n, 2n, 4n];
 const RWX = R | W | X;
 
