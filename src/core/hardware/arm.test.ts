@@ -375,6 +375,29 @@ describe('stage-2 aborts: class by access, IL, WnR, status and level', () => {
   });
 });
 
+describe('SL0 must fit the IPA size: from one bit in the root table to 16 tables in a row, else level 0 aborts', () => {
+  test.each<[Granule, number, number, boolean]>([
+    [12, 43, 1, true],
+    [12, 44, 1, false],
+    [12, 31, 1, true],
+    [12, 30, 1, false],
+    [12, 34, 0, true],
+    [12, 35, 0, false],
+    [12, 40, 2, true],
+    [12, 39, 2, false],
+    [12, 40, 3, false],
+    [14, 40, 1, true],
+    [14, 41, 1, false],
+    [14, 48, 3, false],
+    [16, 46, 1, true],
+    [16, 47, 1, false],
+    [16, 48, 3, false],
+  ])('granule 2^%i, %i bits, SL0 %i: %s', (granule, ipaBits, sl0, fits) => {
+    const text = ask2([[ROOT, 0x20_0000n | TABLE]], { granule, ipaBits, sl0 });
+    expect(text === 'stage 2 0x92000004').toBe(!fits);
+  });
+});
+
 describe('hardware management of access flag and dirty state, stage 2', () => {
   const after = (leaf: bigint, vtcr: Vtcr, access: ArmRequest['access']): string => {
     const m = machineWith(identity(leaf));
