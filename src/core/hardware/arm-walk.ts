@@ -8,6 +8,7 @@ import {
   stage1Format,
   stage1Start,
   stage2Format,
+  stage2StartFits,
   type ArmFormatOptions,
   type Granule,
   type Stage1Rights,
@@ -245,12 +246,13 @@ interface Where {
   readonly write?: boolean;
 }
 
-/** An input address that the tables do not cover, or a root outside physical memory: no table is read. */
+/** An input that the tables do not cover, a start that does not fit, a root outside memory: no table is read. */
 function beyondInput(m: Machine, request: ArmRequest, where: Where): ArmAbort | undefined {
   const { stage, address, number, use, write } = where;
   const { inputBits, outputBits } = stage.format;
+  const misfit = number === 2 && !stage2StartFits(stage.format);
   const why =
-    (address & bitRange(63, inputBits)) !== 0n
+    misfit || (address & bitRange(63, inputBits)) !== 0n
       ? 'absent'
       : (stage.root & bitRange(63, outputBits)) !== 0n
         ? 'address-size'

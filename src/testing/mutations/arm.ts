@@ -115,6 +115,27 @@ const GEOMETRY: readonly BrokenRule[] = [
     replace: 'false',
   },
   {
+    id: 'arm-start-misfit',
+    rule: 'Stage 2 aborts where SL0 does not fit the size of the input.',
+    file: 'arm-walk.ts',
+    find: 'number === 2 && !stage2StartFits(stage.format)',
+    replace: 'false',
+  },
+  {
+    id: 'arm-start-tables',
+    rule: 'Stage 2 starts with no more than 16 tables in a row.',
+    file: 'arm-format.ts',
+    find: 'const CONCATENATED_BITS = 4;',
+    replace: 'const CONCATENATED_BITS = 5;',
+  },
+  {
+    id: 'arm-start-bits',
+    rule: 'The root of stage 2 has at least two entries.',
+    file: 'arm-format.ts',
+    find: 'bits >= 1 && ',
+    replace: '',
+  },
+  {
     id: 'arm-root-size',
     rule: 'A root beyond the physical address size aborts.',
     file: 'arm-walk.ts',
