@@ -6,7 +6,7 @@
 import { BOUNDS } from '../core/bounds.ts';
 import { gfn } from '../core/quantities.ts';
 import type { PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
-import { misfit, type Settings } from '../core/settings.ts';
+import { DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
 import type { EntryChange, Line, OperationStatement, Problem, SettingChoices, Statement } from './ast.ts';
 import { checkAddress, levelOfChange, valueOfChange, type Ground } from './entries.ts';
 import { GuestTables, MAIN_SPACE } from './guest-tables.ts';
@@ -86,7 +86,8 @@ class Planner {
     this.names = source.names;
     this.ownSettings = settingsOf(statements);
     this.settings = settingsOfRun(this.ownSettings, overrides);
-    this.tables = new GuestTables(this.settings, namedFrames(statements));
+    const fitting = misfit(this.settings) === undefined ? this.settings : DEFAULT_SETTINGS;
+    this.tables = new GuestTables(fitting, namedFrames(statements));
     this.ground = { settings: this.settings, tables: this.tables, report: this.report };
   }
 
