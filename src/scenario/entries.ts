@@ -64,7 +64,11 @@ function whyNoAddress(address: bigint, settings: Settings): Said | undefined {
   };
 }
 
-/** Whether tables can serve the address. */
+/** Whether the guest has such an address. */
+export const hasAddress = (address: bigint, settings: Settings): boolean =>
+  whyNoAddress(address, settings) === undefined;
+
+/** Whether tables can serve the address; what is wrong is said. */
 export function checkAddress({ settings, report }: Ground, address: bigint, line: Line): boolean {
   const why = whyNoAddress(address, settings);
   if (why !== undefined) report({ line }, why);
