@@ -3,9 +3,11 @@
  * change it. Who changes it is part of the line: the guest's kernel through its own window, or nobody in the machine.
  */
 import { frameOfWord, gfn as toGfn, gfnOfEntry, gpte, wordOf, type Gfn } from '../core/quantities.ts';
+import { STAGE1_BITS } from '../core/hardware/arm-bits.ts';
+import { guestEntryBytes, guestLevels, guestMode, type EntryMode } from '../core/hardware/encode.ts';
+import type { TableLevel } from '../core/hardware/format.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import {
-  coverageOf,
   PTE_P,
   PTE_U,
   PTE_W,
@@ -13,6 +15,7 @@ import {
   X86_BITS,
   type EntryBit,
 } from '../core/hardware/x86-entry.ts';
+import { levelsOf } from '../core/hardware/x86-format.ts';
 import { SPTE_BITS } from '../core/kvm/spte-2007.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
@@ -89,11 +92,18 @@ function inspectGuest(timeline: Timeline, word: number, names: Names): Inspected
   const frame = gfnOfPfn(frameOfWord(word));
   const table = timeline.program.tables.find((candidate) => candidate.gfn === frame);
   if (frame === undefined || table === undefined) return undefined;
-  const index = word % 512;
+  const at = levelOf(timeline, table);
+  if (at === undefined) return undefined;
+  const { settings } = timeline.program;
+  const entryBytes = guestEntryBytes(settings);
+  const index = (word % 512) * (8 / entryBytes);
   const value = world.word(word);
-  const gva = addressOf(table, index);
+  const gva = canonical(guestMode(settings), firstOf(table, at, index));
   const window = windowOnto(timeline, frame);
-  const gpa = (BigInt(frame) << 12n) + BigInt(index * 8);
+  const last = at.shift === PAGE_SHIFT;
+  const offset = BigInt((word % 512) * 8);
+  const gpa = (BigInt(frame) << 12n) + offset;
+  const spec = guestMode(settings) === 'arm64' ? STAGE1_BITS : X86_BITS;
   const bits = allBits((bit) => {
     const store = value ^ (1n << BigInt(bit));
     const kernel =
@@ -102,20 +112,20 @@ function inspectGuest(timeline: Timeline, word: number, names: Names): Inspected
         : [
             {
               by: 'kernel' as const,
-              text: `v0 kernel write ${addressText(window + BigInt(index * 8), names)} = ${hexText(store)}`,
+              text: `v0 kernel write ${addressText(window + offset, names)} = ${hexText(store)}`,
             },
           ];
     return {
-      ...describe(X86_BITS, value, bit),
+      ...describe(spec, { value, bit, entryBytes }),
       flips: [...kernel, { by: 'outside', text: `flip ${hexText(gpa)} bit=${String(bit)}` }],
     };
   });
   return {
-    title: `Guest ${TABLE_NAMES_BY_LEVEL[table.level] ?? 'table'} entry ${index.toString(16).padStart(3, '0')}, guest frame ${frame.toString(16)}`,
-    about: `${table.level === 1 ? 'translates' : 'from'} ${addressText(gva, names)}`,
+    title: `Guest ${at.name} ${entryBytes === 4 ? 'entries' : 'entry'} ${indexText(index, entryBytes)}, guest frame ${frame.toString(16)}`,
+    about: `${last ? 'translates' : 'from'} ${addressText(gva, names)}`,
     value,
     bits,
-    actions: actionsFor(gva, value, { table, window, names }),
+    actions: actionsFor(timeline, { gva, value, at, window, names }),
     authors: window === undefined ? ['outside'] : ['kernel', 'outside'],
   };
 }
@@ -128,10 +138,12 @@ function inspectShadow(timeline: Timeline, word: number, names: Names): Inspecte
   const level = levelOfRole(page.role);
   const index = word % 512;
   const value = world.word(word);
-  const gva = addressOf({ ...table, level }, index);
+  const at = levelsOf('4-level').find((candidate) => candidate.level === level);
+  if (at === undefined) return undefined;
+  const gva = canonical('4-level', firstOf(table, at, index));
   const where = `${addressText(gva, names)}${level === 1 ? '' : ` level=${String(level)}`}`;
   const bits = allBits((bit) => ({
-    ...describe(SPTE_BITS, value, bit),
+    ...describe(SPTE_BITS, { value, bit, entryBytes: 8 }),
     flips: [{ by: 'outside', text: `flip shadow ${where} bit=${String(bit)}` }],
   }));
   return {
@@ -139,45 +151,83 @@ function inspectShadow(timeline: Timeline, word: number, names: Names): Inspecte
     about: `${level === 1 ? 'translates' : 'from'} ${addressText(gva, names)}`,
     value,
     bits,
-    actions: actionsFor(gva, value, { table: { ...table, level }, window: undefined, names }),
+    actions: actionsFor(timeline, { gva, value, at, window: undefined, names }),
     authors: ['outside'],
   };
 }
 
+/** Indices of the entries that a word holds. */
+const indexText = (index: number, entryBytes: 4 | 8): string => {
+  const text = (own: number): string => own.toString(16).padStart(3, '0');
+  return entryBytes === 8 ? text(index) : `${text(index)} and ${text(index + 1)}`;
+};
+
+interface Subject {
+  readonly gva: bigint;
+  readonly value: bigint;
+  readonly at: TableLevel;
+  readonly window: bigint | undefined;
+  readonly names: Names;
+}
+
 function actionsFor(
-  gva: bigint,
-  value: bigint,
-  of: { table: Pick<GuestTable, 'level'>; window: bigint | undefined; names: Names },
+  { program: { settings } }: Timeline,
+  { gva, value, at, window, names }: Subject,
 ): Inspected['actions'] {
-  const address = addressText(gva, of.names);
-  const who = gva >= 1n << 63n || ((value & PTE_P) !== 0n && (value & PTE_U) === 0n) ? 'kernel' : 'user';
-  const level = of.table.level === 1 ? '' : ` level=${String(of.table.level)}`;
+  const address = addressText(gva, names);
+  const arm = guestMode(settings) === 'arm64';
+  const [present, user] = arm ? [STAGE1_VALID, STAGE1_EL0] : [PTE_P, PTE_U];
+  const who = gva >= 1n << 63n || ((value & present) !== 0n && (value & user) === 0n) ? 'kernel' : 'user';
+  const level = at.shift === PAGE_SHIFT ? '' : ` level=${String(at.level)}`;
   return [
     { label: 'Read', text: `v0 ${who} read ${address}` },
     { label: 'Write', text: `v0 ${who} write ${address} = 1` },
     { label: 'Execute', text: `v0 ${who} exec ${address}` },
-    { label: 'INVLPG', text: `v0 kernel invlpg ${address}` },
-    ...(of.window === undefined || value === 0n
+    arm
+      ? { label: 'TLBI', text: `v0 kernel tlbi vae1is ${address}` }
+      : { label: 'INVLPG', text: `v0 kernel invlpg ${address}` },
+    ...(window === undefined || value === 0n
       ? []
       : [{ label: 'Clear it', text: `v0 kernel set-pte ${address}${level} -> absent` }]),
   ];
 }
 
-/** First address that an entry translates, in canonical form. */
-function addressOf(table: Pick<GuestTable, 'level' | 'firstGva'>, index: number): bigint {
-  const gva = table.firstGva + BigInt(index) * coverageOf(table.level);
-  return (gva & (1n << 47n)) === 0n ? gva : gva | 0xffff_0000_0000_0000n;
+const PAGE_SHIFT = 12;
+const STAGE1_VALID = 1n;
+const STAGE1_EL0 = 1n << 6n;
+const STAGE1_READ_ONLY = 1n << 7n;
+
+const levelOf = (timeline: Timeline, table: Pick<GuestTable, 'level'>): TableLevel | undefined =>
+  guestLevels(timeline.program.settings).find((at) => at.level === table.level);
+
+/** An address with its sign, in the modes whose addresses have one. */
+function canonical(mode: EntryMode, address: bigint): bigint {
+  if (mode !== '4-level' && mode !== '5-level') return address;
+  return BigInt.asUintN(64, BigInt.asIntN(mode === '4-level' ? 48 : 57, address));
 }
+
+/** First address that an entry translates. */
+const firstOf = (table: Pick<GuestTable, 'firstGva'>, at: TableLevel, index: number): bigint =>
+  table.firstGva + (BigInt(index) << BigInt(at.shift));
 
 /** Where the guest's kernel sees a frame and may write it: an entry of its own tables that names the frame. */
 function windowOnto(timeline: Timeline, frame: Gfn): bigint | undefined {
-  const leaves = timeline.program.tables.filter((table) => table.level === 1 && table.firstGva >= 1n << 47n);
-  for (const table of leaves) {
+  const { settings, tables } = timeline.program;
+  const mode = guestMode(settings);
+  // Two entries share a word there, which cannot be looked into one by one yet.
+  if (mode === '2-level') return undefined;
+  const signed = mode === '4-level' || mode === '5-level';
+  for (const table of tables) {
+    const at = levelOf(timeline, table);
+    if (at?.shift !== PAGE_SHIFT || (signed && table.firstGva < 1n << 47n)) continue;
     const host = hostFrameOf(toGfn(table.gfn));
     for (let index = 0; index < 512; index += 1) {
       const entry = timeline.world.word(wordOf(host, index));
-      if ((entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W) && gfnOfEntry(gpte(entry)) === frame)
-        return addressOf(table, index);
+      const writable =
+        mode === 'arm64'
+          ? (entry & (STAGE1_VALID | STAGE1_READ_ONLY)) === STAGE1_VALID
+          : (entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W);
+      if (writable && gfnOfEntry(gpte(entry)) === frame) return canonical(mode, firstOf(table, at, index));
     }
   }
   return undefined;
@@ -199,11 +249,16 @@ function allBits(of: (bit: number) => InspectedBit): readonly InspectedBit[] {
   return Array.from({ length: 64 }, (_, at) => of(63 - at));
 }
 
-function describe(bits: readonly EntryBit[], value: bigint, bit: number): Omit<InspectedBit, 'flips'> {
-  const spec = bits.find((candidate) => candidate.bit === bit);
+/** A bit by its name; in a word of two entries, by its place in its own. */
+function describe(
+  bits: readonly EntryBit[],
+  { value, bit, entryBytes }: { value: bigint; bit: number; entryBytes: 4 | 8 },
+): Omit<InspectedBit, 'flips'> {
+  const own = bit % (entryBytes * 8);
+  const spec = bits.find((candidate) => candidate.bit === own);
   const set = isSet(value, bit);
   if (spec !== undefined) return { bit, set, short: spec.short, meaning: `${spec.name}: ${spec.meaning}` };
-  const inFrame = bit >= 12 && bit < 52;
+  const inFrame = own >= 12 && own < 52;
   return {
     bit,
     set,

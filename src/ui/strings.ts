@@ -5,6 +5,7 @@ export const STRINGS = {
   scenario: 'Scenario',
   actions: 'What can be done with it',
   settings: 'What to change',
+  moreSettings: 'More settings',
   tryNext: 'Try next',
   where: 'Where we are',
   bits: 'The entry, bit by bit',
