@@ -12,7 +12,8 @@ import { armLevels, DESC_AF, DESC_TABLE, DESC_VALID } from './arm-format.ts';
 import { eptLevels } from './ept-format.ts';
 import type { TableLevel } from './format.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W } from './x86-entry.ts';
-import { bitRange, entryBytesOf, largeLevelsOf, levelsOf, type PagingMode } from './x86-format.ts';
+import type { PagingMode } from './paging-mode.ts';
+import { bitRange, entryBytesOf, largeLevelsOf, levelsOf } from './x86-format.ts';
 
 /** The formats of a guest's entries: the paging modes of x86, and stage 1 of arm64. */
 export type EntryMode = PagingMode | 'arm64';

@@ -25,10 +25,6 @@ export interface AccessResult {
   readonly hostFault?: StageFault;
   /** Page faults that the guest took, in order. */
   readonly faults: readonly { readonly gva: bigint; readonly errorCode: number }[];
-  /** Host physical address that the access reached. */
-  readonly physical?: bigint;
-  /** The fault with which the second stage refused it. */
-  readonly hostFault?: { readonly kind: string; readonly gpa: bigint; readonly code: bigint };
 }
 
 export interface Context {
