@@ -64,6 +64,8 @@ export interface WalkRun {
   readonly guestPage?: number;
   readonly hostPage?: number;
   readonly gva?: bigint;
+  /** Host physical address of guest physical address 0. */
+  readonly guestAt?: bigint;
   readonly access?: AccessKind;
   /** Walks of one address after another, each an operation. */
   readonly walks?: number;
@@ -184,8 +186,8 @@ export function geometryOfRun({ guest, host }: WalkRun): WalkGeometry {
   };
 }
 
-const placeOf = (host: WalkRun['host'], gpa: bigint): bigint =>
-  host === undefined ? gpa : gpa + (host === '2-level' ? LOW_GUEST_AT : GUEST_AT);
+const placeOf = ({ host, guestAt }: WalkRun, gpa: bigint): bigint =>
+  host === undefined ? gpa : gpa + (guestAt ?? (host === '2-level' ? LOW_GUEST_AT : GUEST_AT));
 
 function build(m: Machine, run: WalkRun): { guest: Tables; host: Tables | undefined; gva: bigint } {
   const { host: hostMode, guest: mode } = run;
@@ -205,8 +207,8 @@ function build(m: Machine, run: WalkRun): { guest: Tables; host: Tables | undefi
           },
         });
   const back = (gpa: bigint): bigint => {
-    host?.map(gpa, placeOf(hostMode, gpa), run.hostPage ?? 12);
-    return placeOf(hostMode, gpa);
+    host?.map(gpa, placeOf(run, gpa), run.hostPage ?? 12);
+    return placeOf(run, gpa);
   };
   const guestBytes = entryBytesOf(mode);
   const guest = new Tables({
@@ -259,4 +261,4 @@ export function walkRun(run: WalkRun): { timeline: Timeline; geometry: WalkGeome
   return { timeline, geometry: geometryOfRun(run) };
 }
 
-const pdpte = (run: WalkRun, index: number): number => Number(placeOf(run.host, GUEST_TABLES) >> 3n) + index;
+const pdpte = (run: WalkRun, index: number): number => Number(placeOf(run, GUEST_TABLES) >> 3n) + index;
