@@ -34,7 +34,7 @@ export const WALK = {
   mark: { accessed: 'A', dirty: 'D' },
   marked: { accessed: 'the walk set its accessed bit', dirty: 'the walk set its dirty bit' },
   empty: 'empty',
-  frame: (frame: string): string => `→\u200a${frame}`,
+  frame: (frame: string): string => `→${frame}`,
   state: {
     'to come': 'still to come',
     read: 'read',
@@ -139,4 +139,33 @@ export const INSPECT = {
   kernel: 'The guest’s kernel',
   outside: 'Nobody: from outside',
   registers: 'Registers',
+} as const;
+
+/** Which key does what. */
+export const KEYS = [
+  ['Right, Page down', 'step'],
+  ['Left, Page up', 'step back'],
+  ['Shift and right or left', 'over the next or last call'],
+  ['Up', 'out of this call'],
+  ['Down', 'into the next call'],
+  ['] and [', 'next and previous operation'],
+  ['Home, End', 'first and last step'],
+  ['Space', 'play and pause'],
+  ['Ctrl Z, Ctrl Y', 'undo and redo a change of the text'],
+  ['Enter on a box', 'look into its entry'],
+  ['?', 'this list'],
+] as const;
+
+export const COMPARE = {
+  swap: 'Swap',
+  swapMeaning: 'Let run B lead, and A follow',
+  differences: 'How A and B differ',
+  none: 'The two runs do not differ.',
+  first: 'First difference',
+  levels: { visible: 'The guest sees it', cost: 'Cost', steps: 'Steps' },
+  steps: 'From here on the steps differ.',
+  totals: 'At the end',
+  counter: 'Counter',
+  minus: 'B − A',
+  more: (count: number): string => `${String(count)} more are not listed.`,
 } as const;

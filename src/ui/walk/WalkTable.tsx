@@ -153,7 +153,8 @@ function Cell({ cell, spoken, isActive, ...on }: CellProps): React.JSX.Element {
       tabIndex={isActive ? 0 : -1}
       aria-label={spoken}
       aria-current={cell.isNow ? 'step' : undefined}
-      onPointerEnter={() => {
+      // Not on entering: what the pointer leaves on the stage is told of that later, and would clear the selection.
+      onPointerMove={() => {
         on.onHover(cell);
       }}
       onFocus={() => {
