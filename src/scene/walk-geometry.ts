@@ -9,5 +9,11 @@ import type { WalkGeometry } from './walk-record.ts';
 export function geometryOf(settings: Settings): WalkGeometry {
   const mode = PAGING_MODES.find((candidate) => candidate === settings.guest) ?? '4-level';
   const format = x86Format({ mode, physicalBits: PHYSICAL_BITS, nxe: true, pse: true });
-  return { guest: format.levels, host: [], readers: { guest: { ...format, bits: X86_BITS } } };
+  const isShadow = settings.machine.startsWith('kvm-');
+  return {
+    guest: format.levels.map((at) => (isShadow ? { ...at, name: `shadow ${at.name}` } : at)),
+    host: [],
+    owner: isShadow ? 'host' : 'guest',
+    readers: { guest: { ...format, bits: X86_BITS } },
+  };
 }

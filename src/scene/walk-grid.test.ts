@@ -380,7 +380,13 @@ describe('which walk is shown', () => {
       const grid = walkGridAt(today, geometry);
       if (grid === undefined) continue;
       walks += 1;
-      expect(grid.dimensions).toBe('one');
+      expect(grid).toMatchObject({ dimensions: 'one', owner: 'host' });
+      expect(grid.rows.map((row) => row.table)).toEqual([
+        'shadow PML4',
+        'shadow PDPT',
+        'shadow PD',
+        'shadow PT',
+      ]);
       expect(grid.totals.full).toBe(4);
     }
     expect(walks).toBeGreaterThan(0);

@@ -100,6 +100,8 @@ export interface WalkGrid {
   readonly access: string;
   readonly vcpu: number;
   readonly dimensions: 'one' | 'two' | 'host';
+  /** Whose tables the rows are. */
+  readonly owner: 'guest' | 'host';
   readonly rootRegister: string;
   /** Names of the host's levels, root first; the column of the guest's entries follows unless the guest does not page. */
   readonly host: readonly string[];
@@ -134,6 +136,7 @@ export function walkGridAt(
     access: record.access,
     vcpu: timeline.journal.vcpu(record.first),
     dimensions: host.length === 0 ? 'one' : guest.length === 0 ? 'host' : 'two',
+    owner: geometry.owner ?? 'guest',
     rootRegister: geometry.rootRegister ?? 'CR3',
     host: host.map((at) => at.name),
     guestLevels: guest.length,

@@ -24,6 +24,8 @@ export interface WalkGeometry {
   readonly host: readonly TableLevel[];
   /** Without a reader a cell shows the raw entry only. */
   readonly readers?: { readonly guest?: EntryReader; readonly host?: EntryReader };
+  /** Whose tables a walk in one dimension reads: the guest's own unless said otherwise. */
+  readonly owner?: 'guest' | 'host';
   /** Register that names the guest's root table. */
   readonly rootRegister?: string;
 }

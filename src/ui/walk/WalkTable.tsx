@@ -26,7 +26,7 @@ export function WalkTable(props: WalkTableProps): React.JSX.Element {
       ref={table}
       role="grid"
       aria-readonly
-      className={`walk-table ${grid.dimensions}`}
+      className={`walk-table ${grid.dimensions} of-${grid.owner}`}
       style={{ '--columns': grid.host.length + 1 } as React.CSSProperties}
       onBlur={(event) => {
         if (!event.currentTarget.contains(event.relatedTarget)) props.onFocus(undefined);
