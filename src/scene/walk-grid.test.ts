@@ -155,7 +155,13 @@ describe('large pages make columns and rows unnecessary, and no cache is credite
   test('root entries in registers cost no reference, nor does finding them', () => {
     const grid = gridOf({ guest: 'pae', host: '4-level', pdptrs: true });
     expect(drawn(grid)).toEqual(['----R', 'rrrrr', 'rrrrr', 'rrrr']);
-    expect(grid.totals).toMatchObject({ read: 14, full: 19 });
+    expect(grid.totals).toMatchObject({
+      read: 14,
+      full: 19,
+      notNeeded: 5,
+      met: 14,
+      metLevels: { guest: 2, host: 4 },
+    });
     expect(grid.rows[0]?.cells[0]?.because).toEqual({ kind: 'register' });
   });
 });

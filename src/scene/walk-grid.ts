@@ -324,7 +324,7 @@ function namedBy(
 function totalsOf(view: View, rows: readonly WalkRow[]): WalkTotals {
   const { record, geometry } = view;
   const cells = rows.flatMap((row) => row.cells);
-  const notNeeded = cells.filter((cell) => cell.state === 'not needed').length;
+  const notNeeded = cells.filter(isNotNeeded).length;
   const full = (geometry.guest.length + 1) * (geometry.host.length + 1) - 1;
   return {
     read: record.reads.filter((read) => happened(view, read.step)).length,
@@ -338,13 +338,16 @@ function totalsOf(view: View, rows: readonly WalkRow[]): WalkTotals {
   };
 }
 
+/** An entry out of a register is no reference either. */
+const isNotNeeded = ({ state }: WalkCell): boolean => state === 'not needed' || state === 'register';
+
 const isComplete = ({ record, position }: View): boolean =>
   position >= record.end && record.fault === undefined;
 
 /** How many levels of each dimension were in use, if that was the same in every row. */
 function metLevels(rows: readonly WalkRow[]): WalkTotals['metLevels'] {
   const used = rows
-    .map((row) => row.cells.filter((cell) => cell.state !== 'not needed'))
+    .map((row) => row.cells.filter((cell) => !isNotNeeded(cell)))
     .filter((cells) => cells.length > 0);
   const hosts = used.map((cells) => cells.filter((cell) => cell.dimension === 'host').length);
   const [host = 0] = hosts;

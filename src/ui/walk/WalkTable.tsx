@@ -92,11 +92,13 @@ function Head({ grid }: { grid: WalkGrid }): React.JSX.Element {
 function RowHead({ grid, at }: { grid: WalkGrid; at: number }): React.JSX.Element {
   const row = grid.rows[at] as WalkRow;
   const name = row.table ?? walk.page;
+  // What was not looked for in host memory has no address to wait for.
+  const isLookedFor = row.gpa !== undefined || row.cells[0]?.state === 'to come';
   const isFromRegister = row.isRoot && row.table !== undefined;
   return (
     <th scope="row">
       <b>{isFromRegister ? `${grid.rootRegister} → ${name}` : `→ ${name}`}</b>
-      {grid.dimensions !== 'one' && (
+      {grid.dimensions !== 'one' && isLookedFor && (
         <span>
           <span className="gpa">{walk.gpa}</span>{' '}
           <span className="address">{row.gpa ?? <i aria-label={walk.unknown}>?</i>}</span>
