@@ -28,7 +28,8 @@ export function addressAt(timeline: Timeline, step: StepView | undefined): Addre
   const fallback = planned !== undefined && 'gva' in planned ? planned.gva : undefined;
   const gva = typeof own === 'bigint' ? own : typeof inner === 'bigint' ? inner : fallback;
   if (gva === undefined || gva === 0n) return undefined;
-  const level = step.facts['level'];
+  // A step of the second stage has a level of the host's tables, which another address is cut for.
+  const level = step.kind.startsWith('host-') ? undefined : step.facts['level'];
   return { gva, by: walker(step), fields: fieldsOf(gva, timeline.program.settings, level) };
 }
 

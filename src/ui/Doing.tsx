@@ -3,7 +3,7 @@ import { useId, useMemo, useState } from 'react';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import { addressesIn, spacesIn } from '../scenario/assist.ts';
 import { addOperation, checkOperation } from '../store/operations.ts';
-import { STRINGS } from './strings.ts';
+import { DOING } from './strings-later.ts';
 import { useApp } from './use-app.ts';
 import './doing.css';
 
@@ -82,7 +82,7 @@ export default function Doing(): React.JSX.Element {
         }}
       >
         <Choose
-          label={STRINGS.doing.what}
+          label={DOING.what}
           value={form.verb}
           values={VERBS}
           onChange={(verb) => {
@@ -91,7 +91,7 @@ export default function Doing(): React.JSX.Element {
         />
         {['read', 'write', 'exec'].includes(form.verb) && (
           <Choose
-            label={STRINGS.doing.who}
+            label={DOING.who}
             value={form.who}
             values={['user', 'kernel']}
             onChange={(who) => {
@@ -101,7 +101,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {TAKES_ADDRESS.includes(form.verb) && (
           <Field
-            label={STRINGS.doing.address}
+            label={DOING.address}
             value={form.address}
             list={list}
             onChange={(address) => {
@@ -111,7 +111,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {(form.verb === 'write' || form.verb === 'set') && (
           <Field
-            label={STRINGS.doing.value}
+            label={DOING.value}
             value={form.value}
             onChange={(value) => {
               change({ value });
@@ -120,7 +120,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'set' && (
           <Choose
-            label={STRINGS.doing.register}
+            label={DOING.register}
             value={form.register}
             values={REGISTER_BITS.map(({ register, name }) => `${register}.${name}`)}
             onChange={(register) => {
@@ -130,7 +130,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'set-pte' && (
           <Field
-            label={STRINGS.doing.target}
+            label={DOING.target}
             value={form.target}
             onChange={(target) => {
               change({ target });
@@ -139,7 +139,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'load-cr3' && (
           <Choose
-            label={STRINGS.doing.space}
+            label={DOING.space}
             value={form.space}
             values={spacesIn(text)}
             onChange={(space) => {
@@ -149,7 +149,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'flip' && (
           <Field
-            label={STRINGS.doing.bit}
+            label={DOING.bit}
             value={form.bit}
             onChange={(bit) => {
               change({ bit });
@@ -164,7 +164,7 @@ export default function Doing(): React.JSX.Element {
           ))}
         </datalist>
         <button type="submit" disabled={TAKES_ADDRESS.includes(form.verb) && form.address.trim() === ''}>
-          {STRINGS.doing.add}
+          {DOING.add}
         </button>
       </form>
       {trouble.map((sentence) => (

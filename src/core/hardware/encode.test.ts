@@ -5,7 +5,8 @@ import { stage1Format } from './arm-format.ts';
 import { encodeEntry, guestLevels, guestPageLevels, type EntryFlags, type EntryMode } from './encode.ts';
 import { PHYSICAL_BITS } from './registers.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_P } from './x86-entry.ts';
-import { x86Format, type PagingMode } from './x86-format.ts';
+import type { PagingMode } from './paging-mode.ts';
+import { x86Format } from './x86-format.ts';
 
 const flags: fc.Arbitrary<EntryFlags> = fc.record({
   writable: fc.boolean(),
@@ -69,7 +70,7 @@ test.each(['3-level', '4-level'])('arm64, %s: what is encoded is read back', (gu
   const levels = guestLevels(settings);
   const startLevel = levels[0]?.level ?? 0;
   const inputBits = guest === '3-level' ? 39 : 48;
-  const format = stage1Format({ granule: 12, inputBits, startLevel, outputBits: 40, ha: false, hd: false });
+  const format = stage1Format({ granule: 12, inputBits, startLevel, outputBits: 40, ha: false, hd: false, hpd: false });
   expect(format.levels).toEqual(levels);
   fc.assert(
     fc.property(flags, fc.nat(2 ** 28 - 1), fc.nat(), fc.boolean(), (own, any, pick, page) => {

@@ -5,6 +5,7 @@ import { Choices } from '../Choice.tsx';
 import { Lamp } from '../Lamp.tsx';
 import { Stage } from '../stage/Stage.tsx';
 import { STRINGS } from '../strings.ts';
+import { COMPARE } from '../strings-later.ts';
 import { stepAt, useRun } from '../use-app.ts';
 import './panes.css';
 
@@ -30,12 +31,12 @@ function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
         {side === 1 && (
           <button
             type="button"
-            title={STRINGS.compare.swapMeaning}
+            title={COMPARE.swapMeaning}
             onClick={() => {
               void swapRuns();
             }}
           >
-            {STRINGS.compare.swap}
+            {COMPARE.swap}
           </button>
         )}
         <Lamp side={side} />

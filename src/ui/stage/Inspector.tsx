@@ -10,6 +10,7 @@ import {
 import { addOperation, checkOperation } from '../../store/operations.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
+import { INSPECT } from '../strings-later.ts';
 import { useApp, useRun } from '../use-app.ts';
 import './inspector.css';
 
@@ -48,9 +49,9 @@ export default function Inspector(): React.JSX.Element | null {
       </header>
       <p className="mono">{`${found.about} · 0x${found.value.toString(16)}`}</p>
       {row.startsWith('reg:') && <Registers row={row} />}
-      <p className="quiet">{STRINGS.inspect.flip}</p>
+      <p className="quiet">{INSPECT.flip}</p>
       {found.authors.length > 1 && (
-        <div className="authors" role="group" aria-label={STRINGS.inspect.who}>
+        <div className="authors" role="group" aria-label={INSPECT.who}>
           {found.authors.map((who) => (
             <button
               key={who}
@@ -60,7 +61,7 @@ export default function Inspector(): React.JSX.Element | null {
                 setAuthor(who);
               }}
             >
-              {STRINGS.inspect[who]}
+              {INSPECT[who]}
             </button>
           ))}
         </div>
@@ -93,7 +94,7 @@ export default function Inspector(): React.JSX.Element | null {
 
 function Registers({ row }: { row: string }): React.JSX.Element {
   return (
-    <div className="authors" role="group" aria-label={STRINGS.inspect.registers}>
+    <div className="authors" role="group" aria-label={INSPECT.registers}>
       {REGISTERS.map((name) => (
         <button
           key={name}

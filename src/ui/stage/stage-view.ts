@@ -190,7 +190,7 @@ function drawBoxes(
     (d) => d.fold,
   );
   box.each(function rows(d) {
-    drawRows(select(this).select<SVGGElement>('g.rows'), d);
+    drawRows(select(this).select<SVGGElement>('g.rows'), d, on);
   });
   box.select<SVGGElement>('g.badge').each(function badge(d) {
     const node = select(this).attr('display', d.badge === undefined ? 'none' : null);
@@ -219,7 +219,11 @@ function isSame(a: unknown, b: unknown): boolean {
   return keys.every((key) => isSame(left[key], right[key]));
 }
 
-function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: SceneBox): void {
+function drawRows(
+  group: Selection<SVGGElement, unknown, null, undefined>,
+  box: SceneBox,
+  on: StageEvents,
+): void {
   const row = group
     .selectAll<SVGGElement, PlacedRow>('g.row')
     .data(placeRows(box), (d) => d.id)
@@ -227,7 +231,13 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
       const made = enter
         .append('g')
         .attr('class', 'row')
-        .attr('data-row', (d) => d.id);
+        .attr('data-row', (d) => d.id)
+        .on('pointerenter', (_event, d) => {
+          on.select(d.id);
+        })
+        .on('pointerleave', () => {
+          on.select(box.id);
+        });
       made.append('title');
       made.append('rect').attr('class', 'row-body');
       made.append('text').attr('class', 'index').attr('x', 8).attr('y', 14);
@@ -316,24 +326,29 @@ function drawLinks(group: Group, scene: Scene): void {
     .attr('d', (d) => d.path);
 }
 
-/** What is related to the selected box lights up: the box, its links, and what they lead to. */
+/** What is related to the selected box, or to the box of the selected row, lights up: it, its links, where they lead. */
 function paintSelection(
   camera: Selection<SVGGElement, unknown, null, undefined>,
   scene: Scene,
   id: string | undefined,
 ): void {
-  const related = new Set<string>();
-  if (id !== undefined) {
-    related.add(id);
-    for (const link of scene.links) {
-      if (link.from.box === id) related.add(link.to.box);
-      if (link.to.box === id) related.add(link.from.box);
-    }
+  const own = new Set(
+    id === undefined
+      ? []
+      : scene.boxes
+          .filter((box) => box.id === id || box.rows.some((row) => row.id === id))
+          .map((box) => box.id),
+  );
+  const related = new Set(own);
+  for (const link of scene.links) {
+    if (own.has(link.from.box)) related.add(link.to.box);
+    if (own.has(link.to.box)) related.add(link.from.box);
   }
-  if (id === undefined && !camera.classed('selecting')) return;
-  camera.classed('selecting', id !== undefined);
+  if (own.size === 0 && !camera.classed('selecting')) return;
+  camera.classed('selecting', own.size > 0);
   camera.selectAll<SVGGElement, SceneBox>('g.box').classed('related', (d) => related.has(d.id));
+  camera.selectAll<SVGGElement, PlacedRow>('g.row').classed('selected', (d) => d.id === id);
   camera
     .selectAll<SVGPathElement, SceneLink>('path.link')
-    .classed('related', (d) => id !== undefined && (d.from.box === id || d.to.box === id));
+    .classed('related', (d) => own.has(d.from.box) || own.has(d.to.box));
 }
