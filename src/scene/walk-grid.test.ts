@@ -252,6 +252,7 @@ const spare = (
 ): void => {
   m.step('walk-spared', {
     ...facts,
+    stale: false,
     by: facts.dimension === 'guest' ? 'a paging-structure cache' : 'the nested TLB',
   });
 };

@@ -23,7 +23,8 @@ import {
 import { eptStage, nptStage, type SecondStage, type StageFault } from '../core/hardware/second-stage.ts';
 import { walk } from '../core/hardware/walk.ts';
 import { X86_BITS } from '../core/hardware/x86-entry.ts';
-import { entryBytesOf, levelsOf, x86Format, type PagingMode } from '../core/hardware/x86-format.ts';
+import type { PagingMode } from '../core/hardware/paging-mode.ts';
+import { entryBytesOf, levelsOf, x86Format } from '../core/hardware/x86-format.ts';
 import type { Recorder } from '../core/operations/recorder.ts';
 import type { WalkGeometry } from '../scene/walk-record.ts';
 import { Timeline } from '../timeline/timeline.ts';

@@ -73,8 +73,8 @@ export function guestRegisters(m: Machine, options: { nested: boolean }): Paging
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`)) };
 }
 
-const ARM_INPUT_BITS: Readonly<Record<string, number>> = { '4-level': 48, '3-level': 39 };
-const ARM_OUTPUT_BITS = 48;
+export const ARM_INPUT_BITS: Readonly<Record<string, number>> = { '4-level': 48, '3-level': 39 };
+export const ARM_OUTPUT_BITS = 48;
 
 /** The same on arm64: 4 KiB granule, hardware access flag, no hardware dirty state. */
 export function armRegisters(m: Machine): ArmRegisters {

@@ -38,3 +38,28 @@ export const STAGE1_BITS: readonly EntryBit[] = [
   { name: 'APTable[0]', short: 'nU', bit: 61, meaning: 'EL0 may use nothing below (table)', source },
   { name: 'APTable[1]', short: 'TR', bit: 62, meaning: 'everything below is read-only (table)', source },
 ];
+
+const source2 = 'Arm ARM, stage 2 descriptors';
+
+export const STAGE2_BITS: readonly EntryBit[] = [
+  { name: 'valid', short: 'V', bit: 0, meaning: 'the descriptor may be used', source: source2 },
+  { name: 'table', short: 'T', bit: 1, meaning: 'a table; at level 3, a page', source: source2 },
+  { name: 'S2AP[0]', short: 'R', bit: 6, meaning: 'the guest may read', source: source2 },
+  { name: 'S2AP[1]', short: 'W', bit: 7, meaning: 'the guest may write', source: source2 },
+  {
+    name: 'AF',
+    short: 'A',
+    bit: 10,
+    meaning: 'access flag: without it the first use faults',
+    source: source2,
+  },
+  {
+    name: 'DBM',
+    short: 'DB',
+    bit: 51,
+    meaning: 'a write may set S2AP[1], when the processor does so',
+    source: source2,
+  },
+  { name: 'XN[0]', short: 'x0', bit: 53, meaning: 'execute never, low bit', source: source2 },
+  { name: 'XN[1]', short: 'XN', bit: 54, meaning: 'execute never, high bit', source: source2 },
+];

@@ -70,7 +70,15 @@ test.each(['3-level', '4-level'])('arm64, %s: what is encoded is read back', (gu
   const levels = guestLevels(settings);
   const startLevel = levels[0]?.level ?? 0;
   const inputBits = guest === '3-level' ? 39 : 48;
-  const format = stage1Format({ granule: 12, inputBits, startLevel, outputBits: 40, ha: false, hd: false, hpd: false });
+  const format = stage1Format({
+    granule: 12,
+    inputBits,
+    startLevel,
+    outputBits: 40,
+    ha: false,
+    hd: false,
+    hpd: false,
+  });
   expect(format.levels).toEqual(levels);
   fc.assert(
     fc.property(flags, fc.nat(2 ** 28 - 1), fc.nat(), fc.boolean(), (own, any, pick, page) => {
