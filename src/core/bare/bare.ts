@@ -29,6 +29,7 @@ import {
 } from '../hardware/second-stage.ts';
 import { cachedStage, translate, type Translation } from '../hardware/tlb.ts';
 import { walk, type WalkOutcome } from '../hardware/walk.ts';
+import { isCanonical } from '../hardware/x86-entry.ts';
 import { x86Format } from '../hardware/x86-format.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -126,6 +127,11 @@ function translateAccess(m: Machine, request: Translated): Translation {
     });
   }
   const registers = guestRegisters(m, { nested: isNested(m) });
+  // Asked first: neither the TLB nor a table is looked at.
+  if (!isCanonical(request.gva, registers.mode)) {
+    m.step('walk-not-canonical', { gva: request.gva });
+    return { kind: 'not-canonical' };
+  }
   return translate(m, {
     ...common,
     refuses: (entry) => (registers.mode === 'nonpaging' ? undefined : refusal(entry, request, registers)),

@@ -218,7 +218,10 @@ export function armStage(
     if (walked.kind === 'ok') {
       const { address, at, rights, leaf } = walked;
       const granted = { read: rights.read, write: rights.write, execute: mayFetch(rights, by.el) };
-      return { kind: 'ok', address, pageBits: at.shift, rights: granted, dirty: (leaf & S2AP_WRITE) !== 0n };
+      const dirty = (leaf & S2AP_WRITE) !== 0n;
+      const place = { kind: 'ok', address, pageBits: at.shift, rights: granted, dirty } as const;
+      if (!use.forTable || (rights.write && dirty)) return place;
+      return { ...place, refuseWrite: () => writeTable(m, by, { ...facts, ipa, format, walked }) };
     }
     const { at, why } = walked as TableWalkFault<Stage2Rights>;
     return stage2Abort(m, by, { ...facts, ipa, level: at.level, why });
@@ -230,19 +233,31 @@ export function armStage(
       write: !forTable && by.access === 'write',
       execute: !forTable && by.access === 'execute',
     }),
-    locate: (m, ipa, use) => {
-      if (!use.forTable) return locate(m, ipa, { use, write: by.access === 'write' });
-      const found = locate(m, ipa, { use, write: false });
-      if (found.kind === 'fault') return found;
-      return {
-        ...found,
-        refuseWrite: () => {
-          const writing = locate(m, ipa, { use, write: true });
-          return writing.kind === 'fault' ? writing.fault : undefined;
-        },
-      };
-    },
+    locate: (m, ipa, use) => locate(m, ipa, { use, write: !use.forTable && by.access === 'write' }),
   };
+}
+
+/** A descriptor of stage 1 is about to be marked: stage 2 must allow the write, and marks its own leaf for it. */
+function writeTable(
+  m: Machine,
+  by: Pick<ArmRequest, 'access' | 'el'>,
+  facts: {
+    use: HostUse;
+    ipa: bigint;
+    format: PagingFormat<Stage2Rights>;
+    walked: TableWalkSuccess<Stage2Rights>;
+  },
+): StageFault | undefined {
+  const { use, ipa, format, walked } = facts;
+  const { at, rights, leaf, leafAt } = walked;
+  if (!rights.write)
+    return stage2Abort(m, by, { use, ipa, write: true, level: at.level, why: 'permission' }).fault;
+  const after = format.afterUse(leaf, { kind: 'leaf', at, write: true });
+  m.step('host-entry-set-bits', { row: use.row, level: at.level, dirty: true });
+  m.set('word', must(use.trail.words[leafAt], 'the word of the leaf'), after);
+  m.count('adw');
+  use.trail.values[leafAt] = after;
+  return undefined;
 }
 
 function stage1Refusal(rights: Stage1Rights, request: ArmRequest): 'access-flag' | 'permission' | undefined {

@@ -268,8 +268,8 @@ const FLAGS: readonly BrokenRule[] = [
     id: 'arm-mark-table-write',
     rule: 'Marking a descriptor of stage 1 is a write to stage 2.',
     file: 'arm-walk.ts',
-    find: 'const writing = locate(m, ipa, { use, write: true });',
-    replace: 'const writing = locate(m, ipa, { use, write: false });',
+    find: 'if (!rights.write)\n    return stage2Abort',
+    replace: 'if (false)\n    return stage2Abort',
   },
 ];
 
@@ -488,6 +488,13 @@ const SYNDROMES: readonly BrokenRule[] = [
     file: 'arm-walk.ts',
     find: 'stage: 1, status: STATUS[why] + level',
     replace: 'stage: 1, status: STATUS[why]',
+  },
+  {
+    id: 'arm-mark-table-dirty',
+    rule: 'Marking a descriptor of stage 1 makes a clean page of stage 2 dirty.',
+    file: 'arm-walk.ts',
+    find: "{ kind: 'leaf', at, write: true });",
+    replace: "{ kind: 'leaf', at, write: false });",
   },
   {
     id: 'arm-hpd',
