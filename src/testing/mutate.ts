@@ -57,7 +57,7 @@ function makeCopy(directory: string): string {
     recursive: true,
     filter: (path) => path !== recorded,
   });
-  for (const name of [VECTORS, 'node_modules', 'package.json', 'tsconfig.json']) {
+  for (const name of [VECTORS, 'node_modules', 'public', 'package.json', 'tsconfig.json']) {
     symlinkSync(join(root, name), join(directory, name));
   }
   return directory;
