@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { catalogueText, correctSettings, planOf, RUNS, scenario } from '../../testing/scenarios.ts';
 import { record, type Timeline } from '../../timeline/timeline.ts';
-import { gfn, vcpuId, wordOf } from '../quantities.ts';
+import { gfn, gva, vcpuId, wordOf } from '../quantities.ts';
 import { hostFrameOf, World } from '../machine/world.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
 import type { MemoryWord, Operation, PlannedOperation, Program } from './operation.ts';
@@ -239,7 +239,7 @@ describe('on arm64', () => {
     tables: [0x10, 0x11, 0x12, 0x13].map((table, level) => ({
       gfn: gfn(table),
       level,
-      firstGva: 0n,
+      firstGva: gva(0n),
       space: 'main',
     })),
     root: gfn(0x10),
