@@ -89,5 +89,5 @@ const VERBS = { read: 'read', write: 'write', execute: 'exec' } as const;
 function accessLine({ vcpu, privilege, access, gva, value, bytes }: AccessOperation, names: Names): string {
   const head = `v${String(vcpu)} ${privilege} ${VERBS[access]} ${addressText(gva, names)}`;
   if (access !== 'write') return head;
-  return `${head} = ${hex(value)}${bytes === 8 ? '' : ` bytes=${String(bytes)}`}`;
+  return `${head} = ${String(value)}${bytes === 8 ? '' : ` bytes=${String(bytes)}`}`;
 }

@@ -102,15 +102,29 @@ export function entryCards(probes: readonly Probe[], settings: Settings): readon
   for (const probe of probes) {
     for (const entry of probe.entries) {
       const known = found.get(entryId(entry));
-      if (known === undefined) found.set(entryId(entry), { entry, uses: new Set([useOf(entry)]) });
-      else known.uses.add(useOf(entry));
+      const use = useOf(entry, { probe, settings });
+      if (known === undefined) found.set(entryId(entry), { entry, uses: new Set([use]) });
+      else known.uses.add(use);
     }
   }
   return [...found].map(([id, { entry, uses }]) => entryCard(id, { entry, uses, flips, settings }));
 }
 
-/** For what the second stage's entry is needed: `the page`, or a level of the guest's walk. */
-const useOf = ({ row }: ProbeEntry): string => (row === undefined ? '' : String(row + 1));
+/** For what the second stage's entry is needed: a table of the guest, or the page itself. */
+function useOf({ row }: ProbeEntry, by: { probe: Probe; settings: Settings }): string {
+  if (row === undefined) return '';
+  if (row >= (GUEST_LEVELS[by.settings.guest] ?? 0)) return 'the page';
+  const guests = by.probe.entries.filter(({ dimension }) => dimension === 'guest');
+  return `guest ${guests[row]?.levelName ?? `table ${String(row + 1)}`}`;
+}
+
+const GUEST_LEVELS: Readonly<Record<string, number>> = {
+  '5-level': 5,
+  '4-level': 4,
+  '3-level': 3,
+  pae: 3,
+  '2-level': 2,
+};
 
 function entryCard(
   id: string,
@@ -163,11 +177,8 @@ function aboutEntry(entry: ProbeEntry, uses: ReadonlySet<string>): string {
   const frame = frameOfWord(word);
   const inGuest = frame >= FIRST_GUEST_PFN && frame < FIRST_SHADOW_PFN;
   const address = word * 8 + entry.firstBit / 8 - (inGuest ? FIRST_GUEST_PFN * 4096 : 0);
-  const place = `at ${inGuest ? 'guest' : 'host'} address ${hex(address)}`;
-  if (dimension === 'host') {
-    const rows = [...uses].join(', ');
-    return `${place}, for ${uses.size === 1 ? 'part' : 'parts'} ${rows} of the guest's walk`;
-  }
+  const place = `${inGuest ? 'guest' : 'host'} ${hex(address)}`;
+  if (dimension === 'host') return `${place}, to find ${[...uses].join(', ')}`;
   return reader === 'hypervisor' ? `${place}, read by the hypervisor` : place;
 }
 
