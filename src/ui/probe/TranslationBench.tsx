@@ -143,7 +143,6 @@ function useTrials(
   const { access, who, caches } = by.asked;
   return useMemo(() => {
     const { timeline } = run;
-    // While the cursor runs ahead of the panels the world is another step's; the next rendering has it.
     if (gva === undefined || cursor < timeline.begin) return undefined;
     const { settings } = timeline.program;
     const request = { vcpu: 0, gva, access, user: who === 'user', flips: NO_FLIPS, caches } as const;
