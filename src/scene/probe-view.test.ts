@@ -54,9 +54,8 @@ describe('entries on the way', () => {
     const { look, settings } = benchOn({ machine: 'two-stage', cpu: 'vmx-vpid' });
     const cards = entryCards([look()], settings);
     const host = cards.filter(({ dimension }) => dimension === 'host');
-    expect(host[0]?.about).toMatch(
-      /^host 0x20000000, to find guest PML4, guest PDPT, guest PD, guest PT, the page$/,
-    );
+    expect(host[0]?.about).toMatch(/^host 0x20000000, for 5 places of the guest's walk$/);
+    expect(host.at(-1)?.about).toMatch(/to find the page$/);
     expect(host[0]?.named.map(({ short }) => short)).toContain('X');
     expect(new Set(cards.map(({ id }) => id)).size).toBe(cards.length);
   });

@@ -178,7 +178,10 @@ function aboutEntry(entry: ProbeEntry, uses: ReadonlySet<string>): string {
   const inGuest = frame >= FIRST_GUEST_PFN && frame < FIRST_SHADOW_PFN;
   const address = word * 8 + entry.firstBit / 8 - (inGuest ? FIRST_GUEST_PFN * 4096 : 0);
   const place = `${inGuest ? 'guest' : 'host'} ${hex(address)}`;
-  if (dimension === 'host') return `${place}, to find ${[...uses].join(', ')}`;
+  if (dimension === 'host')
+    return uses.size > 2
+      ? `${place}, for ${String(uses.size)} places of the guest's walk`
+      : `${place}, to find ${[...uses].join(' and ')}`;
   return reader === 'hypervisor' ? `${place}, read by the hypervisor` : place;
 }
 

@@ -298,6 +298,7 @@ function Doing(props: {
   const { settings } = run.plan.program;
   const lines = probeLines({ world: run.timeline.world, settings, names: run.plan.names }, request);
   const text = lines.join('\n');
+  const quiet = request.caches === 'empty' ? PROBE_STRINGS.cachesNote : PROBE_STRINGS.hint;
   const add = (): void => {
     const sentences = checkOperation(text);
     setTrouble(sentences.length === 0 ? undefined : { text, sentences });
@@ -305,8 +306,7 @@ function Doing(props: {
   };
   return (
     <footer>
-      <p className="hint">{hint === '' ? PROBE_STRINGS.hint : hint}</p>
-      {request.caches === 'empty' && <p className="quiet">{PROBE_STRINGS.cachesNote}</p>}
+      <p className="hint">{hint === '' ? quiet : hint}</p>
       {trouble?.text === text &&
         trouble.sentences.map((sentence) => (
           <p key={sentence} className="trouble" role="alert">
