@@ -237,7 +237,7 @@ const hexText = (value: bigint): string => `0x${BigInt.asUintN(64, value).toStri
 const isSet = (value: bigint, bit: number): boolean => ((value >> BigInt(bit)) & 1n) === 1n;
 
 /** An address by the name that the scenario gives to its page, or as a number. */
-function addressText(gva: bigint, names: Names): string {
+export function addressText(gva: bigint, names: Names): string {
   for (const [name, value] of names) {
     if (value === gva) return name;
     if (value >> 12n === gva >> 12n && gva > value) return `${name}+${hexText(gva - value)}`;

@@ -74,6 +74,8 @@ export interface AppState {
   readonly leftOpen: boolean;
   readonly rightOpen: boolean;
   readonly dialog: Dialog | undefined;
+  /** The translation bench is open. */
+  readonly probing: boolean;
   /** Reasons for which the app is not idle. */
   readonly busy: number;
 }
@@ -103,6 +105,7 @@ export const START: AppState = {
   leftOpen: true,
   rightOpen: true,
   dialog: undefined,
+  probing: false,
   busy: 0,
 };
 
@@ -133,6 +136,7 @@ export const set = (
       | 'leftOpen'
       | 'rightOpen'
       | 'dialog'
+      | 'probing'
       | 'speed'
       | 'linkTrouble'
       | 'linkText'

@@ -16,6 +16,7 @@ import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { useApp } from './use-app.ts';
 
 const Panes = lazy(() => import('./compare/Panes.tsx'));
+const TranslationBench = lazy(() => import('./probe/TranslationBench.tsx'));
 
 /** Inside another page the address is that page's own, and nothing is kept. */
 const EMBEDDED = window.self !== window.top;
@@ -24,11 +25,13 @@ export function App(): React.JSX.Element {
   useOpening();
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
+  const probing = useApp((state) => state.probing);
   const comparing = useApp((state) => state.runs.length > 1);
   const shape = [
     leftOpen ? '' : 'no-left',
     rightOpen ? '' : 'no-right',
     editing && leftOpen ? 'editing' : '',
+    probing ? 'probing' : '',
   ];
   return (
     <div className={`app ${shape.join(' ')}`}>
@@ -49,7 +52,13 @@ export function App(): React.JSX.Element {
           <Stage />
         )}
       </main>
-      {rightOpen && <RightPanel />}
+      {probing ? (
+        <Suspense>
+          <TranslationBench />
+        </Suspense>
+      ) : (
+        rightOpen && <RightPanel />
+      )}
       <TimelineBar />
       <Dialogs />
       <Signals />

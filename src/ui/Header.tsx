@@ -13,6 +13,7 @@ const THEME_SIGNS: Readonly<Record<Theme, string>> = { system: '◐', light: '�
 export function Header(): React.JSX.Element {
   const title = useApp((state) => state.runs[0]?.plan.title ?? '');
   const comparing = useApp((state) => state.runs.length > 1);
+  const probing = useApp((state) => state.probing);
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   return (
     <header className="top">
@@ -59,6 +60,16 @@ export function Header(): React.JSX.Element {
         >
           {STRINGS.compare.title}
         </button>
+        <button
+          type="button"
+          data-opens="bench"
+          aria-pressed={probing}
+          onClick={() => {
+            set({ probing: !probing });
+          }}
+        >
+          {STRINGS.translate}
+        </button>
       </nav>
       {!comparing && <Choices />}
       <span className="space" />
@@ -76,11 +87,11 @@ export function Header(): React.JSX.Element {
       <button
         type="button"
         className="plain"
-        aria-expanded={rightOpen}
+        aria-expanded={rightOpen && !probing}
         aria-controls="right"
         aria-label={STRINGS.rightPanel}
         onClick={() => {
-          set({ rightOpen: !rightOpen });
+          set({ rightOpen: probing || !rightOpen, probing: false });
         }}
       >
         ☷

@@ -40,6 +40,7 @@ export function listenForKeys(): () => void {
       if (target?.closest('button, a, summary') !== null && target !== null) return;
       setPlaying(!store.getState().playing);
     } else if (event.key === '?') set({ dialog: 'help' });
+    else if (event.key === 't') set({ probing: true });
     else {
       const plain = MOVES[event.key];
       if (plain === undefined) return;

@@ -153,6 +153,7 @@ export const KEYS = [
   ['Space', 'play and pause'],
   ['Ctrl Z, Ctrl Y', 'undo and redo a change of the text'],
   ['Enter on a box', 'look into its entry'],
+  ['T', 'translate an address'],
   ['?', 'this list'],
 ] as const;
 

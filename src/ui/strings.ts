@@ -25,6 +25,7 @@ export const STRINGS = {
   calls: 'calls',
   marks: 'marks',
   help: 'Keys',
+  translate: 'Translate',
   close: 'Close',
   theme: { label: 'Colours', system: 'System colours', light: 'Light', dark: 'Dark' },
   auditHolds: 'Audit holds',

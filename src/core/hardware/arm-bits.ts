@@ -1,4 +1,4 @@
-/** Bits of a stage 1 descriptor of AArch64 with names and meanings (Arm ARM, "VMSAv8-64 descriptor formats"). */
+/** Bits of the descriptors of AArch64 with names and meanings (Arm ARM, "VMSAv8-64 descriptor formats"). */
 import type { EntryBit } from './x86-entry.ts';
 
 const source = 'Arm ARM, stage 1 descriptors';
@@ -63,3 +63,12 @@ export const STAGE2_BITS: readonly EntryBit[] = [
   { name: 'XN[0]', short: 'x0', bit: 53, meaning: 'execute never, low bit', source: source2 },
   { name: 'XN[1]', short: 'XN', bit: 54, meaning: 'execute never, high bit', source: source2 },
 ];
+
+/** Bits 1:0 stand in every descriptor; from 59 up a table takes rights away from everything below. */
+const inTable = ({ bit }: EntryBit): boolean => bit <= 1 || bit >= 59;
+
+/** Blocks and pages, and tables, of either stage. */
+export const STAGE_1_LEAF_BITS = STAGE1_BITS.filter(({ bit }) => bit < 59);
+export const STAGE_1_TABLE_BITS = STAGE1_BITS.filter(inTable);
+export const STAGE_2_LEAF_BITS = STAGE2_BITS;
+export const STAGE_2_TABLE_BITS = STAGE2_BITS.filter(inTable);

@@ -24,7 +24,7 @@ const NONE = 0xffff_ffff;
 const ABSENT = 1;
 
 export type AnyValue = TableValues[TableName] | undefined;
-type Facts = Readonly<Record<string, number | bigint | boolean | string>>;
+export type Facts = Readonly<Record<string, number | bigint | boolean | string>>;
 type Schema = readonly (readonly [string, FactType])[];
 
 const STEP_SCHEMAS = STEP_KINDS.map((kind) => Object.entries(STEPS[kind].facts) as Schema);

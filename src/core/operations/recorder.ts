@@ -138,7 +138,7 @@ export class Recorder {
 }
 
 /** After a bit flip the hypervisor's own assumptions may fail: then it is the modelled host that stops, not our code. */
-function stopOf(m: Machine, error: unknown): Stop {
+export function stopOf(m: Machine, error: unknown): Stop {
   if (error instanceof BoundHit) return { kind: 'bound', bound: error.bound, message: error.message };
   if (error instanceof HostStopped) return { kind: 'host-stopped', message: error.message };
   if (error instanceof AssertionFailed && isFlipped(m.world)) {
@@ -177,7 +177,8 @@ function wordsByFrame(program: Program): Map<Gfn, { index: number; value: bigint
   return frames;
 }
 
-function runOperation(m: Machine, operation: Operation): AccessResult | undefined {
+/** Runs one operation of a scenario. */
+export function runOperation(m: Machine, operation: Operation): AccessResult | undefined {
   m.vcpu = operation.vcpu;
   const engine = engineOf(m.settings);
   switch (operation.kind) {
