@@ -15,6 +15,7 @@ export const STRINGS = {
   expectations: 'What must come out',
   hardware: 'Hardware',
   guest: 'Guest memory',
+  memory: 'Memory',
   hypervisor: 'Hypervisor',
   picture: 'Picture',
   text: 'Text',

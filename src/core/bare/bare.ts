@@ -39,6 +39,7 @@ import { gfn, pfn } from '../quantities.ts';
 import {
   armHostFormat,
   buildHostTables,
+  eptHostFormat,
   HOST_ROOT,
   hostEntryValue,
   hostEntryWord,
@@ -272,11 +273,7 @@ function stageOf(m: Machine, request: Translated, how: How): SecondStage {
 
 const eptOptions = (m: Machine): Parameters<typeof eptStage>[0] => ({
   root: HOST_ROOT,
-  levels: m.settings.host === '5-level' ? 5 : 4,
-  physicalBits: PHYSICAL_BITS,
-  accessedDirty: m.settings['ept-ad'] === 'on',
-  executeOnly: true,
-  oneGiB: true,
+  ...eptHostFormat(m.settings),
 });
 
 /** The cache of the host's own tables, for each row of the guest's walk. */

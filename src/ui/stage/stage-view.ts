@@ -8,6 +8,7 @@ import 'd3-transition';
 import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior, type ZoomTransform } from 'd3-zoom';
 import { ROW } from '../../scene/layout.ts';
 import type { Flag, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
+import { STRINGS } from '../strings.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
 import { clearMotions, MOVE_MS, play } from './motions.ts';
 
@@ -179,24 +180,34 @@ function follow(
   else by.behavior.transform(by.camera.transition().duration(MOVE_MS), target);
 }
 
+const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
+
 function drawZones(group: Group, scene: Scene): void {
-  const titles = { hardware: 'Hardware', guest: 'Guest memory', hypervisor: 'Hypervisor' } as const;
-  const data = (['hardware', 'guest', 'hypervisor'] as const).map((name) => ({
-    name,
-    ...scene.layout.zones[name],
-  }));
+  const data = ZONES.flatMap((name) => {
+    const area = scene.layout.zones[name];
+    return area === undefined
+      ? []
+      : [
+          {
+            name,
+            title:
+              name === 'guest' && scene.layout.zones.hypervisor === undefined
+                ? STRINGS.memory
+                : STRINGS[name],
+            ...area,
+          },
+        ];
+  });
   const zone = group
     .selectAll<SVGGElement, (typeof data)[number]>('g.zone')
     .data(data, (d) => d.name)
     .join((enter) => {
       const made = enter.append('g').attr('class', (d) => `zone ${d.name}`);
       made.append('rect').attr('rx', 12);
-      made
-        .append('text')
-        .attr('class', 'zone-title')
-        .text((d) => titles[d.name]);
+      made.append('text').attr('class', 'zone-title');
       return made;
     });
+  setText(zone.select('text'), (d) => d.title);
   zone.attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
   zone
     .select('rect')
@@ -328,7 +339,7 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
   setText(row.select('title'), (d) => d.title ?? d.mark ?? '');
   setText(row.select('text.index'), (d) => d.index);
   setText(
-    row.select('text.value').attr('x', (d) => (d.index === '' ? 9 : 37)),
+    row.select('text.value').attr('x', (d) => d.textX),
     (d) => d.text,
   );
   row
@@ -337,8 +348,9 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
     .each(function flags(d) {
       drawFlags(this, d.flags);
     });
-  setText(row.select('text.old').attr('x', 37), (d) =>
-    d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`,
+  setText(
+    row.select('text.old').attr('x', (d) => d.textX),
+    (d) => (d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`),
   );
 }
 
