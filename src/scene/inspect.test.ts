@@ -5,7 +5,8 @@ import { planScenario } from '../scenario/plan.ts';
 import { catalogueText, planOf, RUNS, scenario, timelineOf } from '../testing/scenarios.ts';
 import { record, type Timeline } from '../timeline/timeline.ts';
 import { castOf } from './cast.ts';
-import { inspectRow, REGISTERS, type Inspected } from './inspect.ts';
+import { inspectRow } from './inspect.ts';
+import { REGISTERS, type Inspected } from './inspected.ts';
 import { layOut } from './layout.ts';
 import { sceneAt } from './scene.ts';
 

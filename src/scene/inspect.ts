@@ -3,7 +3,6 @@
  * change it. Who changes it is part of the line: the guest's kernel through its own window, or nobody in the machine.
  */
 import { frameOfWord, gfn as toGfn, gfnOfEntry, gpte, wordOf, type Gfn } from '../core/quantities.ts';
-import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import {
   coverageOf,
   PTE_P,
@@ -20,39 +19,31 @@ import { levelOfRole } from '../core/kvm/role-2007.ts';
 import type { GuestTable } from '../core/operations/operation.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../core/machine/world.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-
-export interface InspectedBit {
-  readonly bit: number;
-  readonly set: boolean;
-  /** Short name, where the bit has one. */
-  readonly short?: string;
-  readonly meaning: string;
-  /** Text that flips the bit, by who would do it: at most one of each. */
-  readonly flips: readonly { readonly by: Author; readonly text: string }[];
-}
-
-/** Who makes a change: the guest's kernel with a store or an instruction, or something outside guest and hypervisor. */
-export type Author = 'kernel' | 'outside';
-
-export interface Inspected {
-  readonly title: string;
-  /** What it is about: `0x7f3c5a823000 (V)`. */
-  readonly about: string;
-  readonly value: bigint;
-  /** Highest first. */
-  readonly bits: readonly InspectedBit[];
-  /** Accesses and instructions that have to do with the address that an entry translates. */
-  readonly actions: readonly { readonly label: string; readonly text: string }[];
-  readonly authors: readonly Author[];
-}
-
-export const REGISTERS = ['cr0', 'cr3', 'cr4', 'efer'] as const;
-export type RegisterName = (typeof REGISTERS)[number];
-
-type Names = ReadonlyMap<string, bigint>;
+import { inspectBare } from './bare/inspect.ts';
+import { inspectCached } from './inspect-cached.ts';
+import {
+  addressText,
+  allBits,
+  hexText,
+  inspectRegister,
+  isSet,
+  REGISTERS,
+  type Inspected,
+  type InspectedBit,
+  type Names,
+} from './inspected.ts';
+import { kvmShow } from './kvm-show.ts';
+import { frameName } from './sentences.ts';
 
 /** What the row of a box stands for; undefined for rows that cannot be looked into. */
 export function inspectRow(timeline: Timeline, row: string, names: Names): Inspected | undefined {
+  if (!timeline.program.settings.machine.startsWith('kvm-')) return inspectBare(timeline, row, names);
+  if (row.startsWith('tlb:'))
+    return inspectCached(timeline, row, {
+      names,
+      entryName: (word) => kvmShow.entryIn(timeline, word)?.name,
+      frame: (pfn) => frameName(pfn),
+    });
   const register = REGISTERS.find((name) => row === `reg:${name}`);
   if (register !== undefined) return inspectRegister(timeline, register);
   if (!row.startsWith('w:')) return undefined;
@@ -60,28 +51,6 @@ export function inspectRow(timeline: Timeline, row: string, names: Names): Inspe
   return frameOfWord(word) >= FIRST_SHADOW_PFN
     ? inspectShadow(timeline, word, names)
     : inspectGuest(timeline, word, names);
-}
-
-function inspectRegister(timeline: Timeline, register: RegisterName): Inspected {
-  const value = timeline.world.get('reg', `0.${register}`) ?? 0n;
-  const named = REGISTER_BITS.filter((bit) => bit.register === register);
-  const bits = allBits((bit) => {
-    const spec = named.find((candidate) => candidate.bit === bit);
-    const flipped = value ^ (1n << BigInt(bit));
-    const text =
-      spec === undefined
-        ? `v0 kernel set ${register} = ${hexText(flipped)}`
-        : `v0 kernel set ${register}.${spec.name} = ${(flipped >> BigInt(bit)) & 1n ? '1' : '0'}`;
-    return {
-      bit,
-      set: isSet(value, bit),
-      meaning: spec === undefined ? `bit ${String(bit)}` : `${spec.name.toUpperCase()}: ${spec.meaning}`,
-      ...(spec === undefined ? {} : { short: spec.name.toUpperCase() }),
-      flips: [{ by: 'kernel', text }],
-    };
-  });
-  const title = `The guest's ${register.toUpperCase()}`;
-  return { title, about: 'vCPU 0', value, bits, actions: [], authors: ['kernel'] };
 }
 
 function inspectGuest(timeline: Timeline, word: number, names: Names): Inspected | undefined {
@@ -181,22 +150,6 @@ function windowOnto(timeline: Timeline, frame: Gfn): bigint | undefined {
     }
   }
   return undefined;
-}
-
-const hexText = (value: bigint): string => `0x${BigInt.asUintN(64, value).toString(16)}`;
-const isSet = (value: bigint, bit: number): boolean => ((value >> BigInt(bit)) & 1n) === 1n;
-
-/** An address by the name that the scenario gives to its page, or as a number. */
-function addressText(gva: bigint, names: Names): string {
-  for (const [name, value] of names) {
-    if (value === gva) return name;
-    if (value >> 12n === gva >> 12n && gva > value) return `${name}+${hexText(gva - value)}`;
-  }
-  return hexText(gva);
-}
-
-function allBits(of: (bit: number) => InspectedBit): readonly InspectedBit[] {
-  return Array.from({ length: 64 }, (_, at) => of(63 - at));
 }
 
 function describe(bits: readonly EntryBit[], value: bigint, bit: number): Omit<InspectedBit, 'flips'> {

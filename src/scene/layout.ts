@@ -33,7 +33,7 @@ const PAD = 10;
 const TITLE = 15;
 const WIDTH = { guest: 138, hypervisor: 156 } as const;
 /** Without KVM: names of host tables are longer, and entries may say a page's size. */
-const BARE_WIDTH = { guest: 172, hypervisor: 186 } as const;
+const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
 const widthOf = (cast: Cast, zone: CastTable['zone']): number =>
   (cast.bare === undefined ? WIDTH : BARE_WIDTH)[zone];
 
@@ -140,7 +140,9 @@ const BARE_CPU = 196;
 const BARE_LEFT = BARE_COLUMN + 24;
 const HARDWARE_GAP = 14;
 
-const bareHeight = (rows: number): number => HEAD + rows * ROW + FOLD;
+/** The vCPU folds nothing. */
+const bareHeight = ({ id, rows }: { readonly id: string; readonly rows: number }): number =>
+  HEAD + rows * ROW + (id === 'vcpu:0' ? 6 : FOLD);
 
 /** Boxes of the hardware with the rows that they need at most. */
 function hardwareOf(cast: Cast): readonly { readonly id: string; readonly rows: number }[] {
@@ -160,7 +162,7 @@ function hardwareSize(
     return left ? { ...KVM_HARDWARE, height: 0, column: true } : { ...KVM_HARDWARE, width, column: false };
   const parts = hardwareOf(cast);
   if (left || stacked) {
-    const height = parts.reduce((sum, part) => sum + bareHeight(part.rows) + HARDWARE_GAP, TITLE);
+    const height = parts.reduce((sum, part) => sum + bareHeight(part) + HARDWARE_GAP, TITLE);
     return { width: left ? BARE_LEFT : Math.max(width, BARE_LEFT), height, column: true };
   }
   const least = 24 + BARE_CPU + (parts.length - 1) * (BARE_COLUMN + HARDWARE_GAP + 20);
@@ -168,7 +170,7 @@ function hardwareSize(
   const rows = Math.max(
     ...parts.map((part) => Math.ceil(part.rows / columnsIn(partWidth(whole, parts, part)))),
   );
-  return { width: whole, height: TITLE + bareHeight(rows) + 10, column: false };
+  return { width: whole, height: TITLE + bareHeight({ id: '', rows }) + 10, column: false };
 }
 
 /** In a row of boxes the vCPU has its width and the caches share the rest. */
@@ -192,7 +194,7 @@ function placeHardware(
   let [x, y] = [zone.x + 12, zone.y + TITLE];
   for (const part of parts) {
     const width = column ? zone.width - 24 : partWidth(zone.width, parts, part);
-    const height = column ? bareHeight(part.rows) : zone.height - TITLE - 10;
+    const height = column ? bareHeight(part) : zone.height - TITLE - 10;
     boxes.set(part.id, { x, y, width, height });
     if (column) y += height + HARDWARE_GAP;
     else x += width + HARDWARE_GAP;

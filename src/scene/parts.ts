@@ -93,7 +93,7 @@ export interface Show {
   readonly boxes: (context: Context) => readonly SceneBox[];
   readonly links: (context: Context) => readonly SceneLink[];
   /** The entry in a word that a step reads or changes; undefined where the word lies in no table. */
-  readonly entryIn: (timeline: Timeline, word: number, step: StepView) => NamedEntry | undefined;
+  readonly entryIn: (timeline: Timeline, word: number, step?: StepView) => NamedEntry | undefined;
 }
 
 export const hex = (value: number | bigint): string => value.toString(16);

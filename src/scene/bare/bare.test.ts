@@ -4,6 +4,9 @@ import { gfn, gva } from '../../core/quantities.ts';
 import type { Program } from '../../core/operations/operation.ts';
 import { planOf } from '../../testing/scenarios.ts';
 import { record, type Timeline } from '../../timeline/timeline.ts';
+import { entryDiffs } from '../bit-diff.ts';
+import { inspectRow } from '../inspect.ts';
+import type { Inspected } from '../inspected.ts';
 import { layOut, type Box, type Layout } from '../layout.ts';
 import type { Scene, SceneBox } from '../parts.ts';
 import { sceneAt } from '../scene.ts';
@@ -213,7 +216,7 @@ describe('an entry', () => {
   });
   test('for a large page says so, with its size', () => {
     const [row] = rowsOf('EPT, large pages', 'PD');
-    expect([row?.text, letters(row)]).toEqual(['200 2M', 'LPWUAD']);
+    expect([row?.text, letters(row)]).toEqual(['200 2M', 'L\u00a0PWUAD']);
     expect(row?.title).toContain('a page of 2M');
   });
   test('of arm64 is read by its own bits', () => {
@@ -261,4 +264,54 @@ test("a guest's table is a frame: the host's leaf leads to it", () => {
   const scene = scenesOf(runOf('EPT')).at(-1);
   const targets = scene?.links.filter((link) => link.kind === 'shadow').map((link) => link.to.box);
   expect(targets).toEqual(['gt:10', 'gt:11', 'gt:12', 'gt:13', 'frame:21']);
+});
+
+describe('looking into', () => {
+  const look = (name: string, title: string, at: number): Inspected | undefined => {
+    const timeline = runOf(name);
+    const row = boxNamed(scenesOf(timeline).at(-1), title)?.rows[at];
+    return inspectRow(timeline, row?.id ?? '', new Map());
+  };
+  const flips = (found: Inspected | undefined, bit: number): readonly string[] =>
+    found?.bits.find((candidate) => candidate.bit === bit)?.flips.map((flip) => flip.text) ?? [];
+
+  test("a guest's entry gives the line that flips a bit of its word", () => {
+    const found = look('EPT', 'PT', 0);
+    expect(found?.title).toBe('PT entry 000, frame 13');
+    expect(flips(found, 1)).toEqual(['flip 0x13000 bit=1']);
+    expect(found?.bits.find((bit) => bit.bit === 1)?.meaning).toBe('RW: writable');
+  });
+  test('the upper of two entries in a word flips bits from 32 on', () => {
+    const found = look('native, 2 levels', 'PT', 1);
+    expect(found?.bits.length).toBe(32);
+    expect(flips(found, 1)).toEqual(['flip 0x11000 bit=33']);
+  });
+  test("a host's entry gives the address that it serves and its level", () => {
+    const found = look('EPT', 'EPT PT', 4);
+    expect(found?.about).toBe('translates guest address 0x21000');
+    expect(flips(found, 0)).toEqual(['flip host 0x21000 level=1 bit=0']);
+    expect(flips(look('stage 2', 'stage 2 level 3', 4), 7)).toEqual(['flip host 0x21000 level=3 bit=7']);
+  });
+  test('a translation says what it came from', () => {
+    const found = look('EPT', 'TLB', 5);
+    expect(found?.about).toBe('0x0 → host frame 10021');
+    expect(found?.facts?.find((fact) => fact.name === 'host grants')?.text).toBe('read, write, fetch');
+    expect(found?.facts?.at(-1)?.text).toMatch(/^EPT PT entry \[021\], host frame 20003: 0x/);
+  });
+  test('a register of each machine is named as its processor does', () => {
+    expect(look('stage 2', 'vCPU 0', 0)?.title).toBe('TTBR0_EL1');
+    expect(look('native', 'CPU 0', 0)?.title).toBe('CR3');
+    expect(look('native, PAE', 'CPU 0', 2)?.bits.at(-1)?.meaning).toContain('present');
+  });
+});
+
+test('the bits of a step are those of its format', () => {
+  const timeline = runOf('stage 2');
+  const step = Array.from({ length: timeline.length }, (_, index) => timeline.step(index)).find(
+    (candidate) => candidate.kind === 'host-entry-read' && candidate.facts['level'] === 3,
+  );
+  timeline.seek((step?.index ?? 0) + 1);
+  const [diff] = entryDiffs(timeline, step, bareShow.entryIn);
+  expect(diff?.name).toBe('stage 2 level 3 entry [010], host frame 20003');
+  expect(diff?.bits.map((bit) => bit.name)).toContain('S2AP[1]');
 });

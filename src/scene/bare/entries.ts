@@ -48,11 +48,15 @@ export function flagsOf(
     const set = says && isSet(letter, value, kind);
     const changed = says && ((value ^ before) & letter.mask) !== 0n;
     if (letter.rare === true && !set && !changed) return [];
-    return [{ text: says ? (set ? letter.text : '–') : BLANK, set, changed, meaning: letter.meaning }];
+    const text = says ? (set ? letter.text : '–') : BLANK;
+    return [{ text: letter.rare === true ? text + BLANK : text, set, changed, meaning: letter.meaning }];
   });
   const [large, was] = [isLarge(dialect, at, value), isLarge(dialect, at, before)];
   return large || was
-    ? [{ text: large ? 'L' : '–', set: large, changed: large !== was, meaning: 'large page' }, ...flags]
+    ? [
+        { text: (large ? 'L' : '–') + BLANK, set: large, changed: large !== was, meaning: 'large page' },
+        ...flags,
+      ]
     : flags;
 }
 

@@ -237,7 +237,7 @@ export function rightsOf(entry: TlbEntry): readonly Flag[] {
     ];
   const { host } = entry;
   return [
-    ...(entry.global ? [right('G', true, 'global: for every address space')] : []),
+    ...(entry.global ? [right('G\u00a0', true, 'global: for every address space')] : []),
     right('W', entry.writable, 'writable'),
     right('U', entry.user, 'for user mode too'),
     right('X', entry.executable, 'may be fetched from'),

@@ -30,12 +30,12 @@ const dialectsOf = ({ settings, world }: Pick<Context, 'settings' | 'world'>): D
   host: hostDialect(settings),
 });
 
-function entryIn(timeline: Timeline, word: number, step: StepView): NamedEntry | undefined {
+function entryIn(timeline: Timeline, word: number, step?: StepView): NamedEntry | undefined {
   const { tables } = bareCast(timeline);
   const { world, program } = timeline;
-  const change = step.changes.find(({ place }) => place.table === 'word' && place.key === word);
+  const change = step?.changes.find(({ place }) => place.table === 'word' && place.key === word);
   const found = entryAt(tables, word, {
-    prefer: step.facts['index'],
+    prefer: step?.facts['index'],
     values: [world.word(word), (change?.before as bigint | undefined) ?? 0n],
   });
   if (found === undefined) return undefined;

@@ -90,8 +90,8 @@ export function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): E
     return { path: to.y > from.y + from.height ? downwards(from, to, link) : sidewards(from, to, link) };
   }
   if (link.kind === 'tlb') {
+    if (to.x >= from.x + from.width) return { path: sidewards(from, to, link) };
     const source = { x: from.x + 40, y: from.y + from.height };
-    if (to.y < source.y) return { path: sidewards(from, to, link) };
     return {
       path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }),
     };
