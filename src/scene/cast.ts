@@ -53,6 +53,8 @@ export interface Cast {
     readonly nested: boolean;
     /** Rows that each box of the hardware ever has; no box where it has none. */
     readonly rows: { readonly cpu: number; readonly tlb: number; readonly psc: number };
+    /** Whether translations of several address spaces appear: then each says its own. */
+    readonly spaces: boolean;
     /** Number of 4 KiB frames of pages that are larger. */
     readonly largePages: ReadonlyMap<Gfn, number>;
   };

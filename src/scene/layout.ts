@@ -134,10 +134,11 @@ interface HardwareSize {
 }
 
 const KVM_HARDWARE = { height: 86, width: 220 } as const;
-/** Narrowest column of rows in which a translation can be read, and the boxes of a machine without KVM. */
-export const BARE_COLUMN = 236;
+/** Narrowest column of rows in which a translation can be read, without and with the number of an address space. */
+const COLUMN = 286;
+const COLUMN_WITH_SPACE = 346;
+const columnOf = ({ bare }: Cast): number => (bare?.spaces === true ? COLUMN_WITH_SPACE : COLUMN);
 const BARE_CPU = 196;
-const BARE_LEFT = BARE_COLUMN + 24;
 const HARDWARE_GAP = 14;
 
 /** The vCPU folds nothing. */
@@ -163,12 +164,13 @@ function hardwareSize(
   const parts = hardwareOf(cast);
   if (left || stacked) {
     const height = parts.reduce((sum, part) => sum + bareHeight(part) + HARDWARE_GAP, TITLE);
-    return { width: left ? BARE_LEFT : Math.max(width, BARE_LEFT), height, column: true };
+    const least = columnOf(cast) + 24;
+    return { width: left ? least : Math.max(width, least), height, column: true };
   }
-  const least = 24 + BARE_CPU + (parts.length - 1) * (BARE_COLUMN + HARDWARE_GAP + 20);
+  const least = 24 + BARE_CPU + (parts.length - 1) * (columnOf(cast) + HARDWARE_GAP + 20);
   const whole = Math.max(width, least);
   const rows = Math.max(
-    ...parts.map((part) => Math.ceil(part.rows / columnsIn(partWidth(whole, parts, part)))),
+    ...parts.map((part) => Math.ceil(part.rows / columnsIn(cast, partWidth(whole, parts, part)))),
   );
   return { width: whole, height: TITLE + bareHeight({ id: '', rows }) + 10, column: false };
 }
@@ -180,7 +182,8 @@ const partWidth = (whole: number, parts: readonly unknown[], part: { readonly id
     : (whole - 24 - BARE_CPU - (parts.length - 1) * HARDWARE_GAP) / (parts.length - 1);
 
 /** How many columns of rows stand side by side in a box of a machine without KVM. */
-export const columnsIn = (width: number): number => Math.max(1, Math.floor((width - 16) / BARE_COLUMN));
+export const columnsIn = (cast: Cast, width: number): number =>
+  Math.max(1, Math.floor((width - 16) / columnOf(cast)));
 
 function placeHardware(
   cast: Cast,

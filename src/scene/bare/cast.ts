@@ -6,7 +6,7 @@ import { must } from '../../core/assert.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import type { TableLevel } from '../../core/hardware/format.ts';
 import { gfnOfPfn } from '../../core/kvm/memslots.ts';
-import type { HostTable } from '../../core/machine/tables.ts';
+import type { HostTable, TlbEntry } from '../../core/machine/tables.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../../core/machine/world.ts';
 import {
   frameOfWord,
@@ -212,6 +212,7 @@ class Casting {
       bare: {
         nested: this.host !== undefined,
         rows: { cpu: this.cpuRows(), tlb: this.most('tlb'), psc: this.most('psc') },
+        spaces: this.hasSpaces(),
         largePages: this.largePages,
       },
     };
@@ -221,6 +222,16 @@ class Casting {
   private cpuRows(): number {
     const { settings } = this.timeline.program;
     return 2 + (this.host === undefined ? 0 : 1) + (keepsPdptes(settings) ? 4 : 0);
+  }
+
+  private hasSpaces(): boolean {
+    const { journal } = this.timeline;
+    for (let change = 0; change < journal.changes; change += 1) {
+      const { table } = journal.changedPlace(change);
+      const value = table === 'tlb' ? (journal.valueAfter(change) as TlbEntry | undefined) : undefined;
+      if (value !== undefined && value.pcid !== 0) return true;
+    }
+    return false;
   }
 
   /** The largest number of entries that a cache holds at any time, as far as they are drawn. */

@@ -8,9 +8,8 @@ import {
   STAGE1_TABLE_BITS,
   STAGE2_LEAF_BITS,
   STAGE2_TABLE_BITS,
-  stage1Format,
-  stage2Format,
-} from '../../core/hardware/arm-format.ts';
+} from '../../core/hardware/arm-entry.ts';
+import { stage1Format, stage2Format } from '../../core/hardware/arm-format.ts';
 import { EPT_BITS, eptFormat } from '../../core/hardware/ept-format.ts';
 import type { EntryKind, PagingFormat, TableLevel } from '../../core/hardware/format.ts';
 import type { PagingMode } from '../../core/hardware/paging-mode.ts';

@@ -158,7 +158,7 @@ function cacheBox<T>(
     title: of.title,
     subtitle: of.subtitle,
     rows: shown.map(of.row),
-    columns: columnsIn(area.width),
+    columns: columnsIn(context.cast, area.width),
     fold: entries.length === 0 ? 'empty' : hidden > 0 ? `+${String(hidden)} older` : '',
     state: touched || context.step?.op === 'flush' ? 'touched' : 'quiet',
   };
@@ -185,15 +185,20 @@ export function frameText({ cast }: Pick<Context, 'cast'>, pfn: number): string 
 
 const pageText = (context: Context, vpn: number): string => {
   const address = BigInt.asUintN(64, BigInt(vpn) << 12n);
-  return context.nameOf(address) ?? hex(address >> 12n);
+  const named = context.nameOf(address);
+  if (named !== undefined) return named.length > 9 ? `${named.slice(0, 8)}…` : named;
+  return shortened(hex(address >> 12n));
 };
+
+/** The upper digits of a long address say least. */
+const shortened = (digits: string): string => (digits.length > 9 ? `…${digits.slice(-8)}` : digits);
 
 export function tlbRow(context: Context, entry: TlbEntry, settings: Settings): SceneRow {
   const key = `tlb:0:${String(entry.serial)}`;
   const gpa = entry.kind === 'guest-physical';
   const size = entry.pageBits === 12 ? '' : ` ${sizeText(entry.pageBits)}`;
   const space = entry.pcid === 0 ? '' : ` ${isArm(settings) ? 'ASID' : 'PCID'} ${String(entry.pcid)}`;
-  const from = gpa ? hex(entry.vpn) : pageText(context, entry.vpn);
+  const from = gpa ? shortened(hex(entry.vpn)) : pageText(context, entry.vpn);
   const differs = differsFromTables(context.world, entry);
   const row: SceneRow = {
     id: key,
@@ -215,6 +220,7 @@ const KINDS: Readonly<Record<TlbEntry['kind'], string>> = {
 
 const tlbTitle = (entry: TlbEntry, differs: boolean): string =>
   [
+    `0x${hex(BigInt.asUintN(64, BigInt(entry.vpn) << 12n))}`,
     `${entry.kind}: ${KINDS[entry.kind]}`,
     ...rightsOf(entry)
       .filter((flag) => flag.set)
@@ -273,7 +279,7 @@ function pscRow(context: Context, entry: PscEntry, { dialects, settings }: Hardw
   const row: SceneRow = {
     id: key,
     index: guest ? 'va' : 'gpa',
-    text: `${hex(first >> 12n)}… → ${frameText(context, Number(entry.place >> 12n))}${space}${differs ? ' ≠' : ''}`,
+    text: `${shortened(hex(first >> 12n))}… → ${frameText(context, Number(entry.place >> 12n))}${space}${differs ? ' ≠' : ''}`,
     flags: [{ text: at?.name ?? '', set: true, changed: false, meaning: '' }],
     title: `${guest ? 'Virtual' : 'Guest physical'} addresses from 0x${hex(first)} on, ${rangeText(entry.shift)} of them: the walk may begin at this ${at?.name ?? 'table'}.`,
     state: context.changes.has(key) ? 'changed' : context.reads.has(key) ? 'read' : 'quiet',
