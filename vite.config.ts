@@ -23,5 +23,10 @@ export default defineConfig({
     },
   ],
   build: { target: 'es2022' },
-  test: { environment: 'node', include: ['src/**/*.test.ts'], testTimeout: 60_000 },
+  test: {
+    environment: 'node',
+    include: ['src/**/*.test.ts'],
+    setupFiles: ['src/testing/load-engines.ts'],
+    testTimeout: 60_000,
+  },
 } as Parameters<typeof defineConfig>[0]);

@@ -106,6 +106,38 @@ test('the text twin says what the picture shows', async ({ page }) => {
   await expect(page.locator('.twin')).toContainText('10013');
 });
 
+test('the walk as a grid: filled as references happen, gone through by keys, tied to the stage', async ({
+  page,
+}) => {
+  await openApp(page, '#/s/stale-tlb');
+  await page.getByRole('button', { name: 'Walk' }).click();
+  const grid = page.getByRole('grid');
+  const next = page.getByRole('button', { name: 'Go to the next walk' });
+  await expect(grid.or(next)).toBeVisible();
+  if (await next.isVisible()) await next.click();
+  await idle(page);
+  await expect(grid).toBeVisible();
+  const cells = grid.getByRole('gridcell', { name: /^Reference/ });
+  await expect(cells).toHaveCount(4);
+  const now = grid.locator('[aria-current="step"]');
+  await expect(now).toHaveAttribute('aria-label', /Reference 1 of 4, shadow PML4, read/);
+  await expect(page.locator('.walk-totals .read dd')).toHaveText('1');
+  const position = await page.locator('.position').innerText();
+  await now.focus();
+  await expect(page.locator('g.row.selected')).toHaveCount(1);
+  await press(page, 'ArrowDown');
+  await expect(page.locator('.position')).toHaveText(position);
+  await press(page, 'Enter');
+  await expect(page.locator('.position')).not.toHaveText(position);
+  await expect(now).toHaveAttribute('aria-label', /Reference 2 of 4/);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(grid).toBeVisible();
+  await expect(page.locator('svg.picture')).toBeHidden();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((violation) => violation.id)).toEqual([]);
+});
+
 for (const theme of ['light', 'dark'] as const) {
   test(`axe finds nothing, ${theme}`, async ({ page }) => {
     await page.emulateMedia({ colorScheme: theme });

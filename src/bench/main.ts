@@ -8,6 +8,7 @@ import { DEFAULT_SETTINGS } from '../core/settings.ts';
 import { planScenario } from '../scenario/plan.ts';
 import { RecordingRun } from '../timeline/timeline.ts';
 import { readVectors } from '../cli/walk.ts';
+import { walkLines } from './walks.ts';
 
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
@@ -102,3 +103,4 @@ const walks = best(3, () => {
 console.log(
   `walks: ${((vectors.length / walks) * 1000).toFixed(0)} a second, loading their entries included`,
 );
+for (const line of walkLines()) console.log(line);

@@ -68,6 +68,17 @@ export const COUNTERS = [
   { name: 'tlb_hits', label: 'TLB hits', meaning: 'Translations found in the TLB.' },
   { name: 'tlb_misses', label: 'TLB misses', meaning: 'Translations not found in the TLB.' },
   { name: 'tlb_fills', label: 'TLB fills', meaning: 'Entries put into the TLB.' },
+  {
+    name: 'remote_tlb_flush_requests',
+    label: 'flush requests',
+    meaning: 'Times that the TLBs of all vCPUs were to be flushed.',
+  },
+  {
+    name: 'remote_tlb_flush',
+    label: 'remote flushes',
+    meaning: 'Those for which another vCPU had to be interrupted.',
+  },
+  { name: 'ipis', label: 'IPIs', meaning: 'vCPUs interrupted out of the guest.' },
   { name: 'tlb_evictions', label: 'TLB evictions', meaning: 'Entries that a full TLB gave up.' },
   { name: 'spared', label: 'spared refs', meaning: 'References that a cache made unnecessary.' },
   {

@@ -11,6 +11,9 @@ function offered(marked: string): readonly string[] {
 const HEAD =
   'mmuscope 1\nslot 0x0 64M\nlet V = 0x1000\nmap V -> absent\nmap 0x2000 -> absent\nspace B kernel=main\n';
 
+const TWO = 'mmuscope 1\nmachine two-stage cpu=vmx-vpid\nslot 0x0 64M\n';
+const ARM = 'mmuscope 1\nmachine native cpu=arm64 guest=3-level\nslot 0x0 64M\n';
+
 describe('what may stand there', () => {
   test.each([
     ['statements at the beginning of a line', `${HEAD}|`, 'begin'],
@@ -29,9 +32,34 @@ describe('what may stand there', () => {
     ['settings of a condition', 'expect exits=1 when |', 'flush='],
     ['calls', 'note at |', 'rmap_write_protect'],
     ['register bits', 'v0 kernel set |', 'cr0.wp = '],
+    ['what the hypervisor does', `${TWO}host |`, 'set-entry'],
+    ['what the hypervisor invalidates', `${TWO}host |`, 'invvpid'],
+    ['forms of an invalidation', `${TWO}host invvpid |`, 'single-keep-globals'],
+    ['targets of a host entry', `${TWO}host set-entry 0x1000 -> |`, 'raw'],
+    ['rights of a host entry', `${TWO}host set-entry 0x1000 -> frame 1 |`, 'exec'],
+    ['forms for the guest', `${TWO}v0 kernel invpcid |`, 'all-nonglobal'],
+    ['registers of bare machines', `${TWO}v0 kernel set |`, 'pkru = '],
+    ['keys of bare machines', `${TWO}map 0x1000 -> gfn 0x1 |`, 'key='],
+    ['faults of the host', `${TWO}expect |`, 'host-fault'],
+    ['settings of bare machines', `${TWO}machine two-stage ps|`, 'psc='],
+    ['values that fit the machine', `${TWO}machine two-stage psc=|`, 'both'],
+    ['words of arm64', `${ARM}v0 kernel |`, 'load-ttbr0'],
+    ['forms of arm64', `${ARM}v0 kernel tlbi |`, 'vmalle1'],
     ['ends of a handler', 'begin\nv0 user read 0x1\n  on #PF\n    |', 'retry'],
   ])('%s', (_name, text, expected) => {
     expect(offered(text)).toContain(expected);
+  });
+  test.each([
+    ['statements of a hypervisor', `${HEAD}|`, 'host'],
+    ['bare machines only', `${HEAD}v0 kernel |`, 'invpcid'],
+    ['arm64 only', `${TWO}v0 kernel |`, 'tlbi'],
+    ['AMD only', `${TWO}host |`, 'invlpga'],
+    ['x86 only', `${ARM}v0 kernel |`, 'load-cr3'],
+    ['the hypervisor only', `${ARM}v0 kernel tlbi |`, 'alle1is'],
+    ['settings of KVM', `${TWO}policy |`, 'flush='],
+    ['values of bare machines', `${HEAD}machine kvm-2007 guest=|`, 'pae'],
+  ])('not what is for %s', (_name, text, unwanted) => {
+    expect(offered(text)).not.toContain(unwanted);
   });
   test.each([
     ['in a text in quotes', 'note "exi|"'],
@@ -52,6 +80,11 @@ describe('what a word means', () => {
     ['map 0x1000 -> gfn 0x20 rw', '0x20', 'guest address 0x20000'],
     ['expect exits=3', 'exits', 'left the guest'],
     ['expect violation INV-6', 'INV-6', 'TLB entry'],
+    [`${TWO}host invept single`, 'single', 'current EPT tables'],
+    [`${TWO}host set-entry 0x1000 -> frame 0x20 read`, '0x20', 'host address 0x20000'],
+    [`${ARM}v0 user read 0x40201010`, '0x40201010', 'level 1 001, level 2 001, level 3 001, offset 010'],
+    ['machine native guest=pae\nv0 user read 0xc0401010', '0xc0401010', 'PDPT 3, PD 002, PT 001, offset 010'],
+    ['machine native guest=nonpaging\nv0 user read 0xc0401010', '0xc0401010', 'page c0401, offset 010'],
   ])('%s: %s', (text, word, expected) => {
     expect(meaning(text, word)).toContain(expected);
   });

@@ -2,14 +2,30 @@
  * Help while writing a scenario: what may stand at a place of the text, and what a word or number there means.
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
-import { COUNTERS } from '../core/counters.ts';
 import { RULES } from '../core/audit/audit.ts';
-import { indexAt, isCanonical, TABLE_NAMES_BY_LEVEL } from '../core/hardware/x86-entry.ts';
-import { REGISTER_BITS } from '../core/hardware/registers.ts';
+import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
-import { SETTINGS, settingOf } from '../core/settings.ts';
+import { applies, choicesOf, SETTINGS, settingOf, type Settings } from '../core/settings.ts';
+import { addressMeaning, settingsWhileWriting } from './addresses.ts';
+import {
+  ALL_WORDS,
+  expectedFor,
+  flagsFor,
+  formsFor,
+  HANDLER,
+  HOST_TARGETS,
+  hostWordsFor,
+  operationsFor,
+  PRIVILEGES,
+  registersFor,
+  RIGHTS,
+  statementsFor,
+  TARGETS,
+  type WordList,
+} from './assist-words.ts';
 import type { Line, Span, Token } from './ast.ts';
 import { numberOf } from './cursor.ts';
+import { hasAddress } from './entries.ts';
 import { readLines } from './lines.ts';
 import { interpret } from './statements.ts';
 
@@ -24,82 +40,6 @@ export interface Offers {
   readonly from: number;
   readonly offers: readonly Offer[];
 }
-
-type WordList = readonly (readonly [word: string, meaning: string])[];
-
-const STATEMENTS: WordList = [
-  ['title', 'The scenario in a few words.'],
-  ['about', 'What one will understand, in quotes.'],
-  ['minutes', 'How long it takes to go through.'],
-  ['machine', 'Which hypervisor, era and processor.'],
-  ['policy', 'How the hypervisor behaves, wrong behaviour included.'],
-  ['slot', 'Guest memory: address and size.'],
-  ['let', 'A name for a number.'],
-  ['map', "An entry of the guest's page tables."],
-  ['space', 'Begins another address space.'],
-  ['entry', 'Raw guest memory: address and 8 bytes.'],
-  ['given', 'Operations that run first, shown folded.'],
-  ['begin', 'Counters and step numbers start at 0.'],
-  ['v0', 'An operation of vCPU 0.'],
-  ['flip', 'A bit of memory changes, and nobody in the machine did it.'],
-  ['note', 'Said while the operation above runs.'],
-  ['expect', 'What must come out at this place.'],
-  ['try', 'A button that runs the same text under other settings.'],
-];
-const PRIVILEGES: WordList = [
-  ['user', 'The program acts.'],
-  ['kernel', "The guest's kernel acts."],
-  ['cpuid', 'An exit that changes nothing.'],
-];
-const OPERATIONS: WordList = [
-  ['read', 'Reads 8 bytes at an address.'],
-  ['write', 'Writes at an address: write V = 1.'],
-  ['exec', 'Fetches an instruction.'],
-  ['set-pte', "Changes an entry of the guest's tables, through the kernel's window onto the table."],
-  ['invlpg', 'Drops one translation from the TLB.'],
-  ['load-cr3', 'Switches to another address space.'],
-  ['set', 'Changes a control register or one bit of it.'],
-  ['cpuid', 'An exit that changes nothing.'],
-];
-const HANDLER: WordList = [
-  ['retry', 'The handler ends, and the guest tries the access again.'],
-  ['skip', 'The handler ends, and the access is given up.'],
-];
-const TARGETS: WordList = [
-  ['gfn', 'A guest frame by number.'],
-  ['absent', 'The entry is 0.'],
-  ['table-of', "The frame of the page table that serves an address: the kernel's window onto it."],
-  ['table', 'The table that map lines made below this entry.'],
-];
-const FLAGS: WordList = [
-  ['rw', 'May be written (R/W set).'],
-  ['ro', 'May not be written (R/W clear).'],
-  ['user', 'User mode may use it (U/S set).'],
-  ['kernel', 'Only the kernel may use it (U/S clear).'],
-  ['accessed', 'Bit A: a walk has used the entry.'],
-  ['dirty', 'Bit D: the page has been written.'],
-  ['nx', 'No instructions may be fetched from it.'],
-  ['global', 'Kept in the TLB over a CR3 load.'],
-];
-const EXPECTED: WordList = [
-  ...COUNTERS.map((counter) => [`${counter.name}=`, counter.meaning] as const),
-  ['read=', 'What the last read got.'],
-  ['no violation', 'No rule of the audit has been broken.'],
-  ['no harm', 'No access reached what no correct processor could have given.'],
-  ['violation', 'A rule of the audit has been broken.'],
-  ['harm', 'An access did harm: stale-read, stale-write, lost-write.'],
-  ['when', 'Only under these settings.'],
-];
-const OTHER: WordList = [
-  ['on', "What the guest's own handler does: on #PF."],
-  ['#PF', 'A page fault.'],
-  ['level', 'The level of an entry: 1 is the page table, 4 the root.'],
-  ['mmuscope', 'Every scenario begins with this word and the version of the language.'],
-  ['when', 'The line counts only under these settings.'],
-  ['main', 'The address space of the first map lines.'],
-  ['bit', 'A bit of the word, 0 to 63.'],
-  ['shadow', "An entry of the hypervisor's shadow tables."],
-];
 
 const offer = (kind: Offer['kind'], list: WordList): readonly Offer[] =>
   list.map(([text, meaning]) => ({ text, meaning, kind }));
@@ -120,56 +60,86 @@ export function offersAt(text: string, offset: number): Offers {
 }
 
 function offersAfter(text: string, line: Line, done: readonly Token[]): readonly Offer[] {
+  const settings = settingsIn(text);
   const last = done.at(-1);
   const head = done[0]?.text;
-  if (last?.kind === 'equals') return valuesOf(done.at(-2)?.text ?? '', text);
+  if (last?.kind === 'equals') return valuesOf(done.at(-2)?.text ?? '', { text, settings });
   if (head === undefined)
     return line.indent > 2
-      ? [...offer('word', HANDLER), ...offer('word', OPERATIONS)]
-      : offer('word', STATEMENTS);
-  if (head === 'machine' || head === 'policy') return settingNames(head);
-  if (head === 'try') return settingNames();
+      ? [...offer('word', HANDLER), ...offer('word', operationsFor(settings))]
+      : offer('word', statementsFor(settings));
+  if (head === 'machine' || head === 'policy') return settingNames(settings, head);
+  if (head === 'try') return settingNames(settings);
   if (head === 'expect')
-    return done.some((token) => token.text === 'when') ? settingNames() : offer('word', EXPECTED);
+    return done.some((token) => token.text === 'when')
+      ? settingNames(settings)
+      : offer('word', expectedFor(settings));
   if (head === 'note' && last?.text === 'at')
     return CALL_NAMES.filter((name) => name !== 'operation' && !name.includes(' ')).map((name) => ({
       text: name,
       meaning: 'Said while this call runs.',
       kind: 'name',
     }));
+  if (head === 'host') return hostArguments(text, done, settings);
   if (/^v[0-9]$/.test(head) && done.length === 1) return offer('word', PRIVILEGES);
-  if (/^v[0-9]$/.test(head) && done.length === 2) return offer('word', OPERATIONS);
-  return argumentsAfter(text, done);
+  if (/^v[0-9]$/.test(head) && done.length === 2) return offer('word', operationsFor(settings));
+  return argumentsAfter(text, done, settings);
 }
 
-function argumentsAfter(text: string, done: readonly Token[]): readonly Offer[] {
+const settingsIn = (text: string): Settings => settingsWhileWriting(interpret(readLines(text)).statements);
+
+/** `host`, then what it does, then on what. */
+function hostArguments(text: string, done: readonly Token[], settings: Settings): readonly Offer[] {
+  const last = done.at(-1);
+  if (done.length === 1) return offer('word', hostWordsFor(settings));
+  if (last?.kind === 'arrow') return offer('word', HOST_TARGETS);
+  if (done.some((token) => token.text === 'frame') && last?.text !== 'frame') return offer('word', RIGHTS);
+  const forms = formsFor(last?.text ?? '', settings, 'hypervisor');
+  if (forms.length > 0) return offer('word', forms);
+  return last?.text === 'set-entry' || last?.text === 'ipas2e1is' ? [] : addressesIn(text);
+}
+
+const WANTS_ADDRESS = [
+  'read',
+  'write',
+  'exec',
+  'invlpg',
+  'set-pte',
+  'map',
+  'table-of',
+  'flip',
+  'shadow',
+  'address',
+  'vae1is',
+];
+
+function argumentsAfter(text: string, done: readonly Token[], settings: Settings): readonly Offer[] {
   const last = done.at(-1);
   if (last?.kind === 'arrow') return offer('word', TARGETS);
-  if (last?.text === 'set')
-    return REGISTER_BITS.map(({ register, name, meaning }) => ({
-      text: `${register}.${name} = `,
-      meaning,
-      kind: 'name',
-    }));
-  if (last?.text === 'load-cr3' || last?.text === 'in') return namesOfSpaces(text);
+  if (last?.text === 'set') return offer('name', registersFor(settings));
+  if (last?.text === 'invpcid' || last?.text === 'tlbi')
+    return offer('word', formsFor(last.text, settings, 'guest'));
+  if (last?.text === 'load-cr3' || last?.text === 'load-ttbr0' || last?.text === 'in')
+    return namesOfSpaces(text);
   const named = done.some((token) => token.kind === 'arrow');
-  const wantsAddress = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'map', 'table-of', 'flip', 'shadow'];
-  if (wantsAddress.includes(last?.text ?? '')) return addressesIn(text);
-  return named ? offer('word', FLAGS) : [];
+  if (WANTS_ADDRESS.includes(last?.text ?? '')) return addressesIn(text);
+  return named ? offer('word', flagsFor(settings)) : [];
 }
 
-function settingNames(where?: string): readonly Offer[] {
-  return SETTINGS.filter((setting) => where === undefined || setting.where === where).map((setting) => ({
+function settingNames(settings: Settings, where?: string): readonly Offer[] {
+  return SETTINGS.filter(
+    (setting) => applies(setting, settings) && (where === undefined || setting.where === where),
+  ).map((setting) => ({
     text: `${setting.name}=`,
     meaning: setting.meaning,
     kind: 'setting',
   }));
 }
 
-function valuesOf(name: string, text: string): readonly Offer[] {
+function valuesOf(name: string, { text, settings }: { text: string; settings: Settings }): readonly Offer[] {
   const setting = settingOf(name);
   if (setting === undefined) return name === 'kernel' ? namesOfSpaces(text) : [];
-  return setting.values.map(({ value, meaning, wrong }) => ({
+  return choicesOf(setting, settings).map(({ value, meaning, wrong }) => ({
     text: value,
     meaning: wrong === true ? `${meaning} (wrong on purpose)` : meaning,
     kind: 'value',
@@ -179,6 +149,7 @@ function valuesOf(name: string, text: string): readonly Offer[] {
 /** Names that `let` gives, and addresses that `map` lines use. */
 export function addressesIn(text: string): readonly Offer[] {
   const { names, statements } = interpret(readLines(text));
+  const settings = settingsWhileWriting(statements);
   const named = [...names].map(([name, value]) => ({
     text: name,
     meaning: `0x${value.toString(16)}`,
@@ -192,7 +163,7 @@ export function addressesIn(text: string): readonly Offer[] {
     ...named,
     ...[...new Set(mapped)].map((gva) => ({
       text: `0x${gva.toString(16)}`,
-      meaning: addressMeaning(gva),
+      meaning: addressMeaning(gva, settings),
       kind: 'address' as const,
     })),
   ];
@@ -208,12 +179,6 @@ export function spacesIn(text: string): readonly string[] {
 
 const namesOfSpaces = (text: string): readonly Offer[] =>
   spacesIn(text).map((name) => ({ text: name, meaning: 'An address space.', kind: 'name' }));
-
-const ALL_WORDS = new Map<string, string>(
-  [...OTHER, ...STATEMENTS, ...PRIVILEGES, ...OPERATIONS, ...HANDLER, ...TARGETS, ...FLAGS, ...EXPECTED].map(
-    ([word, meaning]) => [word.replace(/=$/, ''), meaning],
-  ),
-);
 
 /** What the word or number at an offset means, and its extent. */
 export function explainAt(text: string, offset: number): (Span & { readonly meaning: string }) | undefined {
@@ -232,7 +197,10 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
   const setting = settingOf(token.text);
   if (setting !== undefined && line.tokens[at + 1]?.kind === 'equals') return setting.meaning;
   const number = numberOf(token.text) ?? namedValue(text, token.text);
-  if (number !== undefined) return numberMeaning(number, line.tokens[at - 1]?.text);
+  if (number !== undefined)
+    return numberMeaning(number, { before: line.tokens[at - 1]?.text, settings: settingsIn(text) });
+  const form = invalidationOf(`${line.tokens[at - 1]?.text ?? ''}-${token.text}`);
+  if (form !== undefined) return form.meaning;
   return ALL_WORDS.get(token.text) ?? RULES[token.text];
 }
 
@@ -244,17 +212,11 @@ function namedValue(text: string, word: string): bigint | undefined {
     : parts.reduce<bigint>((sum, part) => sum + (part ?? 0n), 0n);
 }
 
-function numberMeaning(value: bigint, before: string | undefined): string {
-  if (before === 'gfn')
+function numberMeaning(value: bigint, at: { before: string | undefined; settings: Settings }): string {
+  if (at.before === 'gfn')
     return `Guest frame 0x${value.toString(16)}, at guest address 0x${(value << 12n).toString(16)}.`;
-  if (value >= 4096n && isCanonical(value, '4-level')) return addressMeaning(value);
+  if (at.before === 'frame')
+    return `Host frame 0x${value.toString(16)}, at host address 0x${(value << 12n).toString(16)}.`;
+  if (value >= 4096n && hasAddress(value, at.settings)) return addressMeaning(value, at.settings);
   return `${String(value)}, 0x${value.toString(16)}`;
-}
-
-/** An address cut into its indices: `0x7f3c5a823000: PML4 0fe, PDPT 0f1, PD 0d4, PT 023, offset 000`. */
-function addressMeaning(gva: bigint): string {
-  const fields = [4, 3, 2, 1].map(
-    (level) => `${TABLE_NAMES_BY_LEVEL[level] ?? ''} ${indexAt(gva, level).toString(16).padStart(3, '0')}`,
-  );
-  return `0x${gva.toString(16)}: ${fields.join(', ')}, offset ${(gva & 0xfffn).toString(16).padStart(3, '0')}`;
 }

@@ -3,7 +3,15 @@
  * everything that a person wrote, comments included, so that printing gives the text back.
  */
 import type { SettingName } from '../core/settings.ts';
-import type { AccessKind, ControlRegister, Privilege } from '../core/operations/operation.ts';
+import type { EntryFlags } from '../core/hardware/encode.ts';
+import type { InvalidationName } from '../core/hardware/invalidate.ts';
+import type {
+  AccessKind,
+  ControlRegister,
+  ExtraRegister,
+  HostEntryChange,
+  Privilege,
+} from '../core/operations/operation.ts';
 
 /** Half-open range of character offsets. */
 export interface Span {
@@ -46,28 +54,19 @@ export interface Line extends Span {
 /** Any subset of settings, as in `policy`, `try`, `when` and links. */
 export type SettingChoices = Readonly<Partial<Record<SettingName, string>>>;
 
-export interface EntryFlags {
-  readonly writable: boolean;
-  readonly user: boolean;
-  readonly accessed: boolean;
-  readonly dirty: boolean;
-  readonly noExecute: boolean;
-  readonly global: boolean;
-}
-
 /** What an entry shall name. */
 export type MapTarget =
   | { readonly kind: 'absent' }
   | { readonly kind: 'gfn'; readonly gfn: number }
   /** The frame of the table of `level` that serves `gva` in `space`. */
-  | { readonly kind: 'table-of'; readonly gva: bigint; readonly level: number; readonly space: string }
+  | { readonly kind: 'table-of'; readonly gva: bigint; readonly level?: number; readonly space: string }
   /** The child table that map lines made below the entry. */
   | { readonly kind: 'table' };
 
 export interface EntryChange {
   readonly gva: bigint;
-  /** Level of the entry that is meant, 1 = PT. */
-  readonly level: number;
+  /** Level of the entry that is meant, as the guest's format counts; the last one where the text says none. */
+  readonly level?: number;
   readonly target: MapTarget;
   readonly flags: EntryFlags;
 }
@@ -79,7 +78,12 @@ export type Expectation =
   | { readonly kind: 'harm'; readonly harm: string }
   | { readonly kind: 'no-harm' }
   /** What the last read before this line got. */
-  | { readonly kind: 'read'; readonly value: bigint };
+  | { readonly kind: 'read'; readonly value: bigint }
+  /** The last fault that the last access gave to the guest, or to the hypervisor; of any code, or of that one. */
+  | { readonly kind: 'fault' | 'host-fault'; readonly code?: bigint }
+  | { readonly kind: 'no-fault' | 'no-host-fault' }
+  /** The host physical address that the last access reached. */
+  | { readonly kind: 'physical'; readonly address: bigint };
 
 /** A call by its name; the n-th of that name in the operation, or any. */
 export interface CallPlace {
@@ -102,24 +106,49 @@ export type GuestAction =
       readonly value: bigint;
     }
   | { readonly kind: 'set-pte'; readonly change: EntryChange }
-  | { readonly kind: 'invlpg'; readonly gva: bigint }
-  | { readonly kind: 'load-cr3'; readonly space: string }
-  | { readonly kind: 'load-cr3-gfn'; readonly gfn: number }
+  | LoadRoot
   | {
       readonly kind: 'set';
-      readonly register: ControlRegister | 'cr3';
+      readonly register: ControlRegister | ExtraRegister | 'cr3';
       /** The bits that change, and what they become. */
       readonly mask: bigint;
       readonly value: bigint;
     }
   | { readonly kind: 'cpuid' }
+  | Invalidate
+  | {
+      readonly kind: 'set-host-entry';
+      readonly gpa: bigint;
+      readonly level?: number;
+      readonly change: HostEntryChange;
+    }
   | { readonly kind: 'flip'; readonly target: FlipTarget; readonly bit: number };
+
+/** The two words for the root of an address space, of x86 and of arm64. */
+export interface LoadRoot {
+  readonly kind: 'load-root';
+  readonly word: 'load-cr3' | 'load-ttbr0';
+  readonly root: { readonly space: string } | { readonly gfn: number };
+  /** PCID or ASID, where the text names one. */
+  readonly tag?: number;
+  readonly keep?: true;
+}
+
+/** An instruction that invalidates cached translations. */
+export interface Invalidate {
+  readonly kind: 'invalidate';
+  readonly name: InvalidationName;
+  readonly address: bigint;
+  readonly tag: number;
+}
 
 /** Memory that something outside the guest and its hypervisor changes. */
 export type FlipTarget =
   | { readonly kind: 'guest'; readonly gpa: bigint }
   /** The shadow entry of `level` that serves an address now. */
-  | { readonly kind: 'shadow'; readonly gva: bigint; readonly level: number };
+  | { readonly kind: 'shadow'; readonly gva: bigint; readonly level: number }
+  /** The entry of the second stage that serves a guest physical address. */
+  | { readonly kind: 'host'; readonly gpa: bigint; readonly level?: number };
 
 export interface OperationStatement {
   readonly vcpu: number;
@@ -143,7 +172,13 @@ export type Statement =
   | { readonly kind: 'slot'; readonly gpa: bigint; readonly bytes: bigint; readonly line: Line }
   | { readonly kind: 'space'; readonly name: string; readonly kernelOf?: string; readonly line: Line }
   | { readonly kind: 'map'; readonly change: EntryChange; readonly line: Line }
-  | { readonly kind: 'entry'; readonly gpa: bigint; readonly value: bigint; readonly line: Line }
+  | {
+      readonly kind: 'entry';
+      readonly gpa: bigint;
+      readonly bytes: 4 | 8;
+      readonly value: bigint;
+      readonly line: Line;
+    }
   | { readonly kind: 'given' | 'begin'; readonly line: Line }
   | { readonly kind: 'operation'; readonly operation: OperationStatement; readonly line: Line }
   | {

@@ -72,12 +72,12 @@ export class Cursor {
     });
   }
 
-  arrow(): void {
+  arrow(remedy = 'Write: map <address> -> <target>.'): void {
     const token = this.next();
     if (token?.kind !== 'arrow') {
       this.fail(token, {
         message: `${foundText(token)} where -> was expected`,
-        remedy: 'Write: map <address> -> <target>.',
+        remedy,
       });
     }
   }

@@ -2,6 +2,7 @@
 import { hex } from '../core/quantities.ts';
 import { COUNTERS } from '../core/counters.ts';
 import type { Settings } from '../core/settings.ts';
+import type { AccessResult } from '../core/operations/access.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import type { Expectation, SettingChoices } from './ast.ts';
@@ -86,6 +87,15 @@ function failure(
       const kinds = [...tables.harm.values()].map((harm) => harm.kind);
       return kinds.length === 0 ? undefined : kinds.join(', ');
     }
+    case 'fault':
+    case 'no-fault':
+    case 'host-fault':
+    case 'no-host-fault':
+    case 'physical':
+      return failureOfAccess(
+        expectation,
+        before.findLast((operation) => operation.result !== undefined)?.result,
+      );
     case 'read': {
       const value = before.findLast((operation) => operation.result?.value !== undefined)?.result?.value;
       return value === expectation.value
@@ -95,6 +105,39 @@ function failure(
           : `read=${hex(value)}`;
     }
   }
+}
+
+/** What the last access did instead, or undefined where it did as expected. */
+function failureOfAccess(
+  expectation: Extract<Expectation, { kind: `${string}fault` | 'physical' }>,
+  result: AccessResult | undefined,
+): string | undefined {
+  if (result === undefined) return 'no access';
+  const guest = result.faults.at(-1);
+  switch (expectation.kind) {
+    case 'fault':
+      return failureOfFault('fault', guest === undefined ? undefined : BigInt(guest.errorCode), expectation);
+    case 'host-fault':
+      return failureOfFault('host-fault', result.hostFault?.code, expectation);
+    case 'no-fault':
+      return guest === undefined ? undefined : `fault=${hex(guest.errorCode)}`;
+    case 'no-host-fault':
+      return result.hostFault === undefined ? undefined : `host-fault=${hex(result.hostFault.code)}`;
+    case 'physical': {
+      const reached = result.physical;
+      if (reached === expectation.address) return undefined;
+      return reached === undefined ? 'the access reached no memory' : `physical=${hex(reached)}`;
+    }
+  }
+}
+
+function failureOfFault(
+  word: 'fault' | 'host-fault',
+  found: bigint | undefined,
+  wanted: { readonly code?: bigint },
+): string | undefined {
+  if (found === undefined) return `no ${word}`;
+  return wanted.code === undefined || wanted.code === found ? undefined : `${word}=${hex(found)}`;
 }
 
 /** A counter at the timeline's position; without a vCPU the sum over all. */

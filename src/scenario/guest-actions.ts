@@ -1,17 +1,13 @@
 /** The parts of a line that say what a guest does: accesses, changes of its entries, privileged instructions. */
+import type { EntryFlags } from '../core/hardware/encode.ts';
 import { REGISTER_BITS, registerMask } from '../core/hardware/registers.ts';
-import type { AccessKind, ControlRegister, Privilege } from '../core/operations/operation.ts';
-import type {
-  EntryChange,
-  EntryFlags,
-  GuestAction,
-  Line,
-  MapTarget,
-  OperationStatement,
-  Token,
-} from './ast.ts';
+import type { AccessKind, ControlRegister, ExtraRegister, Privilege } from '../core/operations/operation.ts';
+import type { EntryChange, GuestAction, Line, MapTarget, OperationStatement, Token } from './ast.ts';
 import type { Cursor } from './cursor.ts';
+import { readInvpcid, readLevel, readTag, readTlbi } from './invalidations.ts';
 
+const MAX_PCID = 0xfff;
+const MAX_ASID = 0xffff;
 /** Guest frames go up to here, so that host frames behind them stay below the shadow tables'. */
 export const MAX_GFN = 0xffff;
 
@@ -20,7 +16,19 @@ const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = {
   write: 'write',
   exec: 'execute',
 };
-const VERBS = ['read', 'write', 'exec', 'set-pte', 'invlpg', 'load-cr3', 'set', 'cpuid'] as const;
+const VERBS = [
+  'read',
+  'write',
+  'exec',
+  'set-pte',
+  'invlpg',
+  'invpcid',
+  'tlbi',
+  'load-cr3',
+  'load-ttbr0',
+  'set',
+  'cpuid',
+] as const;
 /** A whole register, or one named bit. What the machine does not allow, the guest answers with #GP. */
 const REGISTER_NAMES = [
   'cr0',
@@ -28,7 +36,12 @@ const REGISTER_NAMES = [
   'cr4',
   'efer',
   ...REGISTER_BITS.map(({ register, name }) => `${register}.${name}`),
+  'pkru',
+  'pkrs',
+  'ac',
 ];
+/** Widths of registers that are not 64 bits wide. */
+const NARROW: Readonly<Partial<Record<string, bigint>>> = { pkru: 32n, pkrs: 32n, ac: 1n };
 
 export function readVcpu(cursor: Cursor): number {
   const token = cursor.next();
@@ -58,19 +71,35 @@ export function readAction(cursor: Cursor, by: { privilege: Privilege }): GuestA
     case 'set-pte':
       return { kind: 'set-pte', change: readChange(cursor, { of: 'set-pte' }) };
     case 'invlpg':
-      return { kind: 'invlpg', gva: cursor.number('an address') };
+      return { kind: 'invalidate', name: 'invlpg', address: cursor.number('an address'), tag: 0 };
+    case 'invpcid':
+      return readInvpcid(cursor);
+    case 'tlbi':
+      return readTlbi(cursor, 'guest');
     case 'load-cr3':
-      if (cursor.take('gfn'))
-        return { kind: 'load-cr3-gfn', gfn: cursor.small('the frame', { min: 0, max: MAX_GFN }) };
-      return {
-        kind: 'load-cr3',
-        space: cursor.word('the name of an address space', 'Write: load-cr3 main.').text,
-      };
+    case 'load-ttbr0':
+      return readLoadRoot(cursor, verb);
     case 'set':
       return readSet(cursor);
     case 'cpuid':
       return { kind: 'cpuid' };
   }
+}
+
+/** `load-cr3 B`, `load-cr3 gfn 0x30 pcid=1 keep`; `load-ttbr0 B asid=1` on arm64. */
+function readLoadRoot(cursor: Cursor, word: 'load-cr3' | 'load-ttbr0'): GuestAction {
+  const root = cursor.take('gfn')
+    ? { gfn: cursor.small('the frame', { min: 0, max: MAX_GFN }) }
+    : { space: cursor.word('the name of an address space', `Write: ${word} main.`).text };
+  const tag = word === 'load-cr3' ? readTag(cursor, 'pcid', MAX_PCID) : readTag(cursor, 'asid', MAX_ASID);
+  const keep = word === 'load-cr3' && cursor.take('keep');
+  return {
+    kind: 'load-root',
+    word,
+    root,
+    ...(tag === undefined ? {} : { tag }),
+    ...(keep ? { keep } : {}),
+  };
 }
 
 function readAccess(cursor: Cursor, verb: 'read' | 'write' | 'exec'): GuestAction {
@@ -105,15 +134,9 @@ function readSet(cursor: Cursor): GuestAction {
   const [register = 'cr0', bit] = cursor
     .oneOf(REGISTER_NAMES, 'a control register or a bit of it')
     .split('.');
-  const named = register as ControlRegister | 'cr3';
+  const named = register as ControlRegister | ExtraRegister | 'cr3';
   cursor.equals();
-  if (bit === undefined)
-    return {
-      kind: 'set',
-      register: named,
-      mask: ALL_BITS,
-      value: cursor.number('the value of the register'),
-    };
+  if (bit === undefined) return { kind: 'set', register: named, ...readWhole(cursor, register) };
   const mask = registerMask(register, bit);
   return {
     kind: 'set',
@@ -125,57 +148,58 @@ function readSet(cursor: Cursor): GuestAction {
 
 const ALL_BITS = (1n << 64n) - 1n;
 
-/** `flip 0x10118 bit=1`, or `flip shadow V level=1 bit=1`: nobody in the guest or the hypervisor does it. */
+/** The value of a whole register. */
+function readWhole(cursor: Cursor, register: string): { mask: bigint; value: bigint } {
+  const place = cursor.peek();
+  const value = cursor.number('the value of the register');
+  const width = NARROW[register];
+  if (width !== undefined && value >> width !== 0n) {
+    cursor.fail(place, {
+      message: `${register} has ${String(width)} ${width === 1n ? 'bit' : 'bits'}, and 0x${value.toString(16)} does not fit`,
+      remedy: width === 1n ? 'Write 0 or 1.' : 'Write at most 8 hex digits.',
+    });
+  }
+  return { mask: width === undefined ? ALL_BITS : (1n << width) - 1n, value };
+}
+
+/**
+ * `flip 0x10118 bit=1`, `flip shadow V level=1 bit=1`, or `flip host 0x21000 bit=1`: nobody in the guest or the
+ * hypervisor does it.
+ */
 export function readFlip(cursor: Cursor, line: Line): OperationStatement {
   cursor.take('flip');
   const shadow = cursor.take('shadow');
+  const host = !shadow && cursor.take('host');
   const place = cursor.peek();
   const address = cursor.number('an address');
-  const level = shadow ? (readLevel(cursor) ?? 1) : 1;
+  const level = shadow || host ? readLevel(cursor) : undefined;
   cursor.oneOf(['bit'], 'bit=');
   cursor.equals();
   const bit = cursor.small('the bit', { min: 0, max: 63 });
   cursor.end();
-  if (!shadow && address >> 12n > BigInt(MAX_GFN)) {
+  if (!shadow && !host && address >> 12n > BigInt(MAX_GFN)) {
     cursor.fail(place, {
       message: 'Guest memory ends at 256M on this machine',
       remedy: 'Use a guest physical address.',
     });
   }
   const target = shadow
-    ? ({ kind: 'shadow', gva: address, level } as const)
-    : ({ kind: 'guest', gpa: address - (address % 8n) } as const);
+    ? ({ kind: 'shadow', gva: address, level: level ?? 1 } as const)
+    : host
+      ? ({ kind: 'host', gpa: address, ...(level === undefined ? {} : { level }) } as const)
+      : ({ kind: 'guest', gpa: address - (address % 8n) } as const);
   return { vcpu: 0, privilege: 'kernel', action: { kind: 'flip', target, bit }, line };
 }
 
 /** `<gva> [level=N] -> <target> <flags>`, as in `map` and `set-pte`. */
 export function readChange(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): EntryChange {
   const gva = cursor.number('an address');
-  let level = readLevel(cursor) ?? 1;
+  let level = readLevel(cursor);
   cursor.arrow();
-  const place = cursor.peek();
   const target = readTarget(cursor, { of });
   if (target.kind === 'absent') level = readLevel(cursor) ?? level;
-  if (target.kind === 'gfn' && level !== 1) {
-    cursor.fail(place, {
-      message: `An entry of level ${String(level)} names a table, not a page, on this machine`,
-      remedy: 'Write: -> table, or level=1.',
-    });
-  }
-  if (target.kind === 'table' && level === 1) {
-    cursor.fail(place, {
-      message: 'An entry of level 1 names a page, not a table',
-      remedy: 'Write level=2, 3 or 4 before ->.',
-    });
-  }
-  return { gva, level, target, flags: target.kind === 'absent' ? NO_FLAGS : readFlags(cursor) };
-}
-
-function readLevel(cursor: Cursor): number | undefined {
-  if (cursor.peek()?.text !== 'level') return undefined;
-  cursor.next();
-  cursor.equals();
-  return cursor.small('the level', { min: 1, max: 4 });
+  const flags = target.kind === 'absent' ? NO_FLAGS : readFlags(cursor);
+  return { gva, target, flags, ...(level === undefined ? {} : { level }) };
 }
 
 function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarget {
@@ -192,9 +216,9 @@ function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarge
       return { kind: 'gfn', gfn: cursor.small('the frame', { min: 0, max: 0xfffffff }) };
     case 'table-of': {
       const gva = cursor.number('an address');
-      const level = readLevel(cursor) ?? 1;
+      const level = readLevel(cursor);
       const space = cursor.take('in') ? cursor.word('the name of an address space', 'Write: in B.').text : '';
-      return { kind: 'table-of', gva, level, space };
+      return { kind: 'table-of', gva, space, ...(level === undefined ? {} : { level }) };
     }
   }
 }
@@ -206,15 +230,21 @@ const NO_FLAGS: EntryFlags = {
   dirty: false,
   noExecute: false,
   global: false,
+  key: 0,
 };
-const FLAGS = ['rw', 'ro', 'user', 'kernel', 'accessed', 'dirty', 'nx', 'global'] as const;
+const FLAGS = ['rw', 'ro', 'user', 'kernel', 'accessed', 'dirty', 'nx', 'global', 'key'] as const;
 
 function readFlags(cursor: Cursor): EntryFlags {
   const seen = new Set<string>();
   let last: Token | undefined;
+  let key = 0;
   while (cursor.peek() !== undefined) {
     last = cursor.peek();
     const flag = cursor.oneOf(FLAGS, 'a flag');
+    if (flag === 'key') {
+      cursor.equals();
+      key = cursor.small('the key', { min: 0, max: 15 });
+    }
     const opposite = { rw: 'ro', ro: 'rw', user: 'kernel', kernel: 'user' }[flag as string];
     if (opposite !== undefined && seen.has(opposite)) {
       cursor.note(last, { message: `${flag} contradicts ${opposite}`, remedy: 'Keep one of the two.' });
@@ -240,5 +270,6 @@ function readFlags(cursor: Cursor): EntryFlags {
     dirty: seen.has('dirty'),
     noExecute: seen.has('nx'),
     global: seen.has('global'),
+    key,
   };
 }

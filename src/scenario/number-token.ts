@@ -1,7 +1,6 @@
 /** Tells the grammar which words are numbers: 0x-hex, or decimal with an optional K, M or G. */
+import { isNumberText } from './lines.ts';
 import { Number as NumberTerm } from './syntax.gen.ts';
-
-export const isNumberText = (text: string): boolean => /^(0x[0-9a-fA-F]+|[0-9]+[KMG]?)$/.test(text);
 
 /** Called by the parser for each word; -1 leaves it a word. */
 export const specializeNumber = (text: string, _stack?: unknown): number =>

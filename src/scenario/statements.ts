@@ -14,6 +14,7 @@ import { COUNTERS, isCounterName } from '../core/counters.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
 import { readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
+import { readHost } from './invalidations.ts';
 
 const VERSION = 1;
 const WORDS = [
@@ -33,6 +34,7 @@ const WORDS = [
   'expect',
   'try',
   'flip',
+  'host',
   'v0',
 ] as const;
 const LATER = ['predict', 'goal', 'par', 'fork', 'at'];
@@ -113,8 +115,8 @@ class Interpreter {
     const cursor = this.cursor(line);
     const head = line.tokens[0];
     if (head === undefined) return;
-    if (/^v[0-9]+$/.test(head.text) || head.text === 'flip') {
-      const operation = head.text === 'flip' ? readFlip(cursor, line) : this.operation(line);
+    const operation = this.operationOf(head.text, cursor, line);
+    if (operation !== undefined) {
       this.statements.push({ kind: 'operation', operation, line });
       return;
     }
@@ -125,6 +127,12 @@ class Interpreter {
     const made = this.plain(word, cursor, line);
     if (made !== undefined) this.statements.push(made);
     if (word !== 'title') cursor.end();
+  }
+
+  private operationOf(head: string, cursor: Cursor, line: Line): OperationStatement | undefined {
+    if (head === 'flip') return readFlip(cursor, line);
+    if (head === 'host') return readHost(cursor, line);
+    return /^v[0-9]+$/.test(head) ? this.operation(line) : undefined;
   }
 
   private plain(word: (typeof WORDS)[number], cursor: Cursor, line: Line): Statement | undefined {
@@ -165,7 +173,15 @@ class Interpreter {
       case 'entry': {
         const gpa = cursor.number('a guest physical address');
         cursor.equals();
-        return { kind: 'entry', gpa, value: cursor.number('the value'), line };
+        const place = cursor.peek();
+        const value = cursor.number('the value');
+        const bytes = readEntryBytes(cursor);
+        if (bytes === 4 && value >> 32n !== 0n)
+          cursor.fail(place, {
+            message: `0x${value.toString(16)} does not fit 4 bytes`,
+            remedy: 'Write at most 8 hex digits, or leave bytes=4 out.',
+          });
+        return { kind: 'entry', gpa, bytes, value, line };
       }
       case 'given':
       case 'begin':
@@ -179,6 +195,7 @@ class Interpreter {
         return { kind: 'try', label, choices: this.choices(cursor), line };
       }
       case 'flip':
+      case 'host':
       case 'v0':
         return undefined;
     }
@@ -363,27 +380,50 @@ function readNote(cursor: Cursor, line: Line): Statement {
   return { kind: 'note', text, at, line };
 }
 
+/** `entry 0x100ff8 = 0x21067`, or half a word: `bytes=4`. */
+function readEntryBytes(cursor: Cursor): 4 | 8 {
+  if (!cursor.atPair()) return 8;
+  cursor.oneOf(['bytes'], 'bytes=4');
+  cursor.equals();
+  return cursor.oneOf(['4', '8'], 'a size of 4 or 8') === '4' ? 4 : 8;
+}
+
+const CLAIMS = ['violation', 'harm', 'fault', 'host-fault'] as const;
+
 function readExpectation(cursor: Cursor): Expectation {
   if (cursor.atPair()) return readClaims(cursor);
   if (cursor.take('no'))
-    return {
-      kind: cursor.oneOf(['violation', 'harm'], 'violation or harm') === 'harm' ? 'no-harm' : 'no-violation',
-    };
-  if (cursor.oneOf(['violation', 'harm', 'no'], 'a counter, violation, harm or no') === 'harm') {
-    return {
-      kind: 'harm',
-      harm: cursor.oneOf(['stale-read', 'stale-write', 'lost-write'], 'a kind of harm'),
-    };
+    return { kind: `no-${cursor.oneOf(CLAIMS, 'violation, harm, fault or host-fault')}` };
+  const claim = cursor.oneOf([...CLAIMS, 'no'], 'a counter, violation, harm, fault, host-fault or no');
+  switch (claim) {
+    case 'harm':
+      return {
+        kind: 'harm',
+        harm: cursor.oneOf(['stale-read', 'stale-write', 'lost-write'], 'a kind of harm'),
+      };
+    case 'fault':
+    case 'host-fault':
+      return { kind: claim };
+    case 'violation':
+    case 'no':
+      return { kind: 'violation', rule: cursor.word('a rule', 'Write: expect violation INV-6.').text };
   }
-  return { kind: 'violation', rule: cursor.word('a rule', 'Write: expect violation INV-6.').text };
+}
+
+/** `read=0x1`, `fault=0x5`, `host-fault=0x181`, `physical=0x21010`: about the last access; one a line. */
+function readResult(cursor: Cursor): Expectation | undefined {
+  const word = cursor.peek()?.text;
+  if (word !== 'read' && word !== 'fault' && word !== 'host-fault' && word !== 'physical') return undefined;
+  cursor.next();
+  cursor.equals();
+  if (word === 'read') return { kind: word, value: cursor.number('the value') };
+  if (word === 'physical') return { kind: word, address: cursor.number('a physical address') };
+  return { kind: word, code: cursor.number('the code of the fault') };
 }
 
 function readClaims(cursor: Cursor): Expectation {
-  if (cursor.peek()?.text === 'read') {
-    cursor.next();
-    cursor.equals();
-    return { kind: 'read', value: cursor.number('the value') };
-  }
+  const result = readResult(cursor);
+  if (result !== undefined) return result;
   const counters: { name: string; vcpu?: number; value: number }[] = [];
   while (cursor.atPair()) {
     const token = cursor.next();

@@ -6,7 +6,6 @@ import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
 import { RULES } from '../core/audit/audit.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { StepView } from '../timeline/timeline.ts';
-import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import { TABLE_NAMES_BY_LEVEL } from '../core/hardware/x86-entry.ts';
 import type { StepFacts, StepKind } from '../core/machine/steps.ts';
@@ -40,6 +39,7 @@ export function frameName(pfn: number): string {
 
 const EXIT_WORDS: Readonly<Record<string, string>> = {
   '#PF': 'a page fault',
+  IPI: 'an interrupt from another vCPU',
   'mov-cr3': 'a load of CR3',
   'mov-cr0': 'a change of CR0',
   'mov-cr4': 'a change of CR4',
@@ -69,6 +69,32 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   'setup-vcpu': ({ root }) => ({
     what: `A virtual CPU starts, its CR3 naming guest frame ${hex(root)}.`,
     why: 'CR3 tells the processor where the root of the page tables lies.',
+  }),
+  'remote-flush': ({ broadcast }) => ({
+    what: broadcast
+      ? 'The hypervisor invalidates on all processors at once.'
+      : 'The hypervisor wants every vCPU to flush its TLB.',
+    why: broadcast
+      ? 'This processor broadcasts invalidations: no other vCPU has to be asked.'
+      : 'Each vCPU may hold translations that the tables no longer give.',
+  }),
+  'request-set': ({ vcpu, kick }) => ({
+    what: `vCPU ${String(vcpu)} gets the request to flush before it next enters the guest.`,
+    why: kick
+      ? 'It runs the guest now, so it has to be interrupted.'
+      : 'It is outside the guest: it will see the request in time.',
+  }),
+  'request-serve': ({ dropped }) => ({
+    what: `The vCPU carries out its request: ${plural(dropped, 'entry goes', 'entries go')}.`,
+    why: 'This is the last moment before the guest runs again.',
+  }),
+  'ipi-send': ({ count }) => ({
+    what: `${plural(count, 'vCPU is', 'vCPUs are')} interrupted out of the guest.`,
+    why: 'An inter-processor interrupt is the only way to reach a vCPU that runs the guest.',
+  }),
+  'ipi-wait': ({ count }) => ({
+    what: `The hypervisor has waited until ${count === 1 ? 'it has' : 'all have'} left the guest.`,
+    why: 'Before that a table must not be freed, and a write through an old entry is still possible.',
   }),
   'outside-flip': ({ gpa, bit, set }) => ({
     what: `Bit ${String(bit)} of the word at guest address ${hex(gpa)} becomes ${set ? '1' : '0'}, from outside.`,
@@ -232,9 +258,9 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The processor loads ${String(count)} root entries into its registers.`,
     why: 'From now on it uses these, whatever happens to the table in memory.',
   }),
-  invalidate: ({ name, dropped }) => ({
+  invalidate: ({ name, aim, dropped }) => ({
     what: `${name.toUpperCase()}: ${plural(dropped, 'cached translation goes', 'cached translations go')}.`,
-    why: `It is meant for: ${invalidationOf(name)?.meaning ?? 'what it names'}.`,
+    why: `It is meant for: ${aim}.`,
   }),
   invlpg: ({ gva, dropped }) => ({
     what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,

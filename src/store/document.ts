@@ -2,7 +2,7 @@
  * What is open: a text, its settings, the other settings while comparing. Every change goes through here, is
  * remembered in one history, and runs anew; a text with problems leaves the last good run on the stage.
  */
-import { settingOf, type SettingName } from '../core/settings.ts';
+import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Place } from '../scenario/links.ts';
 import { planScenario, type PlanResult } from '../scenario/plan.ts';
@@ -192,8 +192,25 @@ export function edit(text: string, how: { typing?: boolean; goTo?: number } = {}
 export function choose(choices: SettingChoices, side: 0 | 1 = 0): Promise<void> {
   const { settings, versus } = getState();
   return side === 0
-    ? change({ settings: differing({ ...settings, ...choices }) })
-    : change({ versus: differing({ ...versus, ...choices }) });
+    ? change({ settings: differing(fitting({ ...settings, ...choices })) })
+    : change({ versus: differing(fitting({ ...versus, ...choices })) });
+}
+
+/** The same choices, and for every setting that does not fit them the first value that does. */
+function fitting(choices: SettingChoices): SettingChoices {
+  const own = getState().runs[0]?.plan.ownSettings;
+  if (own === undefined) return choices;
+  let all: Settings = { ...own, ...choices };
+  let made = choices;
+  for (let found = misfit(all); found !== undefined; found = misfit(all)) {
+    const value = choicesOf(found, all)[0]?.value;
+    if (value === undefined) return made;
+    [made, all] = [
+      { ...made, [found.name]: value },
+      { ...all, [found.name]: value },
+    ];
+  }
+  return made;
 }
 
 function differing(choices: SettingChoices): SettingChoices {

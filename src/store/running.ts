@@ -1,4 +1,5 @@
 /** Turns plans into runs, giving the browser its turns, and finds the same place again in another run. */
+import { loadEngine } from '../core/operations/engines.ts';
 import type { Plan } from '../scenario/plan.ts';
 import { judge } from '../scenario/expectations.ts';
 import { lineInNewText } from '../scenario/same-line.ts';
@@ -13,6 +14,7 @@ const TURN_MS = 12;
 
 /** Runs to the end; undefined when `isWanted` says that nobody waits for it any more. */
 export async function runPlan(text: string, plan: Plan, isWanted: () => boolean): Promise<Run | undefined> {
+  await loadEngine(plan.program.settings);
   const recording = new RecordingRun(plan.program);
   let turn = performance.now();
   while (!recording.done) {

@@ -70,7 +70,7 @@ export interface AppState {
   /** The entry or register that is looked into, as the id of its row. */
   readonly inspected: string | undefined;
   readonly theme: Theme;
-  readonly stageView: 'picture' | 'text';
+  readonly stageView: 'picture' | 'text' | 'walk';
   /** The scenario's text as a list to click on, or in the editor. */
   readonly editing: boolean;
   readonly leftOpen: boolean;

@@ -2,6 +2,7 @@
  * Stepping like a debugger, forwards and backwards: each function takes a position and gives another. All stay between
  * `from` (usually `begin`) and the end.
  */
+import type { CallName } from '../core/machine/steps.ts';
 import type { Timeline } from './timeline.ts';
 
 const clamp = (timeline: Timeline, position: number): number =>
@@ -61,4 +62,10 @@ export function previousOperation(timeline: Timeline, position: number): number 
     (operation) => operation.firstStep + 1 < position && operation.firstStep >= timeline.begin,
   );
   return previous === undefined ? timeline.begin : previous.firstStep + 1;
+}
+
+/** Whether a run has a call of that name. */
+export function hasCall({ journal }: Timeline, name: CallName): boolean {
+  for (let span = 0; span < journal.spanCount; span += 1) if (journal.callName(span) === name) return true;
+  return false;
 }

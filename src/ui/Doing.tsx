@@ -3,11 +3,23 @@ import { useId, useMemo, useState } from 'react';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import { addressesIn, spacesIn } from '../scenario/assist.ts';
 import { addOperation, checkOperation } from '../store/operations.ts';
-import { STRINGS } from './strings.ts';
+import { DOING } from './strings-later.ts';
 import { useApp } from './use-app.ts';
 import './doing.css';
 
-const VERBS = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'load-cr3', 'set', 'cpuid', 'flip'] as const;
+const VERBS = [
+  'read',
+  'write',
+  'exec',
+  'invlpg',
+  'tlbi vae1is',
+  'set-pte',
+  'load-cr3',
+  'load-ttbr0',
+  'set',
+  'cpuid',
+  'flip',
+] as const;
 type Verb = (typeof VERBS)[number];
 
 interface Form {
@@ -41,11 +53,13 @@ function lineOf({ verb, who, address, value, target, space, register, bit }: For
     case 'write':
       return `v0 ${who} write ${address} = ${value}`;
     case 'invlpg':
-      return `v0 kernel invlpg ${address}`;
+    case 'tlbi vae1is':
+      return `v0 kernel ${verb} ${address}`;
     case 'set-pte':
       return `v0 kernel set-pte ${address} -> ${target}`;
     case 'load-cr3':
-      return `v0 kernel load-cr3 ${space}`;
+    case 'load-ttbr0':
+      return `v0 kernel ${verb} ${space}`;
     case 'set':
       return `v0 kernel set ${register} = ${value}`;
     case 'cpuid':
@@ -55,12 +69,19 @@ function lineOf({ verb, who, address, value, target, space, register, bit }: For
   }
 }
 
-const TAKES_ADDRESS: readonly Verb[] = ['read', 'write', 'exec', 'invlpg', 'set-pte', 'flip'];
+const TAKES_ADDRESS: readonly Verb[] = ['read', 'write', 'exec', 'invlpg', 'tlbi vae1is', 'set-pte', 'flip'];
+
+/** What only the other architecture has. */
+const ONLY_X86: readonly Verb[] = ['invlpg', 'load-cr3', 'set'];
+const ONLY_ARM: readonly Verb[] = ['tlbi vae1is', 'load-ttbr0'];
+const verbsOf = (cpu: string | undefined): readonly Verb[] =>
+  VERBS.filter((verb) => !(cpu === 'arm64' ? ONLY_X86 : ONLY_ARM).includes(verb));
 
 export default function Doing(): React.JSX.Element {
   const [form, setForm] = useState(EMPTY);
   const [trouble, setTrouble] = useState<readonly string[]>([]);
   const text = useApp((state) => state.text);
+  const cpu = useApp((state) => state.runs[0]?.plan.program.settings.cpu);
   const list = useId();
   const addresses = useMemo(() => addressesIn(text), [text]);
   const line = lineOf(form);
@@ -82,16 +103,16 @@ export default function Doing(): React.JSX.Element {
         }}
       >
         <Choose
-          label={STRINGS.doing.what}
+          label={DOING.what}
           value={form.verb}
-          values={VERBS}
+          values={verbsOf(cpu)}
           onChange={(verb) => {
             change({ verb });
           }}
         />
         {['read', 'write', 'exec'].includes(form.verb) && (
           <Choose
-            label={STRINGS.doing.who}
+            label={DOING.who}
             value={form.who}
             values={['user', 'kernel']}
             onChange={(who) => {
@@ -101,7 +122,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {TAKES_ADDRESS.includes(form.verb) && (
           <Field
-            label={STRINGS.doing.address}
+            label={DOING.address}
             value={form.address}
             list={list}
             onChange={(address) => {
@@ -111,7 +132,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {(form.verb === 'write' || form.verb === 'set') && (
           <Field
-            label={STRINGS.doing.value}
+            label={DOING.value}
             value={form.value}
             onChange={(value) => {
               change({ value });
@@ -120,7 +141,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'set' && (
           <Choose
-            label={STRINGS.doing.register}
+            label={DOING.register}
             value={form.register}
             values={REGISTER_BITS.map(({ register, name }) => `${register}.${name}`)}
             onChange={(register) => {
@@ -130,16 +151,16 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'set-pte' && (
           <Field
-            label={STRINGS.doing.target}
+            label={DOING.target}
             value={form.target}
             onChange={(target) => {
               change({ target });
             }}
           />
         )}
-        {form.verb === 'load-cr3' && (
+        {(form.verb === 'load-cr3' || form.verb === 'load-ttbr0') && (
           <Choose
-            label={STRINGS.doing.space}
+            label={DOING.space}
             value={form.space}
             values={spacesIn(text)}
             onChange={(space) => {
@@ -149,7 +170,7 @@ export default function Doing(): React.JSX.Element {
         )}
         {form.verb === 'flip' && (
           <Field
-            label={STRINGS.doing.bit}
+            label={DOING.bit}
             value={form.bit}
             onChange={(bit) => {
               change({ bit });
@@ -164,7 +185,7 @@ export default function Doing(): React.JSX.Element {
           ))}
         </datalist>
         <button type="submit" disabled={TAKES_ADDRESS.includes(form.verb) && form.address.trim() === ''}>
-          {STRINGS.doing.add}
+          {DOING.add}
         </button>
       </form>
       {trouble.map((sentence) => (

@@ -2,7 +2,7 @@
 import { compareWith } from '../store/document.ts';
 import { set, store, type Theme } from '../store/state.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
-import { Choice, OFFERED } from './Choice.tsx';
+import { Choices } from './Choice.tsx';
 import { Lamp } from './Lamp.tsx';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
@@ -60,7 +60,7 @@ export function Header(): React.JSX.Element {
           {STRINGS.compare.title}
         </button>
       </nav>
-      {!comparing && OFFERED.map((name) => <Choice key={name} name={name} />)}
+      {!comparing && <Choices />}
       <span className="space" />
       <Lamp />
       <ThemeChoice />
@@ -89,14 +89,20 @@ export function Header(): React.JSX.Element {
   );
 }
 
-/** What the author suggests first and is not chosen yet; otherwise the other way to handle a guest entry's write. */
+/**
+ * What the author suggests first and is not chosen yet; otherwise the other way to handle a guest entry's write, or
+ * with and without caches of tables.
+ */
 function otherSettings(): SettingChoices {
   const run = store.getState().runs[0];
   const settings = run?.plan.program.settings;
   const suggested = run?.plan.suggestions.find(({ choices }) =>
     Object.entries(choices).some(([name, value]) => settings?.[name as keyof typeof settings] !== value),
   );
-  return suggested?.choices ?? { 'gpte-write': settings?.['gpte-write'] === 'zap' ? 'update' : 'zap' };
+  if (suggested !== undefined) return suggested.choices;
+  return settings === undefined || settings.machine === 'kvm-2007'
+    ? { 'gpte-write': settings?.['gpte-write'] === 'zap' ? 'update' : 'zap' }
+    : { psc: settings.psc === 'off' ? 'guest' : 'off' };
 }
 
 /** Goes round: as the system has it, light, dark. */

@@ -22,6 +22,17 @@ export const GLOSSARY: readonly (readonly [term: string, meaning: string])[] = [
     'A page of memory as the guest numbers it (gfn). Which host frame it really is, only the hypervisor knows.',
   ],
   ['host frame', 'A page of real memory (pfn).'],
+  ['gpa', 'Guest physical address: where something lies as the guest numbers its memory.'],
+  ['gpas', 'Guest physical addresses: where things lie as the guest numbers its memory.'],
+  ['EPT', 'Extended page tables: Intel’s second stage, from guest physical to host physical addresses.'],
+  [
+    'second stage',
+    'The hypervisor’s own tables, which translate what the guest takes for physical addresses.',
+  ],
+  [
+    'paging-structure cache',
+    'Remembers where upper tables lie, so that a walk can begin further down. Not the TLB, which knows whole translations.',
+  ],
   ['TLB', 'The processor’s cache of translations. It does not notice when a table changes.'],
   ['INVLPG', 'The instruction by which a guest drops one cached translation.'],
   ['CR3', 'The register that names the root of the page tables.'],

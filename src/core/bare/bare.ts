@@ -39,7 +39,6 @@ import { gfn, pfn } from '../quantities.ts';
 import {
   armHostFormat,
   buildHostTables,
-  eptHostFormat,
   HOST_ROOT,
   hostEntryValue,
   hostEntryWord,
@@ -273,7 +272,11 @@ function stageOf(m: Machine, request: Translated, how: How): SecondStage {
 
 const eptOptions = (m: Machine): Parameters<typeof eptStage>[0] => ({
   root: HOST_ROOT,
-  ...eptHostFormat(m.settings),
+  levels: m.settings.host === '5-level' ? 5 : 4,
+  physicalBits: PHYSICAL_BITS,
+  accessedDirty: m.settings['ept-ad'] === 'on',
+  executeOnly: true,
+  oneGiB: true,
 });
 
 /** The cache of the host's own tables, for each row of the guest's walk. */
@@ -371,7 +374,8 @@ function sweepOfInstruction(
 function invalidate(m: Machine, operation: InvalidateOperation): void {
   const { name, address, tag } = operation;
   const sweep = sweepOfInstruction(m, operation);
-  m.step('invalidate', { name, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
+  const aim = must(invalidationOf(name), name).meaning;
+  m.step('invalidate', { name, aim, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
   sweepCaches(m, sweep, sweep.broadcast);
 }
 

@@ -4,7 +4,6 @@
  */
 import { assert, must } from '../assert.ts';
 import {
-  armLevels,
   DESC_AF,
   DESC_TABLE,
   DESC_VALID,
@@ -13,19 +12,10 @@ import {
   S2AP_WRITE,
   type ArmFormatOptions,
 } from '../hardware/arm-format.ts';
-import {
-  EPT_PS,
-  EPT_R,
-  EPT_W,
-  EPT_WRITE_BACK,
-  EPT_X,
-  eptLevels,
-  type EptOptions,
-} from '../hardware/ept-format.ts';
+import { hostLevels } from '../hardware/encode.ts';
+import { EPT_PS, EPT_R, EPT_W, EPT_WRITE_BACK, EPT_X } from '../hardware/ept-format.ts';
 import { indexIn, type TableLevel } from '../hardware/format.ts';
-import { PHYSICAL_BITS } from '../hardware/registers.ts';
 import { PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
-import { levelsOf } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { HostRights, SlotRecord } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../machine/world.ts';
@@ -46,29 +36,6 @@ export function armHostFormat(settings: Settings): ArmFormatOptions {
   const inputBits = must(IPA_BITS[settings.host], 'an address size');
   const startLevel = settings.host === '3-level' ? 1 : 0;
   return { granule: 12, inputBits, startLevel, outputBits: 48, ha: true, hd: false, hpd: false };
-}
-
-/** EPT as EPTP and the processor's capabilities would set it. */
-export const eptHostFormat = (settings: Settings): EptOptions => ({
-  levels: settings.host === '5-level' ? 5 : 4,
-  physicalBits: PHYSICAL_BITS,
-  accessedDirty: settings['ept-ad'] === 'on',
-  executeOnly: true,
-  oneGiB: true,
-});
-
-/** Levels of the second stage, root first. */
-export function hostLevels(settings: Settings): readonly TableLevel[] {
-  switch (hostKindOf(settings)) {
-    case 'ept':
-      return eptLevels(eptHostFormat(settings).levels);
-    case 'npt':
-      return levelsOf(settings.host === '5-level' ? '5-level' : '4-level');
-    case 'arm': {
-      const { granule, inputBits, startLevel } = armHostFormat(settings);
-      return armLevels(granule, inputBits, startLevel);
-    }
-  }
 }
 
 /** Address of the root table. */

@@ -4,7 +4,7 @@
  * vol. 2 (MOV CR, INVLPG and PCID rules), Arm ARM (TTBR0_EL1).
  */
 import type { RegisterWrite } from '../engine.ts';
-import { stage1Start, type ArmFormatOptions } from '../hardware/arm-format.ts';
+import { stage1Start } from '../hardware/arm-format.ts';
 import type { ArmRegisters } from '../hardware/arm-walk.ts';
 import { readEntry } from '../hardware/format.ts';
 import { countSwept, sweepCaches, sweepOfCr3, sweepOfGuest, sweepOfSpace } from '../hardware/invalidate.ts';
@@ -73,14 +73,14 @@ export function guestRegisters(m: Machine, options: { nested: boolean }): Paging
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`)) };
 }
 
-const ARM_INPUT_BITS: Readonly<Record<string, number>> = { '4-level': 48, '3-level': 39 };
-const ARM_OUTPUT_BITS = 48;
+export const ARM_INPUT_BITS: Readonly<Record<string, number>> = { '4-level': 48, '3-level': 39 };
+export const ARM_OUTPUT_BITS = 48;
 
-/** Stage 1 as TCR_EL1 would set it: 4 KiB granule, hardware access flag, no hardware dirty state. None where it is off. */
-export function armGuestFormat({ guest }: Settings): ArmFormatOptions | undefined {
-  const inputBits = ARM_INPUT_BITS[guest];
-  if (inputBits === undefined) return undefined;
-  return {
+/** The same on arm64: 4 KiB granule, hardware access flag, no hardware dirty state. */
+export function armRegisters(m: Machine): ArmRegisters {
+  const inputBits = ARM_INPUT_BITS[m.settings.guest];
+  if (inputBits === undefined) return { pan: false };
+  const format = {
     granule: 12,
     inputBits,
     startLevel: stage1Start(12, inputBits),
@@ -88,13 +88,7 @@ export function armGuestFormat({ guest }: Settings): ArmFormatOptions | undefine
     ha: true,
     hd: false,
     hpd: false,
-  };
-}
-
-/** How the processor walks the guest's tables on arm64. */
-export function armRegisters(m: Machine): ArmRegisters {
-  const format = armGuestFormat(m.settings);
-  if (format === undefined) return { pan: false };
+  } as const;
   return { stage1: { format, root: m.reg('cr3') & bitRange(47, 12), wxn: false }, pan: false };
 }
 

@@ -34,6 +34,17 @@ export function armLevels(granule: Granule, inputBits: number, start: number): r
 export const stage1Start = (granule: Granule, inputBits: number): number =>
   LAST_LEVEL + 1 - Math.ceil((inputBits - granule) / indexBits(granule));
 
+/** Tables that may stand in a row at the start of stage 2, as a power of two. */
+const CONCATENATED_BITS = 4;
+
+/** Whether stage 2 may start where it is told to: the root needs a bit at least, and may be 16 tables at most. */
+export function stage2StartFits(options: ArmFormatOptions): boolean {
+  const { granule, inputBits, startLevel } = options;
+  const bits = inputBits - shiftOf(granule, startLevel);
+  const top = granule === 12 ? 0 : 1;
+  return startLevel >= top && bits >= 1 && bits <= indexBits(granule) + CONCATENATED_BITS;
+}
+
 /** Levels at which a block may stand. */
 const blockLevels = (granule: Granule): readonly number[] => (granule === 12 ? [1, 2] : [2]);
 

@@ -13,6 +13,7 @@ import {
   stage1Format,
   stage1Start,
   stage2Format,
+  stage2StartFits,
   type ArmFormatOptions,
   type Granule,
   type Stage1Rights,
@@ -200,7 +201,7 @@ export function armStage(
     facts: { use: HostUse; write: boolean },
   ): HostOutcome<StageFault> => {
     const { use, write } = facts;
-    const tooLarge = beyondInput(stage, ipa);
+    const tooLarge = stage2StartFits(stage.format) ? beyondInput(stage, ipa) : 'absent';
     if (tooLarge !== undefined) return stage2Abort(m, by, { ...facts, ipa, level: 0, why: tooLarge });
     const known = caches?.(use, ipa);
     const walked = walkTables<Stage2Rights, never>(m, {

@@ -148,10 +148,11 @@ export function eptStage(
         eptQualification(of, rights, { forTable: use.forTable });
       if (walked.kind === 'fault') {
         const misconfigured = walked.why === EPT_MISCONFIGURED;
+        const granted = walked.why === 'absent' ? NO_RIGHTS : walked.rights;
         return raise(m, walked, {
           kind: misconfigured ? 'EPT misconfiguration' : 'EPT violation',
           gpa,
-          code: misconfigured ? 0n : violate(walked.why === 'absent' ? NO_RIGHTS : walked.rights, wanted),
+          code: misconfigured ? 0n : violate(granted, wanted),
           use,
         });
       }

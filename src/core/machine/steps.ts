@@ -58,6 +58,12 @@ export const STEPS = {
   'setup-slot': spec('vmm', 'write', 'slot', { gfn: 'n', frames: 'n' }),
   'setup-vcpu': spec('vmm', 'write', 'vcpu', { root: 'n' }),
 
+  'remote-flush': spec('kvm', 'flush', 'TLB', { broadcast: 'b' }),
+  'request-set': spec('kvm', 'request', 'vcpu', { vcpu: 'n', request: 's', kick: 'b' }),
+  'request-serve': spec('kvm', 'flush', 'TLB', { request: 's', dropped: 'n' }),
+  'ipi-send': spec('kvm', 'ipi', 'vcpu', { count: 'n' }),
+  'ipi-wait': spec('kvm', 'check', 'vcpu', { count: 'n' }),
+
   'outside-flip': spec('host', 'write', 'page', { gpa: 'w', bit: 'n', set: 'b' }),
   'outside-flip-shadow': spec('host', 'write', 'sPT', { gva: 'w', level: 'n', bit: 'n', set: 'b' }),
   'outside-nothing': spec('host', 'check', 'sPT', { gva: 'w', level: 'n' }),
@@ -104,7 +110,7 @@ export const STEPS = {
   cpuid: spec('cpu', 'check', 'vcpu', {}),
   'guest-register': spec('guest', 'write', 'vcpu', { register: 's', value: 'w', dropped: 'n' }),
   'pdpte-load': spec('cpu', 'read', 'vcpu', { count: 'n' }),
-  invalidate: spec('cpu', 'flush', 'TLB', { name: 's', address: 'w', tag: 'n', dropped: 'n' }),
+  invalidate: spec('cpu', 'flush', 'TLB', { name: 's', aim: 's', address: 'w', tag: 'n', dropped: 'n' }),
   invlpg: spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
 
   'guest-gp': spec('guest', 'inject', 'vcpu', {}),
@@ -206,6 +212,7 @@ export const CALLS = {
   mmu_free_roots: { serial: 'n' },
   kvm_mmu_reset_context: { root: 'n' },
   set_register: { register: 's' },
+  kvm_flush_remote_tlbs: {},
 } as const satisfies Readonly<Record<string, FactSchema>>;
 
 export type CallName = keyof typeof CALLS;

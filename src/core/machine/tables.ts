@@ -13,7 +13,7 @@ export type WordKey = number;
 
 /** What a vCPU is doing. */
 export interface VcpuState {
-  readonly mode: 'guest' | 'hypervisor' | 'user space';
+  readonly mode: 'guest' | 'hypervisor' | 'user space' | 'halted';
   /** Why the guest was left, while `mode` is `hypervisor`. */
   readonly exit?: ExitReason;
   /** Serial of the current or last exit: `exit:3`. */
@@ -25,6 +25,7 @@ export type ExitReason =
   | 'nested page fault'
   | 'stage 2 abort'
   | 'start'
+  | 'IPI'
   | '#PF'
   | 'mov-cr3'
   | 'mov-cr0'
@@ -200,6 +201,8 @@ export interface TableValues {
   serial: number;
   blank: number;
   vcpu: VcpuState;
+  /** What a vCPU has to do before it enters the guest. */
+  request: readonly string[];
   tlb: TlbEntry;
   psc: PscEntry;
   slot: SlotRecord;
@@ -226,6 +229,7 @@ export interface TableKeys {
   serial: string;
   blank: Pfn;
   vcpu: number;
+  request: number;
   tlb: string;
   psc: string;
   slot: number;
@@ -253,6 +257,7 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   serial: 'number',
   blank: 'number',
   vcpu: 'record',
+  request: 'record',
   tlb: 'record',
   psc: 'record',
   slot: 'record',

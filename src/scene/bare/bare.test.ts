@@ -1,8 +1,12 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_SETTINGS, type Settings } from '../../core/settings.ts';
 import { gfn, gva } from '../../core/quantities.ts';
 import type { Program } from '../../core/operations/operation.ts';
-import { planOf } from '../../testing/scenarios.ts';
+import { insertOperation, lineAfter } from '../../scenario/edits.ts';
+import { planScenario } from '../../scenario/plan.ts';
+import { bareScenario } from '../../testing/bare-scenarios.ts';
+import { planOf, RUNS } from '../../testing/scenarios.ts';
 import { record, type Timeline } from '../../timeline/timeline.ts';
 import { entryDiffs } from '../bit-diff.ts';
 import { inspectRow } from '../inspect.ts';
@@ -314,4 +318,56 @@ test('the bits of a step are those of its format', () => {
   const [diff] = entryDiffs(timeline, step, bareShow.entryIn);
   expect(diff?.name).toBe('stage 2 level 3 entry [010], host frame 20003');
   expect(diff?.bits.map((bit) => bit.name)).toContain('S2AP[1]');
+});
+
+test('an entry of a map line can be changed by the kernel through its window, and read at its address', () => {
+  const plan = planOf(
+    [
+      'mmuscope 1',
+      'machine native cpu=arm64 guest=3-level',
+      'slot 0x0 4M',
+      'map 0x400000 -> gfn 0x21 ro user',
+      'map 0x500000 -> table-of 0x400000 rw kernel',
+      'begin',
+      'v0 user read 0x400000',
+    ].join('\n'),
+  );
+  const timeline = record(plan.program);
+  const row = boxNamed(scenesOf(timeline).at(-1), 'level 3')?.rows[0];
+  const found = inspectRow(timeline, row?.id ?? '', plan.names);
+  expect(found?.about).toBe('translates 0x400000');
+  expect(found?.bits.find((bit) => bit.short === 'RO')?.flips[0]?.text).toMatch(
+    /^v0 kernel write 0x500000 = 0x/,
+  );
+  expect(found?.actions.map(({ text }) => text)).toContain('v0 kernel tlbi vae1is 0x400000');
+});
+
+test('any generated run has its scenes, no two boxes in one place, and every line that the inspector offers is accepted', () => {
+  fc.assert(
+    fc.property(bareScenario, fc.nat(), fc.nat(), fc.nat(31), (text, place, which, at) => {
+      const plan = planOf(text);
+      const timeline = record(plan.program);
+      const cast = bareCast(timeline);
+      for (const viewport of VIEWPORTS) expect(overlaps(layOut(cast, viewport))).toEqual([]);
+      timeline.seek(timeline.begin + (place % (timeline.length - timeline.begin + 1)));
+      const layout = layOut(cast, VIEWPORTS[1]);
+      const scene = sceneAt(timeline, { cast, layout, names: plan.names, show: bareShow });
+      expect(scene.boxes.length).toBe(layout.boxes.size);
+      expect(JSON.stringify(scene.boxes)).not.toMatch(/undefined|NaN/);
+      const rows = scene.boxes.flatMap((box) => box.rows.map((row) => row.id));
+      const found = inspectRow(timeline, rows[which % rows.length] ?? '', plan.names);
+      const [label = '0'] = timeline.nameOf(timeline.position).split('.');
+      for (const { text: operation } of [...(found?.bits[at]?.flips ?? []), ...(found?.actions ?? [])]) {
+        const planned = planScenario(
+          insertOperation(text, { after: lineAfter(text, label), operation }).text,
+        );
+        expect(
+          planned.kind === 'ok' ? [] : planned.problems.map((problem) => problem.message),
+          operation,
+        ).toEqual([]);
+        if (planned.kind === 'ok') record(planned.plan.program);
+      }
+    }),
+    { numRuns: Math.ceil(RUNS / 4) },
+  );
 });

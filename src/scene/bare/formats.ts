@@ -1,22 +1,13 @@
 /**
  * The tables of a machine without KVM as they are shown: their format, and the letters and names for what an entry says.
  */
-import { armGuestFormat, isArm } from '../../core/bare/registers.ts';
-import { armHostFormat, eptHostFormat, hostKindOf } from '../../core/bare/host-tables.ts';
-import {
-  STAGE1_LEAF_BITS,
-  STAGE1_TABLE_BITS,
-  STAGE2_LEAF_BITS,
-  STAGE2_TABLE_BITS,
-} from '../../core/hardware/arm-entry.ts';
-import { stage1Format, stage2Format } from '../../core/hardware/arm-format.ts';
-import { EPT_BITS, eptFormat } from '../../core/hardware/ept-format.ts';
+import { guestFormat, hostFormat } from '../../core/bare/formats.ts';
+import { hostKindOf } from '../../core/bare/host-tables.ts';
+import { isArm } from '../../core/bare/registers.ts';
+import { STAGE1_BITS, STAGE2_BITS } from '../../core/hardware/arm-bits.ts';
+import { EPT_BITS } from '../../core/hardware/ept-format.ts';
 import type { EntryKind, PagingFormat, TableLevel } from '../../core/hardware/format.ts';
-import type { PagingMode } from '../../core/hardware/paging-mode.ts';
-import { CR4_PSE, EFER_NXE, PHYSICAL_BITS } from '../../core/hardware/registers.ts';
 import { X86_BITS, type EntryBit } from '../../core/hardware/x86-entry.ts';
-import { x86Format } from '../../core/hardware/x86-format.ts';
-import type { World } from '../../core/machine/world.ts';
 import type { Settings } from '../../core/settings.ts';
 
 /** One place of an entry's flags. */
@@ -73,83 +64,67 @@ const X86_LETTERS: readonly Letter[] = [
 const EPT_RIGHTS = ['R', 'W', 'X'].map((name) => letter(EPT_BITS, name));
 const EPT_MARKS = [letter(EPT_BITS, 'A'), letter(EPT_BITS, 'D', { only: 'leaf' })];
 const STAGE1_LETTERS: readonly Letter[] = [
-  ...['PXN', 'UXN'].map((name) => letter(STAGE1_LEAF_BITS, name, { rare: true, only: 'leaf' })),
-  ...STAGE1_TABLE_BITS.slice(2).map(({ name }) =>
-    letter(STAGE1_TABLE_BITS, name, { rare: true, only: 'table' }),
+  ...['PXN', 'UXN'].map((name) => letter(STAGE1_BITS, name, { rare: true, only: 'leaf' })),
+  ...['PXNTable', 'UXNTable', 'APTable[0]', 'APTable[1]'].map((name) =>
+    letter(STAGE1_BITS, name, { rare: true, only: 'table' }),
   ),
-  letter(STAGE1_LEAF_BITS, 'VALID'),
+  letter(STAGE1_BITS, 'valid'),
   {
-    ...letter(STAGE1_LEAF_BITS, 'AP[2]', { only: 'leaf', inverted: true }),
+    ...letter(STAGE1_BITS, 'AP[2]', { only: 'leaf', inverted: true }),
     text: 'W',
     meaning: 'AP[2] clear: writable',
   },
-  letter(STAGE1_LEAF_BITS, 'AP[1]', { only: 'leaf' }),
-  letter(STAGE1_LEAF_BITS, 'AF', { only: 'leaf' }),
+  letter(STAGE1_BITS, 'AP[1]', { only: 'leaf' }),
+  letter(STAGE1_BITS, 'AF', { only: 'leaf' }),
 ];
 const STAGE2_LETTERS: readonly Letter[] = [
-  letter(STAGE2_LEAF_BITS, 'VALID'),
-  letter(STAGE2_LEAF_BITS, 'S2AP[0]', { only: 'leaf' }),
-  letter(STAGE2_LEAF_BITS, 'S2AP[1]', { only: 'leaf' }),
+  letter(STAGE2_BITS, 'valid'),
+  letter(STAGE2_BITS, 'S2AP[0]', { only: 'leaf' }),
+  letter(STAGE2_BITS, 'S2AP[1]', { only: 'leaf' }),
   { text: 'X', mask: 3n << 53n, meaning: 'XN is 0: everybody may fetch', only: 'leaf', inverted: true },
-  letter(STAGE2_LEAF_BITS, 'AF', { only: 'leaf' }),
+  letter(STAGE2_BITS, 'AF', { only: 'leaf' }),
 ];
 
 /** In PAE paging the root entries grant and mark nothing. */
 const PDPTE_BITS = X86_BITS.filter((bit) => ['P', 'PWT', 'PCD'].includes(bit.name));
 
-const X86_MODES: readonly string[] = ['2-level', 'pae', '4-level', '5-level'] satisfies PagingMode[];
+/** Of a descriptor's bits some say something in a table's, some in a page's or block's. */
+const FIRST_TABLE_BIT = 59;
+const LAST_COMMON_BIT = 1;
+const armBits =
+  (bits: readonly EntryBit[]): Dialect['bits'] =>
+  (kind) =>
+    bits.filter(({ bit }) => bit <= LAST_COMMON_BIT || (kind === 'table') === bit >= FIRST_TABLE_BIT);
 
-/** The guest's tables as the processor reads them with its registers as they are; none where paging stays off. */
-export function guestDialect(settings: Settings, world?: World): Dialect | undefined {
+/** The guest's tables; none where paging stays off. */
+export function guestDialect(settings: Settings): Dialect | undefined {
+  const format = guestFormat(settings);
+  if (format.levels.length === 0) return undefined;
   if (isArm(settings)) {
-    const options = armGuestFormat(settings);
-    if (options === undefined) return undefined;
-    return {
-      ...stage1Format(options),
-      prefix: settings.machine === 'two-stage' ? 'stage 1' : '',
-      letters: STAGE1_LETTERS,
-      bits: (kind) => (kind === 'table' ? STAGE1_TABLE_BITS : STAGE1_LEAF_BITS),
-    };
+    const prefix = settings.machine === 'two-stage' ? 'stage 1' : '';
+    return { ...format, prefix, letters: STAGE1_LETTERS, bits: armBits(STAGE1_BITS) };
   }
-  if (!X86_MODES.includes(settings.guest)) return undefined;
-  const mode = settings.guest as PagingMode;
-  const has = (register: string, mask: bigint): boolean =>
-    world === undefined || ((world.get('reg', `0.${register}`) ?? 0n) & mask) !== 0n;
-  const format = x86Format({
-    mode,
-    physicalBits: PHYSICAL_BITS,
-    nxe: mode !== '2-level' && has('efer', EFER_NXE),
-    pse: has('cr4', CR4_PSE),
-  });
   return {
     ...format,
     prefix: '',
     letters: X86_LETTERS,
-    bits: (_kind, at) => (mode === 'pae' && at.level === 3 ? PDPTE_BITS : X86_BITS),
+    bits: (_kind, at) => (settings.guest === 'pae' && at.level === 3 ? PDPTE_BITS : X86_BITS),
   };
 }
 
 /** The host's tables; none where there is no second stage. */
 export function hostDialect(settings: Settings): Dialect | undefined {
-  if (settings.machine !== 'two-stage') return undefined;
+  const format = hostFormat(settings);
+  if (format === undefined) return undefined;
   switch (hostKindOf(settings)) {
     case 'ept': {
-      const options = eptHostFormat(settings);
-      const letters = options.accessedDirty ? [...EPT_RIGHTS, ...EPT_MARKS] : EPT_RIGHTS;
-      return { ...eptFormat(options), prefix: 'EPT', letters, bits: () => EPT_BITS };
+      const letters = settings['ept-ad'] === 'on' ? [...EPT_RIGHTS, ...EPT_MARKS] : EPT_RIGHTS;
+      return { ...format, prefix: 'EPT', letters, bits: () => EPT_BITS };
     }
-    case 'npt': {
-      const mode = settings.host === '5-level' ? '5-level' : '4-level';
-      const format = x86Format({ mode, physicalBits: PHYSICAL_BITS, nxe: true, pse: true });
+    case 'npt':
       return { ...format, prefix: 'nested', letters: X86_LETTERS, bits: () => X86_BITS };
-    }
     case 'arm':
-      return {
-        ...stage2Format(armHostFormat(settings)),
-        prefix: 'stage 2',
-        letters: STAGE2_LETTERS,
-        bits: (kind) => (kind === 'table' ? STAGE2_TABLE_BITS : STAGE2_LEAF_BITS),
-      };
+      return { ...format, prefix: 'stage 2', letters: STAGE2_LETTERS, bits: armBits(STAGE2_BITS) };
   }
 }
 

@@ -25,8 +25,8 @@ export const bareShow: Show = {
   entryIn,
 };
 
-const dialectsOf = ({ settings, world }: Pick<Context, 'settings' | 'world'>): Dialects => ({
-  guest: guestDialect(settings, world),
+const dialectsOf = ({ settings }: Pick<Context, 'settings'>): Dialects => ({
+  guest: guestDialect(settings),
   host: hostDialect(settings),
 });
 
@@ -40,7 +40,7 @@ function entryIn(timeline: Timeline, word: number, step?: StepView): NamedEntry 
   });
   if (found === undefined) return undefined;
   const walked = walkedOf(found.table);
-  const dialects = dialectsOf({ settings: program.settings, world });
+  const dialects = dialectsOf(program);
   const dialect = found.table.zone === 'guest' ? dialects.guest : dialects.host;
   if (dialect === undefined) return undefined;
   const kind = dialect.kindOf(partOf(walked, found.index, world.word(word)), walked.at);

@@ -3,7 +3,7 @@ import { COUNTERS } from '../../core/counters.ts';
 import { seenText } from '../../scene/compare-words.ts';
 import { go } from '../../store/cursor.ts';
 import type { OperationDifference } from '../../timeline/compare.ts';
-import { STRINGS } from '../strings.ts';
+import { COMPARE } from '../strings-later.ts';
 import { useApp } from '../use-app.ts';
 import './compare.css';
 
@@ -17,8 +17,8 @@ export default function Differences(): React.JSX.Element | null {
   const { differences, totals } = comparison;
   return (
     <section className="differences">
-      <h2>{STRINGS.compare.differences}</h2>
-      {differences.length === 0 && <p>{STRINGS.compare.none}</p>}
+      <h2>{COMPARE.differences}</h2>
+      {differences.length === 0 && <p>{COMPARE.none}</p>}
       <ol>
         {differences.slice(0, MOST_LISTED).map((difference, at) => (
           <li key={`${difference.level}${difference.operation}`} className={difference.level}>
@@ -29,7 +29,7 @@ export default function Differences(): React.JSX.Element | null {
                 go(difference.a);
               }}
             >
-              <b>{at === 0 ? STRINGS.compare.first : STRINGS.compare.levels[difference.level]}</b>
+              <b>{at === 0 ? COMPARE.first : COMPARE.levels[difference.level]}</b>
               <span>{`${difference.operation}  ${difference.text}`}</span>
               <small>{words(difference)}</small>
             </button>
@@ -37,17 +37,17 @@ export default function Differences(): React.JSX.Element | null {
         ))}
       </ol>
       {differences.length > MOST_LISTED && (
-        <p className="quiet">{STRINGS.compare.more(differences.length - MOST_LISTED)}</p>
+        <p className="quiet">{COMPARE.more(differences.length - MOST_LISTED)}</p>
       )}
       {totals.length > 0 && (
         <table className="totals">
-          <caption>{STRINGS.compare.totals}</caption>
+          <caption>{COMPARE.totals}</caption>
           <thead>
             <tr>
-              <th scope="col">{STRINGS.compare.counter}</th>
+              <th scope="col">{COMPARE.counter}</th>
               <th scope="col">A</th>
               <th scope="col">B</th>
-              <th scope="col">{STRINGS.compare.minus}</th>
+              <th scope="col">{COMPARE.minus}</th>
             </tr>
           </thead>
           <tbody>
@@ -70,5 +70,5 @@ function words({ level, seen, counters }: OperationDifference): string {
   if (level === 'visible') return `A: ${seenText(seen?.a)}. B: ${seenText(seen?.b)}.`;
   if (level === 'cost')
     return (counters ?? []).map(({ counter, a, b }) => `${counter} ${String(a)} / ${String(b)}`).join(', ');
-  return STRINGS.compare.steps;
+  return COMPARE.steps;
 }

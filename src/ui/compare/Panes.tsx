@@ -1,10 +1,11 @@
 /** The two sides of a comparison: each with its settings, what happens there, its stage. */
 import { sentenceOf } from '../../scene/sentences.ts';
 import { swapRuns } from '../../store/document.ts';
-import { Choice, OFFERED } from '../Choice.tsx';
+import { Choices } from '../Choice.tsx';
 import { Lamp } from '../Lamp.tsx';
 import { Stage } from '../stage/Stage.tsx';
 import { STRINGS } from '../strings.ts';
+import { COMPARE } from '../strings-later.ts';
 import { stepAt, useRun } from '../use-app.ts';
 import './panes.css';
 
@@ -26,18 +27,16 @@ function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
     <section className="pane" aria-label={STRINGS.compare.side(name)}>
       <header>
         <b className="side">{name}</b>
-        {OFFERED.map((setting) => (
-          <Choice key={setting} name={setting} side={side} />
-        ))}
+        <Choices side={side} />
         {side === 1 && (
           <button
             type="button"
-            title={STRINGS.compare.swapMeaning}
+            title={COMPARE.swapMeaning}
             onClick={() => {
               void swapRuns();
             }}
           >
-            {STRINGS.compare.swap}
+            {COMPARE.swap}
           </button>
         )}
         <Lamp side={side} />

@@ -1,12 +1,13 @@
 /** The keys, in a dialog, and the way to the description of the language. */
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
+import { KEYS } from '../strings-later.ts';
 
 export default function Help(): React.JSX.Element {
   return (
     <>
       <dl className="keys">
-        {STRINGS.keys.map(([keys, what]) => (
+        {KEYS.map(([keys, what]) => (
           <div key={keys}>
             <dt>{keys}</dt>
             <dd>{what}</dd>

@@ -7,7 +7,7 @@ import { openScenario } from '../../store/document.ts';
 import { deleteDraft, listDrafts, titleOf, type Draft } from '../../store/drafts.ts';
 import { catalogueId, set } from '../../store/state.ts';
 import { openDraft } from '../address-bar.ts';
-import { STRINGS } from '../strings.ts';
+import { SCENARIOS } from '../strings-later.ts';
 import { useApp } from '../use-app.ts';
 import './dialogs.css';
 
@@ -32,8 +32,8 @@ function Page(): React.JSX.Element {
         <input
           type="search"
           value={wanted}
-          aria-label={STRINGS.scenarios.search}
-          placeholder={STRINGS.scenarios.search}
+          aria-label={SCENARIOS.search}
+          placeholder={SCENARIOS.search}
           onChange={(event) => {
             setWanted(event.target.value);
           }}
@@ -42,14 +42,14 @@ function Page(): React.JSX.Element {
           type="button"
           onClick={() => {
             set({ dialog: undefined, editing: true, leftOpen: true });
-            void openScenario({ text: STRINGS.scenarios.template, settings: {} });
+            void openScenario({ text: SCENARIOS.template, settings: {} });
           }}
         >
-          {STRINGS.scenarios.fresh}
+          {SCENARIOS.fresh}
         </button>
       </div>
       <p role="status" className="quiet">
-        {error !== null ? error.message : STRINGS.scenarios.found(found.length)}
+        {error !== null ? error.message : SCENARIOS.found(found.length)}
       </p>
       {chapters.map((chapter) => (
         <section key={chapter}>
@@ -87,7 +87,7 @@ function Card({ entry }: { entry: CatalogueEntry }): React.JSX.Element {
       >
         <b>{entry.title}</b>
         <span>{entry.about}</span>
-        <small>{STRINGS.scenarios.minutes(entry.minutes)}</small>
+        <small>{SCENARIOS.minutes(entry.minutes)}</small>
       </a>
     </li>
   );
@@ -102,8 +102,8 @@ function Drafts(): React.JSX.Element | null {
   };
   return (
     <section>
-      <h3>{STRINGS.scenarios.drafts}</h3>
-      <p className="quiet">{STRINGS.scenarios.draftsBound}</p>
+      <h3>{SCENARIOS.drafts}</h3>
+      <p className="quiet">{SCENARIOS.draftsBound}</p>
       <ul className="drafts">
         {drafts.map((draft) => (
           <li key={draft.id}>
@@ -116,16 +116,16 @@ function Drafts(): React.JSX.Element | null {
             >
               {titleOf(draft.text)}
             </button>
-            <small>{`${new Date(draft.saved).toLocaleString()}${draft.from === undefined ? '' : `, ${STRINGS.scenarios.from} ${draft.from}`}`}</small>
+            <small>{`${new Date(draft.saved).toLocaleString()}${draft.from === undefined ? '' : `, ${SCENARIOS.from} ${draft.from}`}`}</small>
             <button
               type="button"
-              aria-label={`${STRINGS.scenarios.delete} ${titleOf(draft.text)}`}
+              aria-label={`${SCENARIOS.delete} ${titleOf(draft.text)}`}
               onClick={() => {
                 deleteDraft(draft.id);
                 setDrafts(listDrafts());
               }}
             >
-              {STRINGS.scenarios.delete}
+              {SCENARIOS.delete}
             </button>
           </li>
         ))}

@@ -7,6 +7,7 @@ import { beginBusy, set, store } from '../../store/state.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import { currentLink } from '../address-bar.ts';
 import { STRINGS } from '../strings.ts';
+import { SHARE } from '../strings-later.ts';
 import './dialogs.css';
 
 /** Beyond this many characters a code is too fine for a camera at the back of a room. */
@@ -21,10 +22,10 @@ export default function Share(): React.JSX.Element {
   const tooLong = link.length > BOUNDS.linkBytes;
   return (
     <div className="share">
-      <p className="quiet">{STRINGS.share.privacy}</p>
-      {tooLong ? <p className="trouble">{STRINGS.share.tooLong}</p> : <Links link={link} title={title} />}
+      <p className="quiet">{SHARE.privacy}</p>
+      {tooLong ? <p className="trouble">{SHARE.tooLong}</p> : <Links link={link} title={title} />}
       <section>
-        <h3>{STRINGS.share.file}</h3>
+        <h3>{SHARE.file}</h3>
         <div className="buttons">
           <button
             type="button"
@@ -32,7 +33,7 @@ export default function Share(): React.JSX.Element {
               saveFile(title);
             }}
           >
-            {STRINGS.share.save}
+            {SHARE.save}
           </button>
           <OpenFile />
         </div>
@@ -45,23 +46,19 @@ function Links({ link, title }: { link: string; title: string }): React.JSX.Elem
   const hash = link.slice(link.indexOf('#'));
   return (
     <>
-      <Copyable label={STRINGS.share.link} text={link} hash={hash} />
+      <Copyable label={SHARE.link} text={link} hash={hash} />
       <p className="quiet">
-        {`${STRINGS.share.length(link.length)} ${link.length > LONGEST_SAFE ? STRINGS.share.advice : STRINGS.share.short}`}
+        {`${SHARE.length(link.length)} ${link.length > LONGEST_SAFE ? SHARE.advice : SHARE.short}`}
       </p>
+      <Copyable label={SHARE.markdown} text={`[${title.replace(/[[\]]/g, '')}](${link})`} hash={hash} />
       <Copyable
-        label={STRINGS.share.markdown}
-        text={`[${title.replace(/[[\]]/g, '')}](${link})`}
-        hash={hash}
-      />
-      <Copyable
-        label={STRINGS.share.iframe}
+        label={SHARE.iframe}
         text={`<iframe src="${link}" title="${title.replace(/["<>&]/g, '')}" width="1000" height="640"></iframe>`}
         hash={hash}
       />
       <section>
-        <h3>{STRINGS.share.qr}</h3>
-        {link.length > LONGEST_QR ? <p className="quiet">{STRINGS.share.noQr}</p> : <QrCode text={link} />}
+        <h3>{SHARE.qr}</h3>
+        {link.length > LONGEST_QR ? <p className="quiet">{SHARE.noQr}</p> : <QrCode text={link} />}
       </section>
     </>
   );
@@ -108,7 +105,7 @@ function Copyable({ label, text, hash }: { label: string; text: string; hash: st
           );
         }}
       >
-        {copied ? STRINGS.share.copied : STRINGS.share.copy}
+        {copied ? SHARE.copied : SHARE.copy}
       </button>
     </label>
   );
@@ -120,12 +117,7 @@ function QrCode({ text }: { text: string }): React.JSX.Element {
     .flatMap((row, y) => row.map((dark, x) => (dark ? `M${String(x)} ${String(y)}h1v1h-1z` : '')))
     .join('');
   return (
-    <svg
-      className="qr"
-      viewBox={`0 0 ${String(size)} ${String(size)}`}
-      role="img"
-      aria-label={STRINGS.share.qr}
-    >
+    <svg className="qr" viewBox={`0 0 ${String(size)} ${String(size)}`} role="img" aria-label={SHARE.qr}>
       <rect width={size} height={size} fill="#fff" />
       <path d={path} fill="#000" shapeRendering="crispEdges" />
     </svg>
@@ -154,7 +146,7 @@ function OpenFile(): React.JSX.Element {
   const open = async (file: File | undefined): Promise<void> => {
     if (file === undefined) return;
     if (file.size > BOUNDS.scenarioBytes) {
-      setTrouble(STRINGS.share.fileTooLarge(file.size, BOUNDS.scenarioBytes));
+      setTrouble(SHARE.fileTooLarge(file.size, BOUNDS.scenarioBytes));
       return;
     }
     const text = await file.text();
@@ -164,7 +156,7 @@ function OpenFile(): React.JSX.Element {
   return (
     <>
       <label className="file">
-        {STRINGS.share.open}
+        {SHARE.open}
         <input
           type="file"
           accept=".mmu,.txt,text/plain"

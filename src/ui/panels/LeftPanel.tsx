@@ -18,11 +18,20 @@ export function LeftPanel(): React.JSX.Element {
       <TryNext />
       <ScenarioText />
       <DoSomething />
-      <section className="bugs">
-        <h2>{STRINGS.settings}</h2>
-        <Choice name="shipped-bugs" />
-      </section>
+      <Bugs />
     </aside>
+  );
+}
+
+/** Only a hypervisor of the past ships bugs. */
+function Bugs(): React.JSX.Element | null {
+  const machine = useApp((state) => state.runs[0]?.plan.program.settings.machine);
+  if (machine !== undefined && machine !== 'kvm-2007') return null;
+  return (
+    <section className="bugs">
+      <h2>{STRINGS.settings}</h2>
+      <Choice name="shipped-bugs" />
+    </section>
   );
 }
 

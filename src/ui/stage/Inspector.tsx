@@ -5,6 +5,7 @@ import type { Author, Inspected, InspectedBit, RegisterName } from '../../scene/
 import { addOperation, checkOperation } from '../../store/operations.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
+import { INSPECT } from '../strings-later.ts';
 import { useApp, useRun } from '../use-app.ts';
 import './inspector.css';
 
@@ -47,13 +48,10 @@ export default function Inspector(): React.JSX.Element | null {
       {found.registers !== undefined && found.registers.length > 1 && (
         <Registers row={row} names={found.registers} />
       )}
-      {found.facts === undefined ? (
-        found.authors.length > 0 && <p className="quiet">{STRINGS.inspect.flip}</p>
-      ) : (
-        <Facts facts={found.facts} />
-      )}
+      {found.authors.length > 0 && <p className="quiet">{INSPECT.flip}</p>}
+      {found.facts !== undefined && <Facts facts={found.facts} />}
       {found.authors.length > 1 && (
-        <div className="authors" role="group" aria-label={STRINGS.inspect.who}>
+        <div className="authors" role="group" aria-label={INSPECT.who}>
           {found.authors.map((who) => (
             <button
               key={who}
@@ -63,7 +61,7 @@ export default function Inspector(): React.JSX.Element | null {
                 setAuthor(who);
               }}
             >
-              {STRINGS.inspect[who]}
+              {INSPECT[who]}
             </button>
           ))}
         </div>
@@ -109,7 +107,7 @@ function Facts({ facts }: { facts: NonNullable<Inspected['facts']> }): React.JSX
 
 function Registers({ row, names }: { row: string; names: readonly RegisterName[] }): React.JSX.Element {
   return (
-    <div className="authors" role="group" aria-label={STRINGS.inspect.registers}>
+    <div className="authors" role="group" aria-label={INSPECT.registers}>
       {names.map((name) => (
         <button
           key={name}

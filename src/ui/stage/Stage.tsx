@@ -1,12 +1,14 @@
 /** The stage: the frame around d3's picture, its tools, and its text twin. */
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
 import { store, beginBusy, select, set } from '../../store/state.ts';
+import { hasCall } from '../../timeline/navigate.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp, useScene } from '../use-app.ts';
 import { createStage, type StageView } from './stage-view.ts';
 
 const TextTwin = lazy(() => import('./TextTwin.tsx'));
 const Inspector = lazy(() => import('./Inspector.tsx'));
+const WalkGrid = lazy(() => import('../walk/WalkGrid.tsx'));
 
 function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; height: number }] {
   const host = useRef<HTMLDivElement>(null);
@@ -16,7 +18,8 @@ function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; he
     if (element === null) return undefined;
     const observer = new ResizeObserver(() => {
       const { width, height } = element.getBoundingClientRect();
-      setSize({ width: Math.round(width), height: Math.round(height) });
+      // Beside the walk there may be no room for the picture: then it is hidden, and keeps its arrangement.
+      if (width > 0) setSize({ width: Math.round(width), height: Math.round(height) });
     });
     observer.observe(element);
     return () => {
@@ -44,6 +47,8 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const inspected = useApp((state) => state.inspected !== undefined);
   const stageView = useApp((state) => state.stageView);
   const leftOut = useApp((state) => state.runs[side]?.cast.leftOut ?? 0);
+  const timeline = useApp((state) => state.runs[side]?.timeline);
+  const walks = useMemo(() => timeline !== undefined && hasCall(timeline, 'page walk'), [timeline]);
 
   useEffect(() => {
     if (view.current === null) return undefined;
@@ -76,6 +81,17 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   return (
     <div className="stage-frame">
       <div className="stage-tools" role="group" aria-label={label}>
+        {(walks || stageView === 'walk') && (
+          <button
+            type="button"
+            aria-pressed={stageView === 'walk'}
+            onClick={() => {
+              set({ stageView: stageView === 'walk' ? 'picture' : 'walk' });
+            }}
+          >
+            {STRINGS.walk}
+          </button>
+        )}
         <button
           type="button"
           aria-pressed={stageView === 'text'}
@@ -83,9 +99,9 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
             set({ stageView: stageView === 'text' ? 'picture' : 'text' });
           }}
         >
-          {stageView === 'text' ? STRINGS.picture : STRINGS.text}
+          {STRINGS.text}
         </button>
-        {stageView === 'picture' && (
+        {stageView !== 'text' && (
           <>
             <button
               type="button"
@@ -116,22 +132,29 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
           </>
         )}
       </div>
-      <section className="stage" aria-label={label} ref={host}>
+      <section className={`stage ${stageView}`} aria-label={label}>
         {inspected && side === 0 && (
           <Suspense>
             <Inspector />
           </Suspense>
         )}
         {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
-        {stageView === 'picture' ? (
-          <div ref={view} className="viewport" role="group" aria-label={label} />
-        ) : (
-          scene !== undefined && (
-            <Suspense>
-              <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
-            </Suspense>
-          )
+        {stageView === 'walk' && (
+          <Suspense>
+            <WalkGrid side={side} />
+          </Suspense>
         )}
+        <div className="stage-space" ref={host}>
+          {stageView === 'text' ? (
+            scene !== undefined && (
+              <Suspense>
+                <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
+              </Suspense>
+            )
+          ) : (
+            <div ref={view} className="viewport" role="group" aria-label={label} />
+          )}
+        </div>
       </section>
     </div>
   );

@@ -1,6 +1,7 @@
 /** The stage as text: the same scene, as headings and tables that a keyboard and a screen reader can go through. */
 import type { Scene, SceneBox, SceneRow } from '../../scene/parts.ts';
 import { STRINGS } from '../strings.ts';
+import './twin.css';
 
 const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
 

@@ -6,11 +6,9 @@ import 'd3-transition';
 import type { Box } from '../../scene/layout.ts';
 import type { Motion, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { areaOf } from './geometry.ts';
+import { MOVE_MS } from './moving.ts';
 
 type Group = Selection<SVGGElement, unknown, null, undefined>;
-
-/** How long a motion takes, in milliseconds. */
-export const MOVE_MS = 220;
 
 interface Playing {
   readonly scene: Scene;

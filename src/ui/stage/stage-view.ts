@@ -4,17 +4,11 @@
  * settled when everything stands still.
  */
 import { select, type BaseType, type Selection } from 'd3-selection';
-import 'd3-transition';
-import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior, type ZoomTransform } from 'd3-zoom';
 import { ROW } from '../../scene/layout.ts';
 import type { Flag, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { STRINGS } from '../strings.ts';
+import { Camera, type Viewport } from './camera.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
-import { clearMotions, MOVE_MS, play } from './motions.ts';
-
-/** Text of 13 pixels stays at least 12 at fit; what does not fit is panned to. */
-const LEAST_FIT = 12 / 13;
-const MOST_FIT = 1.25;
 
 export interface StageView {
   update(
@@ -33,12 +27,6 @@ export interface StageView {
 }
 
 type Group = Selection<SVGGElement, unknown, null, undefined>;
-
-/** Size of the picture in pixels; given, because asking the browser for it would make it lay out the page at once. */
-interface Viewport {
-  readonly width: number;
-  readonly height: number;
-}
 
 export interface StageEvents {
   readonly select: (id: string | undefined) => void;
@@ -59,65 +47,48 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
   const links = camera.append('g').attr('class', 'links');
   const boxes = camera.append('g').attr('class', 'boxes');
   const overlay = camera.append('g').attr('class', 'overlay');
+  const eye = new Camera(host, ({ x, y, k }) => {
+    picture.style('transform', `translate(${String(x)}px, ${String(y)}px) scale(${String(k)})`);
+  });
   let current: Scene | undefined;
-  let viewport: Viewport = { width: 0, height: 0 };
-  let followed = true;
-
-  const behavior: ZoomBehavior<HTMLElement, unknown> = zoom<HTMLElement, unknown>()
-    .scaleExtent([0.3, 4])
-    // Said, because by itself it would ask the browser and make it lay out the page at once.
-    .extent(() => [
-      [0, 0],
-      [viewport.width, viewport.height],
-    ])
-    .on('zoom', (event: { transform: ZoomTransform; sourceEvent: unknown }) => {
-      const { x, y, k } = event.transform;
-      picture.style('transform', `translate(${String(x)}px, ${String(y)}px) scale(${String(k)})`);
-      if (event.sourceEvent !== null && event.sourceEvent !== undefined) followed = false;
-    });
-  root.call(behavior).on('dblclick.zoom', null);
-
-  const fit = (animated: boolean): void => {
-    if (current === undefined) return;
-    const target = fitTransform(viewport, current);
-    followed = true;
-    if (animated) behavior.transform(root.transition().duration(MOVE_MS), target);
-    else behavior.transform(root, target);
-  };
+  let moving: typeof import('./motions.ts') | undefined;
 
   return {
     async update(scene, options) {
       const first = current?.layout !== scene.layout;
       const before = first ? undefined : current;
       current = scene;
-      viewport = options.viewport;
+      eye.viewport = options.viewport;
       if (first) {
         picture.attr('width', scene.layout.width).attr('height', scene.layout.height);
         drawZones(zones, scene);
       }
       drawBoxes(boxes, { scene, before, on });
       drawLinks(links, scene);
-      if (first) fit(false);
-      if (followed) follow(host, { scene, viewport, camera: root, behavior, still: options.still });
+      if (first) eye.fit(scene, false);
+      eye.follow(scene, !options.still);
       paintSelection(camera, scene, options.selected);
-      clearMotions(overlay);
+      moving?.clearMotions(overlay);
       // The new state is painted first, then what moved moves.
       if (!options.still) await painted();
+      await eye.handOver();
+      moving ??= await import('./motions.ts');
       if (current !== scene) return;
-      await play(overlay, { scene, boxes, links, backwards: options.backwards, still: options.still });
+      await moving.play(overlay, { scene, boxes, links, backwards: options.backwards, still: options.still });
     },
     highlight(id) {
       if (current !== undefined) paintSelection(camera, current, id);
     },
     fit() {
-      fit(true);
+      if (current !== undefined) eye.fit(current, true);
     },
     zoomBy(factor) {
-      followed = false;
-      behavior.scaleBy(root.transition().duration(MOVE_MS), factor);
+      eye.zoomBy(factor);
     },
     destroy() {
-      root.on('.zoom', null).selectAll('*').interrupt().remove();
+      moving?.clearMotions(overlay);
+      eye.destroy();
+      root.selectAll('*').remove();
     },
   };
 }
@@ -129,74 +100,15 @@ const painted = (): Promise<void> =>
     });
   });
 
-function fitTransform({ width, height }: Viewport, scene: Scene): typeof zoomIdentity {
-  const margin = 10;
-  const raw = Math.min(
-    (width - 2 * margin) / scene.layout.width,
-    (height - 2 * margin) / scene.layout.height,
-  );
-  const scale = Math.min(MOST_FIT, Math.max(LEAST_FIT, raw));
-  const x = Math.max(margin, (width - scene.layout.width * scale) / 2);
-  const y = Math.max(margin, (height - scene.layout.height * scale) / 2);
-  return zoomIdentity.translate(x, y).scale(scale);
-}
-
-/** Pans, without zooming, so that what the step is about can be seen. */
-function follow(
-  host: HTMLElement,
-  by: {
-    scene: Scene;
-    viewport: Viewport;
-    camera: Selection<HTMLElement, unknown, null, undefined>;
-    behavior: ZoomBehavior<HTMLElement, unknown>;
-    still: boolean;
-  },
-): void {
-  const { scene } = by;
-  const focused = scene.boxes.filter((box) => scene.focus.includes(box.id));
-  if (focused.length === 0) return;
-  const view = by.viewport;
-  const transform = zoomTransform(host);
-  const margin = 24;
-  const left = Math.min(...focused.map((box) => transform.x + box.x * transform.k));
-  const right = Math.max(...focused.map((box) => transform.x + (box.x + box.width) * transform.k));
-  const top = Math.min(...focused.map((box) => transform.y + box.y * transform.k));
-  const bottom = Math.max(...focused.map((box) => transform.y + (box.y + box.height + 20) * transform.k));
-  const dx =
-    left < margin
-      ? margin - left
-      : right > view.width - margin
-        ? Math.max(view.width - margin - right, margin - left)
-        : 0;
-  const dy =
-    top < margin
-      ? margin - top
-      : bottom > view.height - margin
-        ? Math.max(view.height - margin - bottom, margin - top)
-        : 0;
-  if (Math.abs(dx) < 1 && Math.abs(dy) < 1) return;
-  const target = zoomIdentity.translate(transform.x + dx, transform.y + dy).scale(transform.k);
-  if (by.still) by.behavior.transform(by.camera, target);
-  else by.behavior.transform(by.camera.transition().duration(MOVE_MS), target);
-}
-
 const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
 
 function drawZones(group: Group, scene: Scene): void {
+  const { zones } = scene.layout;
+  const alone = zones.hypervisor === undefined;
   const data = ZONES.flatMap((name) => {
-    const area = scene.layout.zones[name];
-    return area === undefined
-      ? []
-      : [
-          {
-            name,
-            title:
-              name === 'guest' && scene.layout.zones.hypervisor === undefined
-                ? STRINGS.memory
-                : STRINGS[name],
-            ...area,
-          },
-        ];
+    const area = zones[name];
+    const title = name === 'guest' && alone ? STRINGS.memory : STRINGS[name];
+    return area === undefined ? [] : [{ name, title, ...area }];
   });
   const zone = group
     .selectAll<SVGGElement, (typeof data)[number]>('g.zone')
@@ -281,7 +193,7 @@ function drawBoxes(
     (d) => d.fold,
   );
   box.each(function rows(d) {
-    drawRows(select(this).select<SVGGElement>('g.rows'), d);
+    drawRows(select(this).select<SVGGElement>('g.rows'), d, on);
   });
   box.select<SVGGElement>('g.badge').each(function badge(d) {
     const node = select(this).attr('display', d.badge === undefined ? 'none' : null);
@@ -310,7 +222,11 @@ function isSame(a: unknown, b: unknown): boolean {
   return keys.every((key) => isSame(left[key], right[key]));
 }
 
-function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: SceneBox): void {
+function drawRows(
+  group: Selection<SVGGElement, unknown, null, undefined>,
+  box: SceneBox,
+  on: StageEvents,
+): void {
   const row = group
     .selectAll<SVGGElement, PlacedRow>('g.row')
     .data(placeRows(box), (d) => d.id)
@@ -318,7 +234,13 @@ function drawRows(group: Selection<SVGGElement, unknown, null, undefined>, box: 
       const made = enter
         .append('g')
         .attr('class', 'row')
-        .attr('data-row', (d) => d.id);
+        .attr('data-row', (d) => d.id)
+        .on('pointerenter', (_event, d) => {
+          on.select(d.id);
+        })
+        .on('pointerleave', () => {
+          on.select(box.id);
+        });
       made.append('title');
       made.append('rect').attr('class', 'row-body');
       made.append('text').attr('class', 'index').attr('x', 8).attr('y', 14);
@@ -408,24 +330,29 @@ function drawLinks(group: Group, scene: Scene): void {
     .attr('d', (d) => d.path);
 }
 
-/** What is related to the selected box lights up: the box, its links, and what they lead to. */
+/** What is related to the selected box, or to the box of the selected row, lights up: it, its links, where they lead. */
 function paintSelection(
   camera: Selection<SVGGElement, unknown, null, undefined>,
   scene: Scene,
   id: string | undefined,
 ): void {
-  const related = new Set<string>();
-  if (id !== undefined) {
-    related.add(id);
-    for (const link of scene.links) {
-      if (link.from.box === id) related.add(link.to.box);
-      if (link.to.box === id) related.add(link.from.box);
-    }
+  const own = new Set(
+    id === undefined
+      ? []
+      : scene.boxes
+          .filter((box) => box.id === id || box.rows.some((row) => row.id === id))
+          .map((box) => box.id),
+  );
+  const related = new Set(own);
+  for (const link of scene.links) {
+    if (own.has(link.from.box)) related.add(link.to.box);
+    if (own.has(link.to.box)) related.add(link.from.box);
   }
-  if (id === undefined && !camera.classed('selecting')) return;
-  camera.classed('selecting', id !== undefined);
+  if (own.size === 0 && !camera.classed('selecting')) return;
+  camera.classed('selecting', own.size > 0);
   camera.selectAll<SVGGElement, SceneBox>('g.box').classed('related', (d) => related.has(d.id));
+  camera.selectAll<SVGGElement, PlacedRow>('g.row').classed('selected', (d) => d.id === id);
   camera
     .selectAll<SVGPathElement, SceneLink>('path.link')
-    .classed('related', (d) => id !== undefined && (d.from.box === id || d.to.box === id));
+    .classed('related', (d) => own.has(d.from.box) || own.has(d.to.box));
 }

@@ -1,0 +1,188 @@
+/** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
+import { COUNTERS } from '../core/counters.ts';
+import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
+import { REGISTER_BITS } from '../core/hardware/registers.ts';
+import type { Settings } from '../core/settings.ts';
+import { invalidationWords } from './machine-words.ts';
+
+export type WordList = readonly (readonly [word: string, meaning: string])[];
+
+const STATEMENTS: WordList = [
+  ['title', 'The scenario in a few words.'],
+  ['about', 'What one will understand, in quotes.'],
+  ['minutes', 'How long it takes to go through.'],
+  ['machine', 'Which hypervisor, era and processor.'],
+  ['policy', 'How the hypervisor behaves, wrong behaviour included.'],
+  ['slot', 'Guest memory: address and size.'],
+  ['let', 'A name for a number.'],
+  ['map', "An entry of the guest's page tables."],
+  ['space', 'Begins another address space.'],
+  ['entry', 'Raw guest memory: address and 8 bytes, or bytes=4.'],
+  ['given', 'Operations that run first, shown folded.'],
+  ['begin', 'Counters and step numbers start at 0.'],
+  ['v0', 'An operation of vCPU 0.'],
+  ['host', 'The hypervisor changes its tables, or invalidates cached translations.'],
+  ['flip', 'A bit of memory changes, and nobody in the machine did it.'],
+  ['note', 'Said while the operation above runs.'],
+  ['expect', 'What must come out at this place.'],
+  ['try', 'A button that runs the same text under other settings.'],
+];
+export const PRIVILEGES: WordList = [
+  ['user', 'The program acts.'],
+  ['kernel', "The guest's kernel acts; on arm64, EL1."],
+  ['cpuid', 'An exit that changes nothing.'],
+];
+const OPERATIONS: WordList = [
+  ['read', 'Reads 8 bytes at an address.'],
+  ['write', 'Writes at an address: write V = 1.'],
+  ['exec', 'Fetches an instruction.'],
+  ['set-pte', "Changes an entry of the guest's tables, through the kernel's window onto the table."],
+  ['invlpg', 'Drops one translation from the TLB.'],
+  ['invpcid', 'Drops translations of address spaces by their number: address, single, all, all-nonglobal.'],
+  ['tlbi', 'Drops translations on arm64, on all processors or on this one.'],
+  ['load-cr3', 'Switches to another address space.'],
+  ['load-ttbr0', 'Switches to another address space, on arm64.'],
+  ['set', 'Changes a control register or one bit of it.'],
+  ['cpuid', 'An exit that changes nothing.'],
+];
+export const HANDLER: WordList = [
+  ['retry', 'The handler ends, and the guest tries the access again.'],
+  ['skip', 'The handler ends, and the access is given up.'],
+];
+export const TARGETS: WordList = [
+  ['gfn', 'A guest frame by number.'],
+  ['absent', 'The entry is 0.'],
+  ['table-of', "The frame of the page table that serves an address: the kernel's window onto it."],
+  ['table', 'The table that map lines made below this entry.'],
+];
+export const HOST_TARGETS: WordList = [
+  ['absent', 'The entry is 0.'],
+  ['frame', 'A host frame by number, with the rights read, write, exec.'],
+  ['raw', 'The entry as a number.'],
+];
+export const RIGHTS: WordList = [
+  ['read', 'The guest may read.'],
+  ['write', 'The guest may write.'],
+  ['exec', 'The guest may fetch instructions.'],
+];
+export const FLAGS: WordList = [
+  ['rw', 'May be written (R/W set).'],
+  ['ro', 'May not be written (R/W clear).'],
+  ['user', 'User mode may use it (U/S set).'],
+  ['kernel', 'Only the kernel may use it (U/S clear).'],
+  ['accessed', 'Bit A: a walk has used the entry.'],
+  ['dirty', 'Bit D: the page has been written.'],
+  ['nx', 'No instructions may be fetched from it.'],
+  ['global', 'Kept in the TLB over a CR3 load.'],
+];
+export const KEY_FLAG: WordList = [['key=', 'Protection key of the page, 0 to 15.']];
+export const EXPECTED: WordList = [
+  ...COUNTERS.map((counter) => [`${counter.name}=`, counter.meaning] as const),
+  ['read=', 'What the last read got.'],
+  ['fault', 'The last access gave the guest a fault; fault=0x5 of that code.'],
+  ['no fault', 'The last access gave the guest no fault.'],
+  ['no violation', 'No rule of the audit has been broken.'],
+  ['no harm', 'No access reached what no correct processor could have given.'],
+  ['violation', 'A rule of the audit has been broken.'],
+  ['harm', 'An access did harm: stale-read, stale-write, lost-write.'],
+  ['when', 'Only under these settings.'],
+];
+export const EXPECTED_BARE: WordList = [
+  ['host-fault', 'The second stage refused the last access; host-fault=0x181 with that code.'],
+  ['no host-fault', 'The second stage refused nothing of the last access.'],
+  ['physical=', 'The host physical address that the last access reached.'],
+];
+const EXTRA_REGISTERS: WordList = [
+  ['pkru', 'Protection keys of user pages: two bits a key, access off and write off.'],
+  ['pkrs', 'The same for kernel pages.'],
+  ['ac', 'EFLAGS.AC: the kernel may touch user pages in spite of SMAP.'],
+];
+const FAMILIES: WordList = [
+  ['invept', 'Drops what EPT tables gave: single, all.'],
+  ['invvpid', 'Drops linear addresses of a virtual processor: address, single, all, single-keep-globals.'],
+  ['invlpga', 'Drops one address of an ASID.'],
+  ['tlb-control', 'What the next VMRUN drops: all, asid, asid-nonglobal.'],
+  ['tlbi', 'Drops translations of stage 2, or of the whole virtual machine.'],
+];
+const SET_ENTRY: WordList = [['set-entry', 'Changes an entry of the second stage, and invalidates nothing.']];
+const OTHER: WordList = [
+  ['on', "What the guest's own handler does: on #PF."],
+  ['#PF', 'A page fault; on arm64, an abort of stage 1.'],
+  ['level', 'The level of an entry: on x86 1 is the page table, on arm64 3 names pages.'],
+  ['mmuscope', 'Every scenario begins with this word and the version of the language.'],
+  ['when', 'The line counts only under these settings.'],
+  ['main', 'The address space of the first map lines.'],
+  ['bit', 'A bit of the word, 0 to 63.'],
+  ['shadow', "An entry of the hypervisor's shadow tables."],
+  ['keep', 'Cached translations of the address space stay (bit 63 of CR3).'],
+  ['pcid', 'The number of an address space, 0 to 4095.'],
+  ['asid', 'The number of an address space on arm64; of a guest on AMD.'],
+  ['vpid', 'The number of a virtual processor; the first is 1.'],
+  ['key', 'Protection key of the page, 0 to 15.'],
+  ['bytes', 'How many bytes are meant.'],
+];
+
+const isBare = ({ machine }: Settings): boolean => machine !== 'kvm-2007';
+
+export const statementsFor = (settings: Settings): WordList =>
+  STATEMENTS.filter(([word]) => word !== 'host' || settings.machine === 'two-stage');
+
+/** What the guest can do on this machine. */
+export function operationsFor(settings: Settings): WordList {
+  const arm = settings.cpu === 'arm64';
+  const missing = arm
+    ? ['invlpg', 'invpcid', 'load-cr3', 'set']
+    : ['tlbi', 'load-ttbr0', ...(isBare(settings) ? [] : ['invpcid'])];
+  return OPERATIONS.filter(([word]) => !missing.includes(word));
+}
+
+const existing = (settings: Settings, by: Invalidation['by']): readonly Invalidation[] =>
+  INVALIDATIONS.filter((spec) => spec.by === by && spec.cpus.includes(settings.cpu));
+
+/** What the hypervisor can do on this machine. */
+export const hostWordsFor = (settings: Settings): WordList => {
+  const known = existing(settings, 'hypervisor').map(({ name }) => invalidationWords(name).split(' ')[0]);
+  return [...SET_ENTRY, ...FAMILIES.filter(([word]) => known.includes(word))];
+};
+
+/** The forms of an instruction that invalidates: `single`, `all`. */
+export const formsFor = (family: string, settings: Settings, by: Invalidation['by']): WordList =>
+  existing(settings, by).flatMap(({ name, meaning }) => {
+    const [own, form] = invalidationWords(name).split(' ');
+    return own === family && form !== undefined ? [[form, meaning] as const] : [];
+  });
+
+/** `cr0.wp = `, and the registers that only bare machines have. */
+export const registersFor = (settings: Settings): WordList => [
+  ...REGISTER_BITS.map(({ register, name, meaning }) => [`${register}.${name} = `, meaning] as const),
+  ...(isBare(settings) ? EXTRA_REGISTERS.map(([word, meaning]) => [`${word} = `, meaning] as const) : []),
+];
+
+export const expectedFor = (settings: Settings): WordList =>
+  isBare(settings) ? [...EXPECTED, ...EXPECTED_BARE] : EXPECTED;
+
+export const flagsFor = (settings: Settings): WordList =>
+  isBare(settings) &&
+  (settings.guest === '4-level' || settings.guest === '5-level') &&
+  settings.cpu !== 'arm64'
+    ? [...FLAGS, ...KEY_FLAG]
+    : FLAGS;
+
+/** Every word by itself; the guest's meaning wins over the hypervisor's. */
+export const ALL_WORDS: ReadonlyMap<string, string> = new Map(
+  [
+    ...HOST_TARGETS,
+    ...FAMILIES,
+    ...SET_ENTRY,
+    ...EXTRA_REGISTERS,
+    ...OTHER,
+    ...STATEMENTS,
+    ...PRIVILEGES,
+    ...OPERATIONS,
+    ...HANDLER,
+    ...TARGETS,
+    ...FLAGS,
+    ...EXPECTED_BARE,
+    ...EXPECTED,
+  ].map(([word, meaning]) => [word.replace(/=$/, ''), meaning]),
+);

@@ -1,0 +1,108 @@
+/**
+ * What the hypervisor of a two-stage machine does by itself, and the instructions that invalidate cached translations:
+ * `v0 kernel invpcid all`, `host invept single`, `host set-entry 0x21000 -> absent`.
+ */
+import type { HostEntryChange } from '../core/operations/operation.ts';
+import { INVALIDATIONS, type Invalidation, type InvalidationName } from '../core/hardware/invalidate.ts';
+import type { GuestAction, Invalidate, Line, OperationStatement } from './ast.ts';
+import type { Cursor } from './cursor.ts';
+
+/** The words of instructions that have forms: `invept single` is the invalidation `invept-single`. */
+const HOST_FAMILIES = ['invept', 'invvpid', 'tlb-control'] as const;
+const HOST_WORDS = [...HOST_FAMILIES, 'invlpga', 'tlbi', 'set-entry'] as const;
+
+/** The number of the first virtual processor or machine: VPID or ASID 1; 0 is the host's. */
+const FIRST_GUEST = 1;
+const TAGS = {
+  invpcid: { word: 'pcid', usual: 0, max: 0xfff },
+  invvpid: { word: 'vpid', usual: FIRST_GUEST, max: 0xffff },
+  invlpga: { word: 'asid', usual: FIRST_GUEST, max: 63 },
+} as const;
+
+/** Largest frame that an entry names: physical addresses have 40 bits. */
+export const MAX_PFN = 0xfffffff;
+
+/** `level=2`, where it stands next. Which levels there are depends on the machine. */
+export function readLevel(cursor: Cursor): number | undefined {
+  if (cursor.peek()?.text !== 'level') return undefined;
+  cursor.next();
+  cursor.equals();
+  return cursor.small('the level', { min: 0, max: 63 });
+}
+
+/** `pcid=1`, where it stands next. */
+export function readTag(cursor: Cursor, word: 'pcid' | 'vpid' | 'asid', max: number): number | undefined {
+  if (cursor.peek()?.text !== word) return undefined;
+  cursor.next();
+  cursor.equals();
+  return cursor.small(`the ${word}`, { min: 0, max });
+}
+
+/** The forms of an instruction, as its invalidations are named: `single`, `all`. */
+const formsOf = (family: string, by?: Invalidation['by']): readonly string[] =>
+  INVALIDATIONS.filter(
+    (spec) => spec.name.startsWith(`${family}-`) && (by === undefined || spec.by === by),
+  ).map((spec) => spec.name.slice(family.length + 1));
+
+function readForm(cursor: Cursor, family: string, by: Invalidation['by']): Invalidate {
+  const form = cursor.oneOf(formsOf(family, by), `a form of ${family}`);
+  return readTarget(cursor, `${family}-${form}` as InvalidationName, family);
+}
+
+/** What an invalidation is aimed at: an address, then a number of an address space or a virtual processor. */
+function readTarget(cursor: Cursor, name: InvalidationName, family: string): Invalidate {
+  const takes = INVALIDATIONS.find((spec) => spec.name === name)?.takes ?? [];
+  const address = takes.includes('address') ? cursor.number('an address') : 0n;
+  const tags = TAGS[family as keyof typeof TAGS] as (typeof TAGS)[keyof typeof TAGS] | undefined;
+  const tag =
+    takes.includes('tag') && tags !== undefined ? (readTag(cursor, tags.word, tags.max) ?? tags.usual) : 0;
+  return { kind: 'invalidate', name, address, tag };
+}
+
+export const readInvpcid = (cursor: Cursor): Invalidate => readForm(cursor, 'invpcid', 'guest');
+export const readTlbi = (cursor: Cursor, by: Invalidation['by']): Invalidate => readForm(cursor, 'tlbi', by);
+
+/** `host invept all`, `host set-entry 0x21000 level=2 -> absent`: the hypervisor acts. */
+export function readHost(cursor: Cursor, line: Line): OperationStatement {
+  cursor.take('host');
+  const word = cursor.oneOf(HOST_WORDS, 'what the hypervisor does');
+  const action = readHostAction(cursor, word);
+  cursor.end();
+  return { vcpu: 0, privilege: 'kernel', action, line };
+}
+
+function readHostAction(cursor: Cursor, word: (typeof HOST_WORDS)[number]): GuestAction {
+  if (word === 'set-entry') return readSetEntry(cursor);
+  if (word === 'invlpga') return readTarget(cursor, 'invlpga', 'invlpga');
+  return readForm(cursor, word, 'hypervisor');
+}
+
+function readSetEntry(cursor: Cursor): GuestAction {
+  const gpa = cursor.number('a guest physical address');
+  const level = readLevel(cursor);
+  cursor.arrow('Write: host set-entry <address> -> <target>.');
+  const change = readHostChange(cursor);
+  return { kind: 'set-host-entry', gpa, change, ...(level === undefined ? {} : { level }) };
+}
+
+function readHostChange(cursor: Cursor): HostEntryChange {
+  switch (cursor.oneOf(['absent', 'frame', 'raw'], 'a target')) {
+    case 'absent':
+      return { kind: 'absent' };
+    case 'raw':
+      return { kind: 'raw', value: cursor.number('the value of the entry') };
+    case 'frame': {
+      const frame = cursor.small('the host frame', { min: 0, max: MAX_PFN });
+      const seen = new Set<string>();
+      while (cursor.peek() !== undefined) seen.add(cursor.oneOf(['read', 'write', 'exec'], 'a right'));
+      if (seen.size === 0) {
+        cursor.note(undefined, {
+          message: 'The entry does not say what the guest may do',
+          remedy: 'Add read, write or exec.',
+        });
+      }
+      const rights = { read: seen.has('read'), write: seen.has('write'), execute: seen.has('exec') };
+      return { kind: 'page', frame, rights };
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/** Which settings a run has, and what is wrong with them: on this machine they mean nothing, or do not fit together. */
+import {
+  applies,
+  choicesOf,
+  DEFAULT_SETTINGS,
+  misfit,
+  settingAccepts,
+  settingOf,
+  SETTINGS,
+  type Setting,
+  type Settings,
+} from '../core/settings.ts';
+import type { Line, Problem, SettingChoices, Span, Statement } from './ast.ts';
+
+export interface Said {
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** Notes a problem at a place of the text. */
+export type Report = (place: { readonly line: Line; readonly span?: Span | undefined }, said: Said) => void;
+
+export const placeless = (message: string, remedy: string): Problem => ({
+  line: 0,
+  column: 0,
+  span: { from: 0, to: 0 },
+  message,
+  remedy,
+});
+
+/** What is wrong with the settings of a link or of the command line by themselves. */
+export function checkOverrides(overrides: SettingChoices): readonly Problem[] {
+  return Object.entries(overrides).flatMap(([name, value]) => {
+    const setting = settingOf(name);
+    if (setting === undefined)
+      return [placeless(`There is no setting ${JSON.stringify(name)}`, 'Leave it out.')];
+    if (settingAccepts(setting, value)) return [];
+    const values = setting.values.map((choice) => choice.value).join(', ');
+    return [placeless(`${name}=${value} is not known`, `Use one of: ${values}.`)];
+  });
+}
+
+/** The settings of a text, without those of the caller. */
+export const settingsOf = (statements: readonly Statement[]): Settings =>
+  statements.reduce<Settings>(
+    (settings, statement) =>
+      statement.kind === 'settings' ? { ...settings, ...statement.choices } : settings,
+    DEFAULT_SETTINGS,
+  );
+
+/** The settings of a run: what the caller chooses wins, as far as it means anything on the machine. */
+export function settingsOfRun(own: Settings, overrides: SettingChoices): Settings {
+  const all: Settings = { ...own, ...overrides };
+  const idle = SETTINGS.filter((setting) => !applies(setting, all)).map(({ name }) => [name, own[name]]);
+  return { ...all, ...(Object.fromEntries(idle) as SettingChoices) };
+}
+
+function whyIdle(setting: Setting, settings: Settings): Said {
+  const { name, machines } = setting;
+  const onMachine = machines?.includes(settings.machine) ?? true;
+  const where = onMachine ? `with cpu=${settings.cpu}` : `on machine ${settings.machine}`;
+  const needed = onMachine ? `cpu=${setting.cpus?.[0] ?? ''}` : `machine ${machines?.[0] ?? ''}`;
+  return { message: `${name} means nothing ${where}`, remedy: `Leave it out, or write: ${needed}.` };
+}
+
+function whyMisfit(setting: Setting, settings: Settings): Said {
+  const own = settings[setting.name];
+  const choice = setting.values.find(({ value }) => value === own);
+  const onMachine = choice?.machines?.includes(settings.machine) ?? true;
+  const values = choicesOf(setting, settings).map(({ value }) => `${setting.name}=${value}`);
+  return {
+    message: `${setting.name}=${own} does not fit ${onMachine ? `cpu=${settings.cpu}` : `machine ${settings.machine}`}`,
+    remedy: `Use one of: ${values.join(', ')}.`,
+  };
+}
+
+/** Whether the value of a setting fits the others. */
+const fits = (setting: Setting, settings: Settings): boolean =>
+  setting.list === true ||
+  choicesOf(setting, settings).some((choice) => choice.value === settings[setting.name]);
+
+/** The token that names a setting, or its value, in a line. */
+export function pairIn(line: Line, name: string, part: 'name' | 'value'): Span | undefined {
+  const at = line.tokens.findIndex(
+    (token, i) => token.text === name && line.tokens[i + 1]?.kind === 'equals',
+  );
+  if (at < 0) return undefined;
+  return line.tokens[part === 'name' ? at : at + 2];
+}
+
+/** Every line of settings, conditions and things to try, against the machine of the text. */
+export function checkSettings(statements: readonly Statement[], own: Settings, report: Report): void {
+  for (const statement of statements) {
+    if (statement.kind === 'settings')
+      checkChoices(statement.line, statement.choices, { settings: own, report });
+    else if (statement.kind === 'try' || statement.kind === 'expect') {
+      const choices = statement.kind === 'try' ? statement.choices : statement.when;
+      const settings = { ...own, ...choices };
+      checkChoices(statement.line, choices, { settings, report });
+      if (statement.kind === 'try') checkSuggestion(statement.line, { choices, settings }, report);
+    }
+  }
+}
+
+/** A suggestion must leave settings that fit each other, those of the text included. */
+function checkSuggestion(
+  line: Line,
+  { choices, settings }: { choices: SettingChoices; settings: Settings },
+  report: Report,
+): void {
+  const found = misfit(settings);
+  if (found === undefined || found.name in choices) return;
+  const { message, remedy } = whyMisfit(found, settings);
+  report({ line }, { message: `Here ${message}`, remedy });
+}
+
+function checkChoices(line: Line, choices: SettingChoices, by: { settings: Settings; report: Report }): void {
+  const { settings, report } = by;
+  for (const name of Object.keys(choices)) {
+    const setting = settingOf(name);
+    if (setting === undefined) continue;
+    if (!applies(setting, settings))
+      report({ line, span: pairIn(line, name, 'name') }, whyIdle(setting, settings));
+    else if (!fits(setting, settings))
+      report({ line, span: pairIn(line, name, 'value') }, whyMisfit(setting, settings));
+  }
+}
+
+/** What does not fit once the caller's settings stand over those of the text. */
+export function checkRun(settings: Settings): readonly Problem[] {
+  const found = misfit(settings);
+  if (found === undefined) return [];
+  const { message, remedy } = whyMisfit(found, settings);
+  return [placeless(message, remedy)];
+}

@@ -1,0 +1,100 @@
+/** Which operations exist on which machine: what a line asks for and this machine does not have, and what it has instead. */
+import { INVALIDATIONS, invalidationOf, type InvalidationName } from '../core/hardware/invalidate.ts';
+import type { Settings } from '../core/settings.ts';
+import type { GuestAction, Invalidate, LoadRoot } from './ast.ts';
+import type { Said } from './machine-check.ts';
+
+const FAMILIES = ['invpcid', 'invvpid', 'invept', 'tlb-control', 'tlbi'];
+
+/** An invalidation as a line says it, without who does it: `invept single`. */
+export function invalidationWords(name: InvalidationName): string {
+  const family = FAMILIES.find((candidate) => name.startsWith(`${candidate}-`));
+  return family === undefined ? name : `${family} ${name.slice(family.length + 1)}`;
+}
+
+const isKvm = ({ machine }: Settings): boolean => machine === 'kvm-2007';
+const isArm = ({ cpu }: Settings): boolean => cpu === 'arm64';
+const USE_TWO_STAGE = 'Use machine two-stage.';
+const OLD = 'does not exist on kvm-2007: its processors are older';
+
+/** Why an operation does not exist on this machine; undefined where it does. */
+export function missingOn(action: GuestAction, settings: Settings): Said | undefined {
+  switch (action.kind) {
+    case 'access':
+    case 'cpuid':
+      return undefined;
+    case 'set-pte':
+      return pagingOff(settings);
+    case 'invalidate':
+      return missingInvalidation(action, settings);
+    case 'load-root':
+      return missingRoot(action, settings);
+    case 'set':
+      return missingRegister(action.register, settings);
+    case 'set-host-entry':
+      return settings.machine === 'two-stage' ? undefined : noHost(settings);
+    case 'flip':
+      if (action.target.kind === 'shadow') return isKvm(settings) ? undefined : noShadow(settings);
+      return action.target.kind === 'host' && settings.machine !== 'two-stage' ? noHost(settings) : undefined;
+  }
+}
+
+export const pagingOff = ({ guest }: Settings): Said | undefined =>
+  guest === 'nonpaging'
+    ? {
+        message: 'Paging is off with guest=nonpaging, so there are no tables',
+        remedy: 'Remove the line, or choose another guest.',
+      }
+    : undefined;
+
+const noHost = ({ machine }: Settings): Said =>
+  machine === 'native'
+    ? { message: 'There is no hypervisor on machine native', remedy: USE_TWO_STAGE }
+    : { message: 'On kvm-2007 the hypervisor acts by itself', remedy: `Remove the line. ${USE_TWO_STAGE}` };
+
+const noShadow = ({ machine }: Settings): Said => ({
+  message: `There are no shadow tables on machine ${machine}`,
+  remedy: machine === 'native' ? 'Write: flip 0x10000 bit=1.' : 'Write: flip host 0x10000 bit=1.',
+});
+
+function missingInvalidation({ name }: Invalidate, settings: Settings): Said | undefined {
+  const spec = invalidationOf(name);
+  const words = invalidationWords(name);
+  const byHost = spec?.by === 'hypervisor';
+  if (byHost && settings.machine !== 'two-stage') return noHost(settings);
+  if (isKvm(settings))
+    return name === 'invlpg' ? undefined : { message: `${words} ${OLD}`, remedy: 'Use invlpg or load-cr3.' };
+  if (spec?.cpus.includes(settings.cpu) === true) return undefined;
+  const known = INVALIDATIONS.filter((other) => other.by === spec?.by && other.cpus.includes(settings.cpu));
+  const list = known.map((other) => `${byHost ? 'host ' : ''}${invalidationWords(other.name)}`);
+  return {
+    message: `${words} does not exist with cpu=${settings.cpu}`,
+    remedy: `Use one of: ${list.join(', ')}.`,
+  };
+}
+
+function missingRoot({ word, tag, keep }: LoadRoot, settings: Settings): Said | undefined {
+  const right = isArm(settings) ? 'load-ttbr0' : 'load-cr3';
+  if (word !== right)
+    return { message: `${word} does not exist with cpu=${settings.cpu}`, remedy: `Write ${right}.` };
+  if (word === 'load-ttbr0' || (tag === undefined && keep === undefined)) return undefined;
+  if (isKvm(settings)) return { message: `pcid= ${OLD}`, remedy: 'Leave pcid= and keep out.' };
+  if (settings.guest === '4-level' || settings.guest === '5-level') return undefined;
+  return {
+    message: `Address spaces have no PCID with guest=${settings.guest}`,
+    remedy: 'Leave pcid= and keep out, or use guest=4-level.',
+  };
+}
+
+const EXTRA = ['pkru', 'pkrs', 'ac'];
+
+function missingRegister(register: string, settings: Settings): Said | undefined {
+  if (isArm(settings))
+    return {
+      message: `${register} is a register of x86`,
+      remedy: 'Remove the line: no register of arm64 can be set yet.',
+    };
+  return isKvm(settings) && EXTRA.includes(register)
+    ? { message: `${register} ${OLD}`, remedy: 'Use machine native or two-stage.' }
+    : undefined;
+}

@@ -1,0 +1,204 @@
+/**
+ * `npm run mutate [parts of ids]`: breaks the rules of the walk one at a time, in copies of the sources, and says for
+ * each whether the recorded walks or the tests of src/core/hardware notice. Every rule must be noticed.
+ */
+import { spawn } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BROKEN_ARM } from './mutations/arm.ts';
+import { BROKEN_EPT } from './mutations/ept.ts';
+import type { BrokenRule } from './mutations/rule.ts';
+import { BROKEN_NPT, BROKEN_WALK } from './mutations/walk.ts';
+import { BROKEN_X86_ACCESS, BROKEN_X86_FORMATS } from './mutations/x86.ts';
+
+const RULES: readonly BrokenRule[] = [
+  ...BROKEN_X86_FORMATS,
+  ...BROKEN_X86_ACCESS,
+  ...BROKEN_WALK,
+  ...BROKEN_NPT,
+  ...BROKEN_EPT,
+  ...BROKEN_ARM,
+];
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const VECTORS = 'src/testing/vectors';
+const vectors = readdirSync(join(root, VECTORS)).map((name) => `${VECTORS}/${name}`);
+/** What replay.ts ends with where a walk goes otherwise. */
+const NOTICED = 10;
+/** Bound of one run of walks or tests: a rule whose breaking makes them hang is noticed. */
+const TIMEOUT_MS = 120_000;
+
+type Verdict =
+  | { readonly kind: 'noticed'; readonly by: string }
+  | { readonly kind: 'not noticed' }
+  /** The list is wrong: the text is gone, or what replaces it is no program. */
+  | { readonly kind: 'unusable'; readonly why: string };
+
+const pathOf = (rule: BrokenRule): string => `src/core/hardware/${rule.file}`;
+const occurrences = (rule: BrokenRule): number =>
+  readFileSync(join(root, pathOf(rule)), 'utf8').split(rule.find).length - 1;
+
+/** A copy of the sources in which rules may be broken. */
+function makeCopy(directory: string): string {
+  mkdirSync(directory);
+  const recorded = join(root, VECTORS);
+  cpSync(join(root, 'src'), join(directory, 'src'), {
+    recursive: true,
+    filter: (path) => path !== recorded,
+  });
+  for (const name of [VECTORS, 'node_modules', 'package.json', 'tsconfig.json']) {
+    symlinkSync(join(root, name), join(directory, name));
+  }
+  return directory;
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+  readonly timedOut: boolean;
+}
+
+function node(directory: string, args: readonly string[]): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+    const output: string[] = [];
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      child.kill();
+    }, TIMEOUT_MS);
+    child.stdout.on('data', (data: Buffer) => output.push(data.toString()));
+    child.stderr.on('data', (data: Buffer) => output.push(data.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, output: output.join(''), timedOut });
+    });
+  });
+}
+
+/** Vectors of the same architecture first: they notice soonest. */
+const inOrder = (file: string): readonly string[] => {
+  const prefix = file.startsWith('arm') ? 'arm' : file.startsWith('second-stage') ? 'npt' : 'x86';
+  const near = vectors.filter((path) => path.startsWith(`${VECTORS}/${prefix}`));
+  return [...near, ...vectors.filter((path) => !near.includes(path))];
+};
+
+async function replay(directory: string, file: string): Promise<Verdict> {
+  const ended = await node(directory, ['--import', 'tsx', 'src/testing/replay.ts', ...inOrder(file)]);
+  if (ended.timedOut) return { kind: 'noticed', by: 'walks that do not end' };
+  if (ended.code === NOTICED) return { kind: 'noticed', by: `walk ${ended.output.trim()}` };
+  if (ended.code === 0) return { kind: 'not noticed' };
+  return { kind: 'unusable', why: ended.output.trim() };
+}
+
+interface TestReport {
+  readonly testResults: readonly {
+    readonly message: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
+}
+
+/** The tests beside the walk, without those that replay vectors. */
+async function test(directory: string): Promise<Verdict> {
+  const report = join(directory, 'report.json');
+  rmSync(report, { force: true });
+  const args = ['run', 'src/core/hardware', '--bail=1', '--reporter=json', `--outputFile=${report}`];
+  const ended = await node(directory, [
+    'node_modules/vitest/vitest.mjs',
+    ...args,
+    '-t',
+    '^(?!every recorded walk)',
+  ]);
+  if (ended.timedOut) return { kind: 'noticed', by: 'tests that do not end' };
+  if (ended.code === 0) return { kind: 'not noticed' };
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as TestReport;
+  const failed = testResults.flatMap(({ assertionResults }) => assertionResults);
+  const first = failed.find(({ status }) => status === 'failed');
+  if (first !== undefined) return { kind: 'noticed', by: `test "${first.fullName}"` };
+  return { kind: 'unusable', why: testResults.map(({ message }) => message).join('\n') };
+}
+
+async function judge(directory: string, rule: BrokenRule): Promise<Verdict> {
+  const path = join(directory, pathOf(rule));
+  const sound = readFileSync(path, 'utf8');
+  writeFileSync(
+    path,
+    sound.replace(rule.find, () => rule.replace),
+  );
+  try {
+    const replayed: Verdict =
+      rule.unrecorded === true ? { kind: 'not noticed' } : await replay(directory, rule.file);
+    return replayed.kind === 'not noticed' ? await test(directory) : replayed;
+  } finally {
+    writeFileSync(path, sound);
+  }
+}
+
+function sayVerdict(rule: BrokenRule, verdict: Verdict): void {
+  if (verdict.kind === 'noticed') console.log(`noticed      ${rule.id}: by ${verdict.by}`);
+  else if (verdict.kind === 'not noticed') console.log(`NOT NOTICED  ${rule.id}: ${rule.rule}`);
+  else console.log(`UNUSABLE     ${rule.id}: ${verdict.why}`);
+}
+
+/** Whether every text to find stands exactly once in its file, and every id once in the list. */
+function listIsSound(): boolean {
+  const ids = RULES.map(({ id }) => id);
+  const twice = ids.filter((id, index) => ids.indexOf(id) !== index);
+  const lost = RULES.filter((rule) => occurrences(rule) !== 1);
+  for (const id of twice) console.log(`${id}: stands twice in the list`);
+  for (const rule of lost) {
+    console.log(`${rule.id}: occurs ${String(occurrences(rule))} times in ${pathOf(rule)}: ${rule.find}`);
+  }
+  return twice.length + lost.length === 0;
+}
+
+async function judgeAll(scratch: string, rules: readonly BrokenRule[]): Promise<readonly Verdict[]> {
+  const waiting = [...rules];
+  const verdicts: Verdict[] = [];
+  const work = async (directory: string): Promise<void> => {
+    for (let rule = waiting.shift(); rule !== undefined; rule = waiting.shift()) {
+      const verdict = await judge(directory, rule);
+      sayVerdict(rule, verdict);
+      verdicts.push(verdict);
+    }
+  };
+  const workers = Array.from({ length: availableParallelism() }, (_, index) =>
+    work(makeCopy(join(scratch, String(index)))),
+  );
+  await Promise.all(workers);
+  return verdicts;
+}
+
+async function main(parts: readonly string[]): Promise<number> {
+  if (!listIsSound()) return 1;
+  const scratch = mkdtempSync(join(tmpdir(), 'mmuscope-mutate-'));
+  try {
+    const whole = makeCopy(join(scratch, 'whole'));
+    const unbroken = [await replay(whole, 'walk.ts'), await test(whole)];
+    if (unbroken.some(({ kind }) => kind !== 'not noticed')) {
+      console.log('the unbroken walk does not pass:', unbroken);
+      return 1;
+    }
+    const rules = RULES.filter(({ id }) => parts.length === 0 || parts.some((part) => id.includes(part)));
+    const verdicts = await judgeAll(scratch, rules);
+    const noticed = verdicts.filter(({ kind }) => kind === 'noticed').length;
+    console.log(`${String(noticed)} noticed, ${String(rules.length - noticed)} not noticed`);
+    return noticed === rules.length ? 0 : 1;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));
