@@ -279,7 +279,7 @@ function pscRow(context: Context, entry: PscEntry, { dialects, settings }: Hardw
   const row: SceneRow = {
     id: key,
     index: guest ? 'va' : 'gpa',
-    text: `${shortened(hex(first >> 12n))}… → ${frameText(context, Number(entry.place >> 12n))}${space}${differs ? ' ≠' : ''}`,
+    text: `${hex(first >> 12n)}… → ${frameText(context, Number(entry.place >> 12n))}${space}${differs ? ' ≠' : ''}`,
     flags: [{ text: at?.name ?? '', set: true, changed: false, meaning: '' }],
     title: `${guest ? 'Virtual' : 'Guest physical'} addresses from 0x${hex(first)} on, ${rangeText(entry.shift)} of them: the walk may begin at this ${at?.name ?? 'table'}.`,
     state: context.changes.has(key) ? 'changed' : context.reads.has(key) ? 'read' : 'quiet',
