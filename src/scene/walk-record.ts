@@ -248,6 +248,9 @@ class Recording {
         must(this.placesIn(last.row)[last.column], 'the place read last').fault = at.step;
       return;
     }
+    // An address that the tables do not cover at all is refused before any level.
+    const levels = at.kind === 'host-fault' ? this.geometry.host : this.geometry.guest;
+    if (!levels.some(({ level }) => level === at.facts['level'])) return;
     const { row, column } = this.positionOf(at);
     const place = must(this.placesIn(row)[column], 'a place in the grid');
     if (place.fates.length > 0) place.fault = at.step;

@@ -142,6 +142,7 @@ describe('paging-structure caches', () => {
     depth: 1,
     prefix: 0n,
     shift: 39,
+    table: 0n,
     place: 0n,
     rights: {},
     filledFrom: [],

@@ -55,6 +55,8 @@ export type HostOutcome<HostFault> =
 /** A table found without walking to it: out of a paging-structure cache. */
 export interface KnownTable<Rights> {
   readonly depth: number;
+  /** Its address in the space that the entries name. */
+  readonly table: bigint;
   /** Where the table lies in memory. */
   readonly place: bigint;
   readonly rights: Rights;
@@ -172,7 +174,7 @@ function begin<Rights, HostFault>(walk: TableWalk<Rights, HostFault>): Position<
   walk.trail.values.push(...known.values);
   return {
     depth: known.depth,
-    table: known.place,
+    table: known.table,
     place: known.place,
     rights: known.rights,
     start,
@@ -221,9 +223,10 @@ function keepTable<Rights, HostFault>(
   { position, place }: { position: Position<Rights>; place: bigint },
 ): void {
   if (walk.caches === undefined) return;
-  const { depth, rights, start } = position;
+  const { depth, table, rights, start } = position;
   const words = walk.trail.words.slice(start);
-  walk.caches.keep(walk.address, { depth, place, rights, words, values: walk.trail.values.slice(start) });
+  const values = walk.trail.values.slice(start);
+  walk.caches.keep(walk.address, { depth, table, place, rights, words, values });
 }
 
 function sayRead<Rights, HostFault>(

@@ -54,6 +54,7 @@ const isOurs = <Rights>(m: Machine, entry: PscEntry, { stage, tag }: PscOptions<
 
 const knownTable = <Rights>(entry: PscEntry): KnownTable<Rights> => ({
   depth: entry.depth,
+  table: entry.table,
   place: entry.place,
   rights: entry.rights as Rights,
   words: entry.filledFrom,
@@ -104,6 +105,7 @@ function keep<Rights>(
     depth: table.depth,
     prefix,
     shift: above.shift,
+    table: table.table,
     place: table.place,
     rights: table.rights,
     filledFrom: Object.freeze([...table.words]),

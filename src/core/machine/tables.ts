@@ -91,6 +91,8 @@ export interface PscEntry extends CacheTag {
   /** Address bits from `shift` up. */
   readonly prefix: bigint;
   readonly shift: number;
+  /** Its address in the space that the entries name. */
+  readonly table: bigint;
   /** Where the table lies in memory. */
   readonly place: bigint;
   /** Rights of the path so far, as the format of the walk has them. */
