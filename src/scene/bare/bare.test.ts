@@ -371,3 +371,16 @@ test('any generated run has its scenes, no two boxes in one place, and every lin
     { numRuns: Math.ceil(RUNS / 4) },
   );
 });
+
+test('a fault shakes the table that was read last, an invalidation sweeps the TLB and the table caches', () => {
+  const { settings, tables } = MACHINES['native, PAE'] as (typeof MACHINES)[string];
+  const body = ['v0 user read 0x0', 'v0 kernel invlpg 0x0', 'v0 user read 0x1000'];
+  const timeline = record(programOf(settings, tables, body));
+  const scenes = scenesOf(timeline);
+  const motionsAt = (kind: string): readonly string[] => {
+    const at = scenes.findIndex((_, offset) => timeline.step(timeline.begin + offset - 1).kind === kind);
+    return scenes[at]?.motions.map((motion) => `${motion.kind} ${motion.box}`) ?? [];
+  };
+  expect(motionsAt('walk-fault')).toEqual(['fault gt:12']);
+  expect(motionsAt('invlpg')).toEqual(['flush tlb:0', 'flush psc:0']);
+});
