@@ -1,11 +1,7 @@
 /** The entries that a step changes, bit by bit. */
-import { frameOfWord } from '../core/quantities.ts';
-import { X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
-import { SPTE_BITS } from '../core/kvm/spte-2007.ts';
-import { gfnOfPfn } from '../core/kvm/memslots.ts';
-import { shadowPageAt } from '../core/kvm/shadow-page.ts';
-import { FIRST_SHADOW_PFN, type World } from '../core/machine/world.ts';
-import type { StepView } from '../timeline/timeline.ts';
+import type { EntryBit } from '../core/hardware/x86-entry.ts';
+import type { StepView, Timeline } from '../timeline/timeline.ts';
+import type { Show } from './parts.ts';
 
 export interface BitState {
   readonly name: string;
@@ -24,8 +20,13 @@ export interface EntryDiff {
 }
 
 /** Changed or read words that lie in tables; changed ones first. */
-export function entryDiffs(world: World, step: StepView | undefined): readonly EntryDiff[] {
+export function entryDiffs(
+  timeline: Timeline,
+  step: StepView | undefined,
+  entryIn: Show['entryIn'],
+): readonly EntryDiff[] {
   if (step === undefined) return [];
+  const { world } = timeline;
   const changed = step.changes.flatMap((change) =>
     change.place.table === 'word'
       ? [{ word: Number(change.place.key), before: change.before as bigint, after: change.after as bigint }]
@@ -37,26 +38,14 @@ export function entryDiffs(world: World, step: StepView | undefined): readonly E
     return [{ word, before: world.word(word), after: world.word(word) }];
   });
   return [...changed, ...read].slice(0, 4).flatMap(({ word, before, after }) => {
-    const named = nameOfEntry(world, word);
-    return named === undefined
-      ? []
-      : [{ id: String(word), name: named.name, before, after, bits: bitStates(named.bits, before, after) }];
+    const named = entryIn(timeline, word, step);
+    if (named === undefined) return [];
+    const { name, bits, half } = named;
+    const part = (value: bigint): bigint =>
+      half === undefined ? value : BigInt.asUintN(32, value >> BigInt(half));
+    const values = { before: part(before), after: part(after) };
+    return [{ id: String(word), name, ...values, bits: bitStates(bits, values.before, values.after) }];
   });
-}
-
-function nameOfEntry(world: World, word: number): { name: string; bits: readonly EntryBit[] } | undefined {
-  const pfn = frameOfWord(word);
-  const index = (word % 512).toString(16).padStart(3, '0');
-  if (pfn >= FIRST_SHADOW_PFN) {
-    const page = shadowPageAt(world, pfn);
-    return {
-      name: `shadow entry, ${page === undefined ? 'freed page' : `sp ${String(page.serial)}`} [${index}]`,
-      bits: SPTE_BITS,
-    };
-  }
-  const gfn = gfnOfPfn(pfn);
-  if (gfn === undefined || !world.tables.blank.has(pfn)) return undefined;
-  return { name: `guest entry, gfn ${gfn.toString(16)} [${index}]`, bits: X86_BITS };
 }
 
 const bitStates = (bits: readonly EntryBit[], before: bigint, after: bigint): readonly BitState[] =>

@@ -17,6 +17,7 @@ import { BOUNDS } from '../core/bounds.ts';
 import { isMmio, isPresent } from '../core/kvm/spte-2007.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { levelOfRole } from '../core/kvm/role-2007.ts';
+import type { TableLevel } from '../core/hardware/format.ts';
 import type { ShadowPage } from '../core/machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../core/machine/world.ts';
 import type { Timeline } from '../timeline/timeline.ts';
@@ -26,7 +27,12 @@ export interface CastTable {
   readonly id: string;
   readonly zone: 'guest' | 'hypervisor';
   readonly level: number;
+  /** Height above the pages: 1 for the tables whose entries name pages, whatever number their level has. */
+  readonly storey: number;
+  /** Frame of a guest's table, or of the one that a shadow table shadows; first frame that a host table serves. */
   readonly gfn: Gfn;
+  /** How the processor of a machine without KVM finds its entries. */
+  readonly walked?: { readonly pfn: Pfn; readonly at: TableLevel; readonly entryBytes: 4 | 8 };
   /** Indices of entries that are used at any time of the run, ascending. */
   readonly indices: readonly number[];
   /** Table whose entry first linked to this one. */
@@ -41,6 +47,17 @@ export interface Cast {
   readonly rmaps: readonly Pfn[];
   /** Set when more tables appear than are drawn. */
   readonly leftOut: number;
+  /** What differs on a machine without KVM. */
+  readonly bare?: {
+    /** Whether anybody stands below the system. */
+    readonly nested: boolean;
+    /** Rows that each box of the hardware ever has; no box where it has none. */
+    readonly rows: { readonly cpu: number; readonly tlb: number; readonly psc: number };
+    /** Whether translations of several address spaces appear: then each says its own. */
+    readonly spaces: boolean;
+    /** Number of 4 KiB frames of pages that are larger. */
+    readonly largePages: ReadonlyMap<Gfn, number>;
+  };
 }
 
 export const shadowId = (page: Pick<ShadowPage, 'gfn' | 'role'>): string =>
@@ -82,6 +99,7 @@ export function castOf(timeline: Timeline): Cast {
   const all = [...drafts].map(([id, draft]) => ({
     ...draft,
     id,
+    storey: draft.level,
     indices: [...draft.indices].sort((a, b) => a - b),
   }));
   const used = all.filter((table) => table.indices.length > 0 || table.zone === 'hypervisor');

@@ -2,13 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { insertOperation, lineAfter } from '../scenario/edits.ts';
 import { planScenario } from '../scenario/plan.ts';
-import { hostFrameOf } from '../core/machine/world.ts';
-import { wordOf } from '../core/quantities.ts';
-import { DEFAULT_SETTINGS } from '../core/settings.ts';
 import { catalogueText, planOf, RUNS, scenario, timelineOf } from '../testing/scenarios.ts';
 import { record, type Timeline } from '../timeline/timeline.ts';
 import { castOf } from './cast.ts';
-import { inspectRow, REGISTERS, type Inspected } from './inspect.ts';
+import { inspectRow } from './inspect.ts';
+import { REGISTERS, type Inspected } from './inspected.ts';
 import { layOut } from './layout.ts';
 import { sceneAt } from './scene.ts';
 
@@ -65,38 +63,4 @@ test('every bit that the stage offers can be flipped: the line it adds is accept
     }),
     { numRuns: RUNS },
   );
-});
-
-describe('an entry of another format', () => {
-  /** The recorder does not matter here: memory stands as the text says. */
-  const inspected = (machine: string, ...lines: string[]): Inspected | undefined => {
-    const text = ['mmuscope 1', `machine ${machine}`, 'slot 0x0 64M', ...lines, 'begin', 'v0 cpuid'].join(
-      '\n',
-    );
-    const { program, names } = planOf(text);
-    const timeline = record({ ...program, settings: DEFAULT_SETTINGS });
-    const seen = Object.create(timeline, { program: { value: program } }) as Timeline;
-    const table = program.tables.at(-1);
-    return table === undefined
-      ? undefined
-      : inspectRow(seen, `w:${String(wordOf(hostFrameOf(table.gfn), 0))}`, names);
-  };
-  test('of arm64 has its own bits and instructions', () => {
-    const found = inspected('native cpu=arm64 guest=3-level', 'map 0x400000 -> gfn 0x21 ro user');
-    expect(found?.title).toBe('Guest level 3 entry 000, guest frame 12');
-    expect(found?.bits.find((bit) => bit.short === 'RO')?.set).toBe(true);
-    expect(found?.actions.map(({ text }) => text)).toContain('v0 kernel tlbi vae1is 0x400000');
-  });
-  test('of 4 bytes shares its word with another', () => {
-    const found = inspected(
-      'native guest=2-level',
-      'map 0x400000 -> gfn 0x21 rw user',
-      'map 0x401000 -> gfn 0x22 ro user',
-    );
-    expect(found?.title).toBe('Guest PT entries 000 and 001, guest frame 11');
-    expect(found?.bits.filter((bit) => bit.short === 'W').map((bit) => [bit.bit, bit.set])).toEqual([
-      [33, false],
-      [1, true],
-    ]);
-  });
 });

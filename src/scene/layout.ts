@@ -16,7 +16,8 @@ export interface Box {
 export interface Layout {
   readonly width: number;
   readonly height: number;
-  readonly zones: Readonly<Record<'hardware' | 'guest' | 'hypervisor', Box>>;
+  /** No zone for a hypervisor where there is none. */
+  readonly zones: Readonly<Record<'hardware' | 'guest', Box>> & { readonly hypervisor?: Box };
   readonly boxes: ReadonlyMap<string, Box>;
 }
 
@@ -31,8 +32,10 @@ const GAP_X = 16;
 const PAD = 10;
 const TITLE = 15;
 const WIDTH = { guest: 138, hypervisor: 156 } as const;
-const HARDWARE_TOP_HEIGHT = 86;
-const HARDWARE_LEFT_WIDTH = 220;
+/** Without KVM: names of host tables are longer, and entries may say a page's size. */
+const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
+const widthOf = (cast: Cast, zone: CastTable['zone']): number =>
+  (cast.bare === undefined ? WIDTH : BARE_WIDTH)[zone];
 
 export const tableHeight = (rows: number): number => HEAD + Math.min(rows, MAX_ROWS) * ROW + FOLD;
 
@@ -42,6 +45,9 @@ const SMALL = { guest: 78, hypervisor: 118 } as const;
 
 /** Whether the pages (or reverse maps) of a run are drawn small, without a row of contents. */
 export const isSmall = (count: number): boolean => count > SPACIOUS;
+
+/** As many levels of tables as there are at most. */
+const STOREYS = 5;
 
 type Arrangement = 'top' | 'left' | 'stacked';
 
@@ -64,59 +70,141 @@ interface ZonePlan {
 }
 
 function arrange(cast: Cast, arrangement: Arrangement): Layout {
-  const guest = planZone(cast, 'guest');
-  const hypervisor = planZone(cast, 'hypervisor');
   const boxes = new Map<string, Box>();
   const left = arrangement === 'left';
-  const hardware: Box = left
-    ? { x: 0, y: 0, width: HARDWARE_LEFT_WIDTH, height: 0 }
-    : {
-        x: 0,
-        y: 0,
-        width:
-          arrangement === 'stacked'
-            ? Math.max(guest.width, hypervisor.width)
-            : guest.width + GAP_X + hypervisor.width,
-        height: HARDWARE_TOP_HEIGHT,
-      };
-  const zonesY = left ? 0 : HARDWARE_TOP_HEIGHT + 22;
-  const guestX = left ? HARDWARE_LEFT_WIDTH + GAP_X : 0;
   const shared = arrangement !== 'stacked';
-  const guestHeights = levelHeights(cast, shared ? ['guest', 'hypervisor'] : ['guest']);
-  const guestBox = placeZone(cast, {
-    zone: 'guest',
-    plan: guest,
-    x: guestX,
-    y: zonesY,
-    heights: guestHeights,
-    boxes,
-  });
-  const hypervisorHeights = shared ? guestHeights : levelHeights(cast, ['hypervisor']);
-  const hypervisorBox = placeZone(cast, {
-    zone: 'hypervisor',
-    plan: hypervisor,
-    heights: hypervisorHeights,
-    boxes,
-    x: shared ? guestX + guest.width + GAP_X : 0,
-    y: shared ? zonesY : guestBox.y + guestBox.height + 22,
-  });
-  const width = hypervisorBox.x + hypervisorBox.width;
-  const height = hypervisorBox.y + hypervisorBox.height;
-  const hardwareBox = left
-    ? { ...hardware, height }
-    : arrangement === 'stacked'
-      ? { ...hardware, width: Math.max(guestBox.width, width) }
-      : hardware;
-  placeHardware(hardwareBox, left, boxes);
+  const alone = cast.bare?.nested === false;
+  const plan = planZone(cast, 'guest');
+  const hypervisor = alone ? undefined : planZone(cast, 'hypervisor');
+  const across = shared
+    ? sumOf([plan.width, hypervisor?.width])
+    : Math.max(plan.width, hypervisor?.width ?? 0);
+  const size = hardwareSize(cast, { left, stacked: !shared, width: across });
+  // A lone zone below a wider row of hardware fills the width.
+  const guest = alone && !left ? widened(plan, size.width) : plan;
+  const zonesY = left ? 0 : size.height + 22;
+  const guestX = left ? size.width + GAP_X : 0;
+  const heights = levelHeights(cast, shared ? ['guest', 'hypervisor'] : ['guest']);
+  const guestBox = placeZone(cast, { zone: 'guest', plan: guest, x: guestX, y: zonesY, heights, boxes });
+  const hypervisorBox =
+    hypervisor === undefined
+      ? undefined
+      : placeZone(cast, {
+          zone: 'hypervisor',
+          plan: hypervisor,
+          heights: shared ? heights : levelHeights(cast, ['hypervisor']),
+          boxes,
+          x: shared ? guestX + guest.width + GAP_X : 0,
+          y: shared ? zonesY : guestBox.y + guestBox.height + 22,
+        });
+  const last = hypervisorBox ?? guestBox;
+  const height = Math.max(last.y + last.height, left ? size.height : 0);
+  const width = Math.max(last.x + last.width, guestBox.x + guestBox.width, left ? 0 : size.width);
+  const hardware: Box = { x: 0, y: 0, width: size.width, height: left ? height : size.height };
+  placeHardware(cast, { zone: hardware, column: left || size.column, boxes });
+  const reach = (box: Box): Box => (shared && left ? { ...box, height: height - box.y } : box);
   return {
-    width: Math.max(width, hardwareBox.width),
+    width,
     height,
-    zones: { hardware: hardwareBox, guest: guestBox, hypervisor: hypervisorBox },
+    zones: {
+      hardware,
+      guest: reach(guestBox),
+      ...(hypervisorBox === undefined ? {} : { hypervisor: reach(hypervisorBox) }),
+    },
     boxes,
   };
 }
 
-function placeHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void {
+const sumOf = (widths: readonly (number | undefined)[]): number =>
+  widths.reduce<number>((sum, width) => (width === undefined ? sum : sum + width + GAP_X), -GAP_X);
+
+const widened = (plan: ZonePlan, width: number): ZonePlan =>
+  plan.width >= width
+    ? plan
+    : {
+        width,
+        columns: new Map([...plan.columns].map(([id, x]) => [id, x + (width - plan.width) / 2])),
+      };
+
+interface HardwareSize {
+  readonly width: number;
+  readonly height: number;
+  /** Whether the boxes stand one below the other although the zone is on top. */
+  readonly column: boolean;
+}
+
+const KVM_HARDWARE = { height: 86, width: 220 } as const;
+/** Narrowest column of rows in which a translation can be read, without and with the number of an address space. */
+const COLUMN = 286;
+const COLUMN_WITH_SPACE = 346;
+const columnOf = ({ bare }: Cast): number => (bare?.spaces === true ? COLUMN_WITH_SPACE : COLUMN);
+const BARE_CPU = 196;
+const HARDWARE_GAP = 14;
+
+/** The vCPU folds nothing. */
+const bareHeight = ({ id, rows }: { readonly id: string; readonly rows: number }): number =>
+  HEAD + rows * ROW + (id === 'vcpu:0' ? 6 : FOLD);
+
+/** Boxes of the hardware with the rows that they need at most. */
+function hardwareOf(cast: Cast): readonly { readonly id: string; readonly rows: number }[] {
+  const { cpu = 3, tlb = 1, psc = 0 } = cast.bare?.rows ?? {};
+  const all = [
+    { id: 'vcpu:0', rows: cpu },
+    { id: 'tlb:0', rows: Math.max(1, tlb) },
+  ];
+  return psc === 0 ? all : [...all, { id: 'psc:0', rows: psc }];
+}
+
+function hardwareSize(
+  cast: Cast,
+  { left, stacked, width }: { left: boolean; stacked: boolean; width: number },
+): HardwareSize {
+  if (cast.bare === undefined)
+    return left ? { ...KVM_HARDWARE, height: 0, column: true } : { ...KVM_HARDWARE, width, column: false };
+  const parts = hardwareOf(cast);
+  if (left || stacked) {
+    const height = parts.reduce((sum, part) => sum + bareHeight(part) + HARDWARE_GAP, TITLE);
+    const least = columnOf(cast) + 24;
+    return { width: left ? least : Math.max(width, least), height, column: true };
+  }
+  const least = 24 + BARE_CPU + (parts.length - 1) * (columnOf(cast) + HARDWARE_GAP + 20);
+  const whole = Math.max(width, least);
+  const rows = Math.max(
+    ...parts.map((part) => Math.ceil(part.rows / columnsIn(cast, partWidth(whole, parts, part)))),
+  );
+  return { width: whole, height: TITLE + bareHeight({ id: '', rows }) + 10, column: false };
+}
+
+/** In a row of boxes the vCPU has its width and the caches share the rest. */
+const partWidth = (whole: number, parts: readonly unknown[], part: { readonly id: string }): number =>
+  part.id === 'vcpu:0'
+    ? BARE_CPU
+    : (whole - 24 - BARE_CPU - (parts.length - 1) * HARDWARE_GAP) / (parts.length - 1);
+
+/** How many columns of rows stand side by side in a box of a machine without KVM. */
+export const columnsIn = (cast: Cast, width: number): number =>
+  Math.max(1, Math.floor((width - 16) / columnOf(cast)));
+
+function placeHardware(
+  cast: Cast,
+  { zone, column, boxes }: { zone: Box; column: boolean; boxes: Map<string, Box> },
+): void {
+  if (cast.bare === undefined) {
+    placeKvmHardware(zone, column, boxes);
+    return;
+  }
+  const parts = hardwareOf(cast);
+  let [x, y] = [zone.x + 12, zone.y + TITLE];
+  for (const part of parts) {
+    const width = column ? zone.width - 24 : partWidth(zone.width, parts, part);
+    const height = column ? bareHeight(part) : zone.height - TITLE - 10;
+    boxes.set(part.id, { x, y, width, height });
+    if (column) y += height + HARDWARE_GAP;
+    else x += width + HARDWARE_GAP;
+  }
+}
+
+function placeKvmHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void {
   const y = zone.y + TITLE;
   if (left) {
     boxes.set('vcpu:0', { x: zone.x + 12, y, width: zone.width - 24, height: HEAD + 3 * ROW });
@@ -138,13 +226,13 @@ function placeHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void 
   });
 }
 
-/** Height of each level's row, the same in both zones so that levels face one another. Level 0 are the pages. */
+/** Height of each storey's row, the same in both zones so that levels face one another. Storey 0 are the pages. */
 function levelHeights(cast: Cast, zones: readonly CastTable['zone'][]): readonly number[] {
   const heights = [HEAD + ROW, 0, 0, 0, 0, 0];
   for (const table of cast.tables) {
     if (!zones.includes(table.zone)) continue;
-    heights[table.level] = Math.max(
-      heights[table.level] ?? 0,
+    heights[table.storey] = Math.max(
+      heights[table.storey] ?? 0,
       tableHeight(Math.max(1, table.indices.length)),
     );
   }
@@ -164,28 +252,29 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
     const node = nodes.get(table.id);
     if (node !== undefined) (nodes.get(table.parent ?? '') ?? root).children.push(node);
   }
-  const unit = WIDTH[zone] + GAP_X;
+  const own = widthOf(cast, zone);
+  const unit = own + GAP_X;
   const laid = tree<TreeNode>()
     .nodeSize([unit, 1])
     .separation(() => 1)(hierarchy(root, (node) => node.children));
   const placed = laid.descendants().filter((node) => node.data.id !== '');
-  const level = new Map(tables.map((table) => [table.id, table.level]));
+  const storey = new Map(tables.map((table) => [table.id, table.storey]));
   // Tables that nothing links yet stand beside the tree; no two of one level may share a place.
   const taken = new Map<number, number[]>();
   const columns = new Map<string, number>();
   for (const node of placed.sort((a, b) => a.x - b.x)) {
-    const own = taken.get(level.get(node.data.id) ?? 0) ?? [];
-    const last = own.at(-1);
+    const beside = taken.get(storey.get(node.data.id) ?? 0) ?? [];
+    const last = beside.at(-1);
     const x = last === undefined ? node.x : Math.max(node.x, last + unit);
-    taken.set(level.get(node.data.id) ?? 0, [...own, x]);
+    taken.set(storey.get(node.data.id) ?? 0, [...beside, x]);
     columns.set(node.data.id, x);
   }
   const least = Math.min(0, ...columns.values());
   const most = Math.max(0, ...columns.values());
   const below = zone === 'guest' ? cast.frames.length : cast.rmaps.length;
   const belowWidth = below > SPACIOUS ? 0 : below * unit - GAP_X;
-  const width = Math.max(most - least + WIDTH[zone], belowWidth, WIDTH[zone] * 1.4) + 2 * PAD;
-  const shift = PAD - least + (width - 2 * PAD - (most - least + WIDTH[zone])) / 2;
+  const width = Math.max(most - least + own, belowWidth, own * 1.4) + 2 * PAD;
+  const shift = PAD - least + (width - 2 * PAD - (most - least + own)) / 2;
   return { width, columns: new Map([...columns].map(([id, x]) => [id, x + shift])) };
 }
 
@@ -203,17 +292,17 @@ function placeZone(
   const { zone, plan, heights, boxes } = at;
   const tops: number[] = [];
   let y = at.y + TITLE;
-  for (let level = 4; level >= 1; level -= 1) {
-    tops[level] = y;
-    if ((heights[level] ?? 0) > 0) y += (heights[level] ?? 0) + GAP_Y;
+  for (let storey = STOREYS; storey >= 1; storey -= 1) {
+    tops[storey] = y;
+    if ((heights[storey] ?? 0) > 0) y += (heights[storey] ?? 0) + GAP_Y;
   }
   for (const table of cast.tables) {
     if (table.zone !== zone) continue;
     const x = at.x + (plan.columns.get(table.id) ?? PAD);
     boxes.set(table.id, {
       x,
-      y: tops[table.level] ?? y,
-      width: WIDTH[zone],
+      y: tops[table.storey] ?? y,
+      width: widthOf(cast, zone),
       height: tableHeight(Math.max(1, table.indices.length)),
     });
   }
@@ -222,7 +311,7 @@ function placeZone(
       ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`)
       : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
   const small = isSmall(below.length);
-  const width = small ? SMALL[zone] : WIDTH[zone];
+  const width = small ? SMALL[zone] : widthOf(cast, zone);
   const height = small ? HEAD + 2 : HEAD + ROW;
   const gap = small ? 8 : GAP_X;
   const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + gap) / (width + gap)));

@@ -2,7 +2,9 @@
 import { wordOf, type Pfn } from '../core/quantities.ts';
 import { must } from '../core/assert.ts';
 import type { World } from '../core/machine/world.ts';
-import type { Change, StepView } from '../timeline/timeline.ts';
+import type { EntryBit } from '../core/hardware/x86-entry.ts';
+import type { Change, StepView, Timeline } from '../timeline/timeline.ts';
+import type { Settings } from '../core/settings.ts';
 import type { Cast, CastTable } from './cast.ts';
 import { MAX_ROWS, type Layout, type Box } from './layout.ts';
 
@@ -36,6 +38,8 @@ export interface SceneBox extends Box {
   readonly fold: string;
   readonly state: 'quiet' | 'touched' | 'new' | 'absent';
   readonly badge?: string;
+  /** Columns in which the rows stand, where there are several. */
+  readonly columns?: number;
 }
 
 export interface SceneLink {
@@ -65,12 +69,31 @@ export interface Scene {
 
 export interface Context {
   readonly world: World;
+  readonly settings: Settings;
   readonly cast: Cast;
   readonly layout: Layout;
   readonly step: StepView | undefined;
   readonly changes: ReadonlyMap<string, Change>;
   readonly reads: ReadonlySet<string>;
+  /** Rows of what was read just before a step that reads nothing: what a fault is about. */
+  readonly refused?: ReadonlySet<string>;
   readonly nameOf: (gva: bigint) => string | undefined;
+}
+
+/** A word of memory as an entry of a table. */
+export interface NamedEntry {
+  readonly name: string;
+  readonly bits: readonly EntryBit[];
+  /** Where an entry of 4 bytes begins in its word. */
+  readonly half?: 0 | 32;
+}
+
+/** How the machines of one kind are shown. */
+export interface Show {
+  readonly boxes: (context: Context) => readonly SceneBox[];
+  readonly links: (context: Context) => readonly SceneLink[];
+  /** The entry in a word that a step reads or changes; undefined where the word lies in no table. */
+  readonly entryIn: (timeline: Timeline, word: number, step?: StepView) => NamedEntry | undefined;
 }
 
 export const hex = (value: number | bigint): string => value.toString(16);

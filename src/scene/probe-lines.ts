@@ -6,7 +6,7 @@ import type { World } from '../core/machine/world.ts';
 import { hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
 import { numberOf } from '../scenario/cursor.ts';
-import { addressText } from './inspect.ts';
+import { addressText } from './inspected.ts';
 
 type Names = ReadonlyMap<string, bigint>;
 

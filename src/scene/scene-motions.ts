@@ -14,13 +14,14 @@ export function motionsOf(
         ? [{ kind: 'flush', box: 'tlb:0' } as const]
         : []),
     ];
-  if (step.op === 'flush') return [{ kind: 'flush', box: 'tlb:0' }];
+  const emptied = step.op === 'flush' || Number(step.facts['dropped'] ?? 0) > 0;
+  if (emptied) return sweeps(drawn.boxes, context);
   const kind: Motion['kind'] =
     step.kind === 'write-protect'
       ? 'write-protect'
       : step.op === 'read' || step.op === 'lookup' || step.op === 'hit'
         ? 'read'
-        : step.kind === 'walk-fault' || step.kind === 'guest-walk-refuse' || step.kind === 'tlb-refuse'
+        : FAULTS.has(step.kind)
           ? 'fault'
           : 'update';
   if (kind === 'fault') return faultMotion(drawn.boxes, context);
@@ -36,10 +37,27 @@ export function motionsOf(
   );
 }
 
-/** A fault shakes what refused: the step itself reads nothing, so the vCPU shakes. */
+const FAULTS: ReadonlySet<string> = new Set([
+  'walk-fault',
+  'guest-walk-refuse',
+  'tlb-refuse',
+  'host-fault',
+  'arm-abort',
+]);
+
+/** An invalidation sweeps the TLB, and the table caches where something goes there too. */
+const sweeps = (boxes: readonly SceneBox[], { step }: Context): readonly Motion[] => {
+  const tables = step?.changes.some((change) => change.place.table === 'psc') ?? false;
+  return ['tlb:0', ...(tables ? ['psc:0'] : [])]
+    .filter((id) => boxes.some((box) => box.id === id))
+    .map((box) => ({ kind: 'flush', box }));
+};
+
+/** A fault shakes what refused; a step that reads nothing itself shakes the table read just before, or the vCPU. */
 const faultMotion = (boxes: readonly SceneBox[], context: Context): readonly Motion[] => {
   const box =
     boxes.find((candidate) => candidate.rows.some((row) => row.state !== 'quiet')) ??
+    boxes.find((candidate) => candidate.rows.some((row) => context.refused?.has(row.id) === true)) ??
     boxes.find((candidate) => candidate.id === 'vcpu:0');
   return box === undefined || context.step === undefined ? [] : [{ kind: 'fault', box: box.id }];
 };

@@ -4,6 +4,7 @@ import type { Plan } from '../scenario/plan.ts';
 import { judge } from '../scenario/expectations.ts';
 import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
+import { kvmShow } from '../scene/kvm-show.ts';
 import { alignedStep } from '../timeline/align.ts';
 import { RecordingRun } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
@@ -24,7 +25,11 @@ export async function runPlan(text: string, plan: Plan, isWanted: () => boolean)
     turn = performance.now();
   }
   const timeline = recording.timeline();
-  return { text, plan, timeline, cast: castOf(timeline), results: judge(timeline, plan.expectations) };
+  const results = judge(timeline, plan.expectations);
+  if (timeline.program.settings.machine.startsWith('kvm-'))
+    return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };
+  const { bareCast, bareShow } = await import('../scene/bare/show.ts');
+  return isWanted() ? { text, plan, timeline, cast: bareCast(timeline), show: bareShow, results } : undefined;
 }
 
 /** After whatever the browser has to do now; a message comes back sooner than a timer, which browsers slow down. */

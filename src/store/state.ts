@@ -7,6 +7,7 @@ import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import type { ExpectationResult } from '../scenario/expectations.ts';
 import type { Plan } from '../scenario/plan.ts';
 import type { Cast } from '../scene/cast.ts';
+import type { Show } from '../scene/parts.ts';
 import type { Comparison } from '../timeline/compare.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { NO_HISTORY, type History } from './history.ts';
@@ -18,6 +19,7 @@ export interface Run {
   readonly plan: Plan;
   readonly timeline: Timeline;
   readonly cast: Cast;
+  readonly show: Show;
   readonly results: readonly ExpectationResult[];
 }
 

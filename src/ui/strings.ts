@@ -16,6 +16,7 @@ export const STRINGS = {
   expectations: 'What must come out',
   hardware: 'Hardware',
   guest: 'Guest memory',
+  memory: 'Memory',
   hypervisor: 'Hypervisor',
   text: 'Text',
   fit: 'Fit',

@@ -41,6 +41,6 @@ export function useScene(side: number, viewport: { width: number; height: number
   return useMemo(() => {
     if (run === undefined || layout === undefined || cursor === undefined) return undefined;
     run.timeline.seek(cursor);
-    return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names });
+    return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names, show: run.show });
   }, [run, cursor, layout]);
 }

@@ -70,5 +70,5 @@ const inTable = ({ bit }: EntryBit): boolean => bit <= 1 || bit >= 59;
 /** Blocks and pages, and tables, of either stage. */
 export const STAGE_1_LEAF_BITS = STAGE1_BITS.filter(({ bit }) => bit < 59);
 export const STAGE_1_TABLE_BITS = STAGE1_BITS.filter(inTable);
-export const STAGE_2_LEAF_BITS = STAGE2_BITS;
+export const STAGE_2_LEAF_BITS = STAGE2_BITS.filter(({ bit }) => bit < 59);
 export const STAGE_2_TABLE_BITS = STAGE2_BITS.filter(inTable);

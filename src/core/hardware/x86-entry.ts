@@ -58,6 +58,7 @@ export const indexAt = (gva: bigint, level: number): number =>
   Number((gva >> BigInt(3 + 9 * level)) & 0x1ffn);
 
 /** Bytes that one entry of `level` covers: 4 KiB, 2 MiB, 1 GiB, 512 GiB. */
+export const coverageOf = (level: number): bigint => 1n << BigInt(3 + 9 * level);
 
 export const protectionKeyOf = (entry: bigint): number => Number((entry >> PROTECTION_KEY_SHIFT) & 0xfn);
 

@@ -94,7 +94,7 @@ function Trouble(): React.JSX.Element | null {
 function Bits(): React.JSX.Element | null {
   const at = useSettledRun();
   if (at === undefined) return null;
-  const diffs = entryDiffs(at.run.timeline.world, stepAt(at.run, at.cursor));
+  const diffs = entryDiffs(at.run.timeline, stepAt(at.run, at.cursor), at.run.show.entryIn);
   return (
     <section>
       <h2>{STRINGS.bits}</h2>

@@ -3,7 +3,7 @@ import { useEffect, useId, useMemo, useRef, useState } from 'react';
 import { probe, type Flip, type Probe, type ProbeRequest } from '../../core/operations/probe.ts';
 import { addressesIn } from '../../scenario/assist.ts';
 import { addressAt } from '../../scene/address.ts';
-import { addressText } from '../../scene/inspect.ts';
+import { addressText } from '../../scene/inspected.ts';
 import { probeLines, typedAddress } from '../../scene/probe-lines.ts';
 import { entryCards, registerCards, toggled } from '../../scene/probe-view.ts';
 import { addOperation, checkOperation } from '../../store/operations.ts';

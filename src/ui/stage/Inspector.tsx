@@ -1,12 +1,7 @@
 /** An entry or register looked into: every bit, and the line of text that a press on it adds. */
 import { useState } from 'react';
-import {
-  inspectRow,
-  REGISTERS,
-  type Author,
-  type Inspected,
-  type InspectedBit,
-} from '../../scene/inspect.ts';
+import { inspectRow } from '../../scene/inspect.ts';
+import type { Author, Inspected, InspectedBit, RegisterName } from '../../scene/inspected.ts';
 import { addOperation, checkOperation } from '../../store/operations.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
@@ -47,9 +42,14 @@ export default function Inspector(): React.JSX.Element | null {
           {STRINGS.close}
         </button>
       </header>
-      <p className="mono">{`${found.about} · 0x${found.value.toString(16)}`}</p>
-      {row.startsWith('reg:') && <Registers row={row} />}
-      <p className="quiet">{INSPECT.flip}</p>
+      <p className="mono">
+        {found.facts === undefined ? `${found.about} · 0x${found.value.toString(16)}` : found.about}
+      </p>
+      {found.registers !== undefined && found.registers.length > 1 && (
+        <Registers row={row} names={found.registers} />
+      )}
+      {found.authors.length > 0 && <p className="quiet">{INSPECT.flip}</p>}
+      {found.facts !== undefined && <Facts facts={found.facts} />}
       {found.authors.length > 1 && (
         <div className="authors" role="group" aria-label={INSPECT.who}>
           {found.authors.map((who) => (
@@ -92,10 +92,23 @@ export default function Inspector(): React.JSX.Element | null {
   );
 }
 
-function Registers({ row }: { row: string }): React.JSX.Element {
+function Facts({ facts }: { facts: NonNullable<Inspected['facts']> }): React.JSX.Element {
+  return (
+    <dl className="cached">
+      {facts.map(({ name, text }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Registers({ row, names }: { row: string; names: readonly RegisterName[] }): React.JSX.Element {
   return (
     <div className="authors" role="group" aria-label={INSPECT.registers}>
-      {REGISTERS.map((name) => (
+      {names.map((name) => (
         <button
           key={name}
           type="button"

@@ -7,15 +7,17 @@ const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
 
 type Inspect = ((row: string) => void) | undefined;
 
-/** Rows that stand for an entry or a register can be looked into. */
-const isInspectable = (id: string): boolean => id.startsWith('w:') || id.startsWith('reg:');
+/** Rows that stand for an entry, a register or something cached can be looked into. */
+const isInspectable = (id: string): boolean => /^(w|reg|tlb|psc):/.test(id);
 
 export default function TextTwin({ scene, inspect }: { scene: Scene; inspect: Inspect }): React.JSX.Element {
   return (
     <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
-      {ZONES.map((zone) => (
+      {ZONES.filter((zone) => scene.layout.zones[zone] !== undefined).map((zone) => (
         <section key={zone} className={`twin-zone ${zone}`}>
-          <h2>{STRINGS[zone]}</h2>
+          <h2>
+            {zone === 'guest' && scene.layout.zones.hypervisor === undefined ? STRINGS.memory : STRINGS[zone]}
+          </h2>
           <div className="twin-boxes">
             {scene.boxes
               .filter((box) => box.zone === zone && box.state !== 'absent')
@@ -65,7 +67,7 @@ function TwinRow({ row, inspect }: { row: SceneRow; inspect: Inspect }): React.J
               inspect(row.id);
             }}
           >
-            {row.index}
+            {row.index === '' ? '·' : row.index}
           </button>
         )}
       </th>

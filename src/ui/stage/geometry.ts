@@ -7,9 +7,9 @@ import type { SceneBox, SceneLink, SceneRow } from '../../scene/parts.ts';
 export const extraOf = (box: SceneBox): number =>
   box.rows.some((row) => row.old !== undefined) ? ROW - 2 : 0;
 const columnsOf = (box: SceneBox): number =>
-  box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 196)) : 1;
+  box.columns ?? (box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 196)) : 1);
 export const foldY = (box: SceneBox): number =>
-  box.id === 'tlb:0'
+  box.id === 'tlb:0' || box.id === 'psc:0'
     ? box.rows.length === 0
       ? HEAD + 15
       : box.height - 8
@@ -19,12 +19,21 @@ export interface PlacedRow extends SceneRow {
   readonly x: number;
   readonly y: number;
   readonly width: number;
+  /** Where the text begins, within the row. */
+  readonly textX: number;
+}
+
+/** Texts of a box begin in one column, after the widest index. */
+function textStart(box: SceneBox): number {
+  const widest = Math.max(0, ...box.rows.map((row) => row.index.length));
+  return widest === 0 ? 9 : Math.max(37, 16 + widest * 7.4);
 }
 
 /** Rows with their places; an entry that changes has its old value as a line of its own above it. */
 export function placeRows(box: SceneBox): readonly PlacedRow[] {
   const columns = columnsOf(box);
   const width = (box.width - (columns > 1 ? 16 : 0)) / columns;
+  const textX = textStart(box);
   let extra = 0;
   return box.rows.map((row, index) => {
     if (row.old !== undefined) extra += ROW - 2;
@@ -33,6 +42,7 @@ export function placeRows(box: SceneBox): readonly PlacedRow[] {
       x: (columns > 1 ? 8 : 0) + (index % columns) * width,
       y: HEAD + Math.floor(index / columns) * ROW + extra,
       width,
+      textX,
     };
   });
 }
@@ -80,6 +90,7 @@ export function endsOf(link: SceneLink, boxes: ReadonlyMap<string, SceneBox>): E
     return { path: to.y > from.y + from.height ? downwards(from, to, link) : sidewards(from, to, link) };
   }
   if (link.kind === 'tlb') {
+    if (to.x >= from.x + from.width) return { path: sidewards(from, to, link) };
     const source = { x: from.x + 40, y: from.y + from.height };
     return {
       path: vertical({ source, target: { x: to.x + to.width - 30, y: rowY(to, link.to.row) } }),

@@ -165,7 +165,7 @@ async function sweep(mark: Group, area: Box, backwards: boolean): Promise<void> 
 
 /** A dot goes from the vCPU to the hypervisor, or back. */
 async function travel(mark: Group, by: { scene: Scene; area: Box; backwards: boolean }): Promise<void> {
-  const zone = by.scene.layout.zones.hypervisor;
+  const zone = by.scene.layout.zones.hypervisor ?? by.scene.layout.zones.guest;
   const cpu = { x: by.area.x + by.area.width, y: by.area.y + by.area.height / 2 };
   const there = { x: zone.x + 60, y: zone.y + 6 };
   const leaving = by.scene.boxes.some((box) => box.id === 'vcpu:0' && box.subtitle.startsWith('in exit'));

@@ -6,6 +6,7 @@
 import { select, type BaseType, type Selection } from 'd3-selection';
 import { ROW } from '../../scene/layout.ts';
 import type { Flag, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
+import { STRINGS } from '../strings.ts';
 import { Camera, type Viewport } from './camera.ts';
 import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
 
@@ -99,24 +100,26 @@ const painted = (): Promise<void> =>
     });
   });
 
+const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
+
 function drawZones(group: Group, scene: Scene): void {
-  const titles = { hardware: 'Hardware', guest: 'Guest memory', hypervisor: 'Hypervisor' } as const;
-  const data = (['hardware', 'guest', 'hypervisor'] as const).map((name) => ({
-    name,
-    ...scene.layout.zones[name],
-  }));
+  const { zones } = scene.layout;
+  const alone = zones.hypervisor === undefined;
+  const data = ZONES.flatMap((name) => {
+    const area = zones[name];
+    const title = name === 'guest' && alone ? STRINGS.memory : STRINGS[name];
+    return area === undefined ? [] : [{ name, title, ...area }];
+  });
   const zone = group
     .selectAll<SVGGElement, (typeof data)[number]>('g.zone')
     .data(data, (d) => d.name)
     .join((enter) => {
       const made = enter.append('g').attr('class', (d) => `zone ${d.name}`);
       made.append('rect').attr('rx', 12);
-      made
-        .append('text')
-        .attr('class', 'zone-title')
-        .text((d) => titles[d.name]);
+      made.append('text').attr('class', 'zone-title');
       return made;
     });
+  setText(zone.select('text'), (d) => d.title);
   zone.attr('transform', (d) => `translate(${String(d.x)},${String(d.y)})`);
   zone
     .select('rect')
@@ -258,7 +261,7 @@ function drawRows(
   setText(row.select('title'), (d) => d.title ?? d.mark ?? '');
   setText(row.select('text.index'), (d) => d.index);
   setText(
-    row.select('text.value').attr('x', (d) => (d.index === '' ? 9 : 37)),
+    row.select('text.value').attr('x', (d) => d.textX),
     (d) => d.text,
   );
   row
@@ -267,8 +270,9 @@ function drawRows(
     .each(function flags(d) {
       drawFlags(this, d.flags);
     });
-  setText(row.select('text.old').attr('x', 37), (d) =>
-    d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`,
+  setText(
+    row.select('text.old').attr('x', (d) => d.textX),
+    (d) => (d.old === undefined ? '' : `${d.old.text} ${d.old.flags.map((flag) => flag.text).join('')}`),
   );
 }
 
