@@ -20,6 +20,8 @@ export interface Sentence {
 interface Told {
   /** The processor walks shadow tables that a hypervisor made. */
   readonly shadow: boolean;
+  /** Arm numbers its tables, x86 names them. */
+  readonly arm: boolean;
 }
 
 type Teller<K extends StepKind> = (facts: StepFacts<K>, told: Told) => Sentence;
@@ -28,6 +30,9 @@ const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 const table = (level: number): string => TABLE_NAMES_BY_LEVEL[level] ?? `level ${String(level)}`;
 const at = (level: number, index: number): string =>
   `${table(level)}[${index.toString(16).padStart(3, '0')}]`;
+const tableOn = (level: number, { arm }: Told): string => (arm ? `level ${String(level)}` : table(level));
+const slotOn = (level: number, index: number, told: Told): string =>
+  told.arm ? `level ${String(level)} [${index.toString(16).padStart(3, '0')}]` : at(level, index);
 const plural = (count: number, one: string, many: string): string =>
   `${count === 0 ? 'no' : String(count)} ${count === 1 ? one : many}`;
 
@@ -100,20 +105,20 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `Bit ${String(bit)} of the word at guest address ${hex(gpa)} becomes ${set ? '1' : '0'}, from outside.`,
     why: 'Neither the guest nor the hypervisor did it, so neither knows: a stray write of a device, say.',
   }),
-  'outside-flip-shadow': ({ level, bit, set }, { shadow }) => ({
-    what: `Bit ${String(bit)} of the ${shadow ? 'shadow' : 'host'} ${table(level)} entry becomes ${set ? '1' : '0'}, from outside.`,
+  'outside-flip-shadow': ({ level, bit, set }, told) => ({
+    what: `Bit ${String(bit)} of the ${told.shadow ? 'shadow' : 'host'} ${tableOn(level, told)} entry becomes ${set ? '1' : '0'}, from outside.`,
     why: 'The hypervisor did not do it and will not look. The TLB may still hold what was there.',
   }),
-  'outside-nothing': ({ level }, { shadow }) => ({
-    what: `There is no ${shadow ? 'shadow' : 'host'} ${table(level)} entry for this address now.`,
+  'outside-nothing': ({ level }, told) => ({
+    what: `There is no ${told.shadow ? 'shadow' : 'host'} ${tableOn(level, told)} entry for this address now.`,
     why: 'The tables do not reach so far, so nothing changes.',
   }),
-  'host-table': ({ pfn, level, gpa }) => ({
-    what: `Host frame ${hex(pfn)} becomes the host ${table(level)} for guest addresses from ${hex(gpa)} on.`,
+  'host-table': ({ pfn, level, gpa }, told) => ({
+    what: `Host frame ${hex(pfn)} becomes the host ${tableOn(level, told)} for guest addresses from ${hex(gpa)} on.`,
     why: 'Set-up of the second stage: all guest memory is mapped before the guest runs.',
   }),
-  'host-entry-set': ({ gpa, level, entry }) => ({
-    what: `The hypervisor writes the host ${table(level)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+  'host-entry-set': ({ gpa, level, entry }, told) => ({
+    what: `The hypervisor writes the host ${tableOn(level, told)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: 'It flushes nothing. What the TLB has kept of the old entry stays in use.',
   }),
   begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
@@ -143,27 +148,27 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: 'The TLB is full: the translation used longest ago goes.',
     why: 'Nothing was wrong with it. The next access to its page walks again.',
   }),
-  'psc-fill': ({ stage, level }) => ({
-    what: `A paging-structure cache keeps where the ${stage === 'host' ? 'host' : 'guest'} ${table(level)} lies.`,
+  'psc-fill': ({ stage, level }, told) => ({
+    what: `A paging-structure cache keeps where the ${stage === 'host' ? 'host' : 'guest'} ${tableOn(level, told)} lies.`,
     why: 'The next walk of an address nearby may begin there.',
   }),
-  'tlb-refuse': ({ errorCode }) => ({
-    what: `The cached translation does not allow this: ${errorCodeWords(errorCode)}.`,
+  'tlb-refuse': ({ errorCode }, { arm }) => ({
+    what: `The cached translation does not allow this: ${arm ? `syndrome ${hex(errorCode)}` : errorCodeWords(errorCode)}.`,
     why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
   }),
   'walk-not-canonical': ({ gva }) => ({
     what: `${hex(gva)} is not canonical.`,
     why: 'Bits 63 to 47 must be equal. The processor raises a general protection fault without any walk.',
   }),
-  'walk-read': ({ level, index, entry }, { shadow }) => ({
-    what: `The processor reads ${shadow ? 'shadow ' : ''}${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+  'walk-read': ({ level, index, entry }, told) => ({
+    what: `The processor reads ${told.shadow ? 'shadow ' : ''}${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why:
       level > 1
         ? 'Nine bits of the address choose the entry; the entry names the next table.'
         : 'The last level names the page itself and says what may be done with it.',
   }),
-  'walk-set-bits': ({ level, dirty }, { shadow }) => ({
-    what: `The processor marks the ${shadow ? 'shadow ' : ''}${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+  'walk-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the ${told.shadow ? 'shadow ' : ''}${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
     why: 'The marks tell whoever owns the tables what has been used and written.',
   }),
   'walk-fault': ({ level, errorCode }, { shadow }) => ({
@@ -183,20 +188,20 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
         ? `It remembers where the table behind the first ${plural(count, 'level', 'levels')} lies, and with what rights.`
         : `It remembers where this guest address lies, or the table on the way to it.`,
   }),
-  'guest-entry-read': ({ level, index, entry, address }) => ({
-    what: `The processor reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+  'guest-entry-read': ({ level, index, entry, address }, told) => ({
+    what: `The processor reads the guest's ${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: `It lies at guest address ${hex(address)}, and where that is in host memory the reads before have found out.`,
   }),
-  'guest-entry-set-bits': ({ level, dirty }) => ({
-    what: `The processor marks the guest's ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+  'guest-entry-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the guest's ${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
     why: 'For the second stage this is a write to guest memory.',
   }),
-  'host-entry-read': ({ level, index, entry, gpa }) => ({
-    what: `The processor reads host ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+  'host-entry-read': ({ level, index, entry, gpa }, told) => ({
+    what: `The processor reads host ${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: `It looks for the place of guest address ${hex(gpa)} in host memory.`,
   }),
-  'host-entry-set-bits': ({ level, dirty }) => ({
-    what: `The processor marks the host's ${table(level)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+  'host-entry-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the host's ${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
     why: 'The marks tell the hypervisor which memory the guest has used and written.',
   }),
   'host-fault': ({ kind, gpa, code }) => ({
@@ -238,8 +243,10 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
           : 'Entering empties the TLB too; nothing was left in it.'
         : 'Nobody asked for a flush, so every cached translation is still valid for the processor.',
   }),
-  'page-fault': ({ gva, errorCode }) => ({
-    what: `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
+  'page-fault': ({ gva, errorCode }, { arm }) => ({
+    what: arm
+      ? `The processor raises an abort at ${hex(gva)}, with syndrome ${hex(errorCode)}.`
+      : `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
     why: "No hypervisor asks for it: the system's own kernel gets it.",
   }),
   'host-unmended': ({ gpa }) => ({
@@ -512,7 +519,7 @@ export function sentenceOf(
   settings: Settings,
 ): Sentence {
   const tell = TELLERS[step.kind] as (facts: unknown, told: Told) => Sentence;
-  return tell(step.facts, { shadow: settings.machine.startsWith('kvm-') });
+  return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
 }
 
 /** What an access did that no correct processor would have done. */

@@ -123,6 +123,8 @@ function guestPaths(world: World, page: ShadowPage): readonly (readonly number[]
     const parent = shadowPageAt(world, frameOfWord(word));
     const guestWord = parent === undefined ? undefined : guestWordOf(world, { page: parent, word });
     if (parent === undefined || guestWord === undefined) return [];
+    // A bit flipped from outside can link a page to itself or upwards: such a way leads from no root.
+    if (levelOfRole(parent.role) !== levelOfRole(page.role) + 1) return [];
     return guestPaths(world, parent).map((rest) => [guestWord, ...rest]);
   });
 }
