@@ -252,7 +252,7 @@ test('the catalogue says what one will understand and how long it takes, and fin
 }) => {
   await openApp(page, '#/scenarios');
   const dialog = page.getByRole('dialog');
-  await expect(dialog.getByRole('link')).toHaveCount(10);
+  await expect(dialog.getByRole('link')).toHaveCount(23);
   await expect(dialog).toContainText('min');
   await dialog.getByLabel('Search the scenarios').fill('device');
   await expect(dialog.getByRole('link').first()).toContainText('Reading a device');

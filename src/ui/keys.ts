@@ -16,7 +16,7 @@ const MOVES: Readonly<Record<string, Move>> = {
   End: 'end',
 };
 
-const OWN_KEYS = 'input, select, textarea, [contenteditable], .editor, .twin, dialog';
+const OWN_KEYS = 'input, select, textarea, [contenteditable], .editor, .twin, dialog[open]';
 
 /** Undo and redo of the text, wherever the focus is, unless a field has its own. */
 function travel(event: KeyboardEvent): boolean {
