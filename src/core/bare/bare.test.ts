@@ -101,6 +101,19 @@ v0 kernel exec ${V}`,
     expect(results(timeline)).toEqual(['0x1', '0x11']);
   });
 
+  test('PAE: a root entry with a reserved bit makes MOV CR3 fail, and the registers stay', () => {
+    const timeline = run(
+      'native guest=pae',
+      `map ${V} -> gfn 0x40 rw user accessed dirty
+entry 0x300000 = 0x11003
+begin
+v0 kernel load-cr3 gfn 0x300
+v0 user read ${V}`,
+    );
+    expect(timeline.journal.kind(timeline.begin)).toBe('guest-gp');
+    expect([results(timeline), count(timeline, 'pdpte_loads')]).toEqual([['ok'], 0]);
+  });
+
   test('a full TLB gives up what was used longest ago', () => {
     const pages = [0, 1, 2, 3, 4].map(
       (n) => `map 0x40${String(n)}000 -> gfn 0x2${String(n)} rw user accessed dirty`,

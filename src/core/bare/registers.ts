@@ -6,7 +6,7 @@
 import type { RegisterWrite } from '../engine.ts';
 import { stage1Start } from '../hardware/arm-format.ts';
 import type { ArmRegisters } from '../hardware/arm-walk.ts';
-import { readEntry } from '../hardware/format.ts';
+import { pdptesAt } from '../hardware/pdptes.ts';
 import { countSwept, sweepCaches, sweepOfCr3, sweepOfGuest, sweepOfSpace } from '../hardware/invalidate.ts';
 import {
   CR0_PG,
@@ -25,11 +25,9 @@ import {
   pagingModeOf,
   pagingRegisters,
   PHYSICAL_BITS,
-  rootOf,
   type PagingRegisters,
 } from '../hardware/registers.ts';
-import { PTE_P } from '../hardware/x86-entry.ts';
-import { bitRange, reservedInPdpte } from '../hardware/x86-format.ts';
+import { bitRange } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
@@ -167,12 +165,7 @@ function loadedPdptes(
 ): readonly bigint[] | 'malformed' {
   const mode = pagingModeOf({ cr0: m.reg('cr0'), cr4: m.reg('cr4'), efer: m.reg('efer') });
   if (mode !== 'pae') return [];
-  const root = rootOf(cr3, 'pae');
-  const entries = [0n, 1n, 2n, 3n].map((index) => readEntry(m, place(root + index * 8n), 8));
-  const malformed = entries.some(
-    (entry) => (entry & PTE_P) !== 0n && (entry & reservedInPdpte(PHYSICAL_BITS)) !== 0n,
-  );
-  return malformed ? 'malformed' : entries;
+  return pdptesAt(m, { cr3, physicalBits: PHYSICAL_BITS, place });
 }
 
 function keepPdptes(m: Machine, entries: readonly bigint[]): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { armStage, stage1Of, stage2Of, walkArm } from '../../core/hardware/arm-walk.ts';
 import { readEntry, writeEntry } from '../../core/hardware/format.ts';
+import { pdptesAt } from '../../core/hardware/pdptes.ts';
 import { pagingRegisters, type AccessKind, type PagingRegisters } from '../../core/hardware/registers.ts';
 import { eptStage, nptStage, type StageFault } from '../../core/hardware/second-stage.ts';
 import { walk, type WalkOutcome } from '../../core/hardware/walk.ts';
@@ -22,12 +23,12 @@ import {
 import type { ArmCase } from './enumerate-arm.ts';
 import type { EptCase } from './enumerate-ept.ts';
 import type { NptCase } from './enumerate-npt.ts';
-import type { X86Case } from './enumerate-x86.ts';
+import { pdpteCases, type X86Case } from './enumerate-x86.ts';
 import type { ArmOutcome } from './arm.ts';
 import type { EptGuestOutcome } from './ept.ts';
 import type { NptOutcome } from './npt.ts';
 import type { Cell } from './paths.ts';
-import type { X86Outcome, X86Request } from './x86.ts';
+import { loadPdptes, type X86Outcome, type X86Request } from './x86.ts';
 
 /** Every case. */
 const STRIDE = 1;
@@ -218,6 +219,17 @@ describe('the model walks as the naive one does', () => {
     const { compared, different } = disagreements(set, { model: x86Text, naive: answerX86, text: naiveText });
     expect(different).toEqual([]);
     expect(compared).toBeGreaterThanOrEqual(Math.floor(set.size / STRIDE));
+  });
+  test('the four root entries of PAE, loaded by MOV CR3', () => {
+    for (const given of pdpteCases()) {
+      const m = new Machine({ settings: DEFAULT_SETTINGS, world: new BlankWorld() });
+      m.step('setup-memory', { gfn: 0 });
+      for (const [address, entry] of given.memory) writeEntry(m, { address, bytes: 8 }, entry);
+      const { cr3, maxPhyAddr } = given;
+      const got = pdptesAt(m, { cr3, physicalBits: maxPhyAddr, place: (address) => address });
+      const expected = loadPdptes(given, new Map(given.memory));
+      expect([given.id, got]).toEqual([given.id, expected === 'gp' ? 'malformed' : expected]);
+    }
   });
   test.each(NPT_SETS.map((set) => [set.name, set] as const))('nested paging, %s', (_name, set) => {
     const { compared, different } = disagreements(set, { model: nptText, naive: answerNpt, text: naiveText });

@@ -1,0 +1,21 @@
+/**
+ * The four root entries of PAE paging, which MOV CR3 loads into registers (Intel SDM vol. 3, "PAE paging"; AMD APM vol.
+ * 2). A present one with a reserved bit makes the load fail.
+ */
+import type { Machine } from '../machine/machine.ts';
+import { readEntry } from './format.ts';
+import { rootOf } from './registers.ts';
+import { PTE_P } from './x86-entry.ts';
+import { reservedInPdpte } from './x86-format.ts';
+
+/** `place` says where a physical address of the system lies in the model's memory. */
+export function pdptesAt(
+  m: Machine,
+  by: { cr3: bigint; physicalBits: number; place: (address: bigint) => bigint },
+): readonly bigint[] | 'malformed' {
+  const root = rootOf(by.cr3, 'pae');
+  const entries = [0n, 1n, 2n, 3n].map((index) => readEntry(m, by.place(root + index * 8n), 8));
+  const reserved = reservedInPdpte(by.physicalBits);
+  const malformed = entries.some((entry) => (entry & PTE_P) !== 0n && (entry & reserved) !== 0n);
+  return malformed ? 'malformed' : entries;
+}
