@@ -71,6 +71,49 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
     },
   },
   {
+    name: 'a bare machine, with its settings',
+    hash: '#/s/why-24?c=iXu5&at=3.5&cpu=arm64&host=3-level&psc=both&tlb=8&host-pages=2M',
+    opens: {
+      kind: 'catalogue',
+      id: 'why-24',
+      settings: { cpu: 'arm64', host: '3-level', psc: 'both', tlb: '8', 'host-pages': '2M' },
+    },
+  },
+  {
+    name: 'a bare machine, with abbreviated settings',
+    hash: '#/s/refused-on-the-way?c=iXu5&at=3.5&p=MtCnG4H5SgTqPkA0&vs=Mn',
+    opens: {
+      kind: 'catalogue',
+      settings: {
+        machine: 'two-stage',
+        cpu: 'vmx-novpid',
+        guest: '4-level',
+        host: '5-level',
+        psc: 'guest',
+        tlb: '64',
+        'host-pages': '4K',
+        'ept-ad': 'off',
+      },
+      versus: { machine: 'native' },
+    },
+  },
+  {
+    name: 'every guest of a bare machine, abbreviated',
+    hash: '#/s/why-24?at=1.1&p=CvG5H3PmSbTxA1',
+    opens: {
+      kind: 'catalogue',
+      settings: {
+        cpu: 'vmx-vpid',
+        guest: '5-level',
+        host: '3-level',
+        'host-pages': '2M',
+        psc: 'both',
+        tlb: '16',
+        'ept-ad': 'on',
+      },
+    },
+  },
+  {
     name: 'a text of its own, with an umlaut',
     hash: '#/x/1.011a3BjOMywJzmjOJWrOCe_RMGgwkDBzMS3N6zfyNjAwGBC2BEDhaJypgOr14RxAQA42OwrW?c=abcd&at=1.3',
     opens: {
