@@ -33,7 +33,7 @@ import {
   type Names,
 } from './inspected.ts';
 import { kvmShow } from './kvm-show.ts';
-import { frameName } from './sentences.ts';
+import { frameName } from './telling.ts';
 
 /** What the row of a box stands for; undefined for rows that cannot be looked into. */
 export function inspectRow(timeline: Timeline, row: string, names: Names): Inspected | undefined {

@@ -13,7 +13,7 @@ import type { TlbEntry } from '../core/machine/tables.ts';
 import type { Probe, ProbeOutcome } from '../core/operations/probe.ts';
 import { hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
-import { frameName } from './sentences.ts';
+import { frameName } from './telling.ts';
 
 export interface CodeView {
   readonly title: string;

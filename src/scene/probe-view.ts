@@ -17,7 +17,8 @@ import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, type World } from '../core/machine/w
 import type { Flip, Probe, ProbeEntry, ProbeRegister, ProbeStep } from '../core/operations/probe.ts';
 import { frameOfWord, hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
-import { sentenceOf, type Sentence } from './sentences.ts';
+import { sentenceOf } from './sentences.ts';
+import type { Sentence } from './telling.ts';
 
 export interface ProbeRow extends Sentence {
   /** What the hypervisor does after the first translation has failed. */
