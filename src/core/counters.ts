@@ -6,8 +6,8 @@ export interface CounterSpec {
   readonly name: string;
   readonly label: string;
   readonly meaning: string;
-  /** Shown first on the screen. */
-  readonly prominent?: true;
+  /** On which machines it is shown first: those with a hypervisor of KVM's, or those that are the processor alone. */
+  readonly prominent?: readonly ('kvm' | 'bare')[];
 }
 
 export const COUNTERS = [
@@ -15,25 +15,25 @@ export const COUNTERS = [
     name: 'exits',
     label: 'VM exits',
     meaning: 'Times the processor left the guest for the hypervisor.',
-    prominent: true,
+    prominent: ['kvm', 'bare'],
   },
   {
     name: 'injected',
     label: 'injected',
     meaning: 'Page faults that the hypervisor delivered to the guest.',
-    prominent: true,
+    prominent: ['kvm'],
   },
   {
     name: 'emulated',
     label: 'emulated',
     meaning: 'Guest instructions that the hypervisor ran in software.',
-    prominent: true,
+    prominent: ['kvm'],
   },
   {
     name: 'pf_fixed',
     label: 'pf_fixed',
     meaning: 'Faults that ended with a usable shadow entry or an emulated table write.',
-    prominent: true,
+    prominent: ['kvm'],
   },
   { name: 'pf_guest', label: 'pf_guest', meaning: 'Faults that belong to the guest itself.' },
   { name: 'mmio_exits', label: 'mmio_exits', meaning: 'Accesses to device memory that went to user space.' },
@@ -46,27 +46,33 @@ export const COUNTERS = [
     name: 'rmap_flush',
     label: 'rmap_flush',
     meaning: 'Flush calls made while write-protecting a guest page table.',
-    prominent: true,
+    prominent: ['kvm'],
   },
   {
     name: 'stale_hits',
     label: 'stale hits',
     meaning: 'Uses of a TLB entry that a fresh walk would no longer give.',
-    prominent: true,
+    prominent: ['kvm', 'bare'],
   },
   {
     name: 'walks',
     label: 'walks',
     meaning: 'Page walks, by the processor or by the hypervisor in software.',
   },
-  { name: 'refs', label: 'refs', meaning: 'Table entries read by page walks.', prominent: true },
+  { name: 'refs', label: 'refs', meaning: 'Table entries read by page walks.', prominent: ['kvm', 'bare'] },
   {
     name: 'adw',
     label: 'A/D writes',
     meaning: 'Table entries whose accessed or dirty bit a walk of the processor set.',
+    prominent: ['bare'],
   },
-  { name: 'tlb_hits', label: 'TLB hits', meaning: 'Translations found in the TLB.' },
-  { name: 'tlb_misses', label: 'TLB misses', meaning: 'Translations not found in the TLB.' },
+  { name: 'tlb_hits', label: 'TLB hits', meaning: 'Translations found in the TLB.', prominent: ['bare'] },
+  {
+    name: 'tlb_misses',
+    label: 'TLB misses',
+    meaning: 'Translations not found in the TLB.',
+    prominent: ['bare'],
+  },
   { name: 'tlb_fills', label: 'TLB fills', meaning: 'Entries put into the TLB.' },
   {
     name: 'remote_tlb_flush_requests',
@@ -80,7 +86,12 @@ export const COUNTERS = [
   },
   { name: 'ipis', label: 'IPIs', meaning: 'vCPUs interrupted out of the guest.' },
   { name: 'tlb_evictions', label: 'TLB evictions', meaning: 'Entries that a full TLB gave up.' },
-  { name: 'spared', label: 'spared refs', meaning: 'References that a cache made unnecessary.' },
+  {
+    name: 'spared',
+    label: 'spared refs',
+    meaning: 'References that a cache made unnecessary.',
+    prominent: ['bare'],
+  },
   {
     name: 'pdpte_loads',
     label: 'PDPTE loads',
@@ -90,11 +101,13 @@ export const COUNTERS = [
     name: 'page_faults',
     label: 'page faults',
     meaning: "Page faults that the processor gave to the system's own kernel.",
+    prominent: ['bare'],
   },
   {
     name: 'host_faults',
     label: 'host faults',
     meaning: 'Faults of the second stage: they go to the hypervisor.',
+    prominent: ['bare'],
   },
   { name: 'pages_zapped', label: 'pages zapped', meaning: 'Shadow pages given up.' },
 ] as const satisfies readonly CounterSpec[];

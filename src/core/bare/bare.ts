@@ -109,6 +109,12 @@ const stageTag = (m: Machine): CacheTag => ({
   root: ROOT_FRAME,
 });
 
+/** The registers that say where and how a walk goes. */
+const registersText = (m: Machine): string =>
+  ['cr0', 'cr3', 'cr4', 'efer', 'pdptr0', 'pdptr1', 'pdptr2', 'pdptr3']
+    .map((name) => m.reg(name).toString(16))
+    .join(' ');
+
 type How = 'cached' | 'fresh';
 
 function translateAccess(m: Machine, request: Translated): Translation {
@@ -117,6 +123,7 @@ function translateAccess(m: Machine, request: Translated): Translation {
     request,
     kind: isNested(m) ? 'combined' : 'linear',
     tag: tagOf(m),
+    under: registersText(m),
   } as const;
   if (isArm(m.settings)) {
     const arm = armRequest(m, request);
@@ -152,6 +159,7 @@ function walkX86Guest(
       ? structureCache<PathRights>(m, {
           stage: 'guest',
           tag: tagOf(m),
+          under: registersText(m),
           format: x86Format(registers),
           row: 0,
           agrees: (table) => agrees(m, (known) => walkX86Guest(m, request, 'fresh', known), table),
@@ -186,6 +194,7 @@ function walkArmGuest(
       ? structureCache<Stage1Rights>(m, {
           stage: 'guest',
           tag: tagOf(m),
+          under: registersText(m),
           format: stage1Format(stage1.format),
           row: 0,
           agrees: (table) => agrees(m, (known) => walkArmGuest(m, request, 'fresh', known), table),
@@ -206,8 +215,22 @@ function agrees<Rights>(
 ): boolean {
   const remembered = m.lookAside(() => walkFrom({ find: () => table, keep: () => undefined }));
   const afresh = m.lookAside(() => walkFrom(undefined));
-  if (remembered.kind !== afresh.kind) return false;
-  return !('address' in remembered) || !('address' in afresh) || remembered.address === afresh.address;
+  return endOf(remembered) === endOf(afresh);
+}
+
+/** Where a walk led, or with which code it was refused. */
+function endOf(outcome: WalkOutcome<StageFault> | HostOutcome<StageFault>): string {
+  switch (outcome.kind) {
+    case 'ok':
+      return `ok ${outcome.address.toString(16)}`;
+    case 'page-fault':
+      return `fault ${outcome.errorCode.toString(16)}`;
+    case 'not-canonical':
+      return outcome.kind;
+    case 'fault':
+    case 'host-fault':
+      return `${outcome.fault.kind} ${outcome.fault.code.toString(16)}`;
+  }
 }
 
 interface HostHalf {
@@ -295,6 +318,7 @@ function hostCache<Rights>(
     structureCache<Rights>(m, {
       stage: 'host',
       tag: stageTag(m),
+      under: '',
       format,
       row: use.row,
       agrees: (table) =>

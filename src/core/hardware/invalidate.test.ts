@@ -36,6 +36,7 @@ const entry = ({ at = A, ...facts }: Held): TlbEntry => ({
   protectionKey: 0,
   filledFrom: [],
   filledValues: [],
+  filledUnder: '',
   used: 0,
   ...facts,
 });
@@ -147,6 +148,7 @@ describe('paging-structure caches', () => {
     rights: {},
     filledFrom: [],
     filledValues: [],
+    filledUnder: '',
     ...facts,
   });
   const TABLES = {

@@ -12,6 +12,8 @@ import { differsFromTables } from './tlb.ts';
 export interface PscOptions<Rights> {
   readonly stage: 'guest' | 'host';
   readonly tag: CacheTag;
+  /** The registers that decide how a walk goes, as text. */
+  readonly under: string;
   readonly format: PagingFormat<Rights>;
   /** In the host's half: the row of the guest's walk that is served. */
   readonly row: number;
@@ -25,7 +27,8 @@ export function structureCache<Rights>(m: Machine, options: PscOptions<Rights>):
       const entry = deepest(m, options, address);
       if (entry === undefined) return undefined;
       const known = knownTable<Rights>(entry);
-      const stale = differsFromTables(m.world, entry) && !options.agrees(known);
+      const changed = entry.filledUnder !== options.under || differsFromTables(m.world, entry);
+      const stale = changed && !options.agrees(known);
       sayUse(m, options, { entry, stale });
       return known;
     },
@@ -108,6 +111,7 @@ function keep<Rights>(
     table: table.table,
     place: table.place,
     rights: table.rights,
+    filledUnder: options.under,
     filledFrom: Object.freeze([...table.words]),
     filledValues: Object.freeze([...table.values]),
   });

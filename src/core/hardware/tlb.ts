@@ -23,6 +23,8 @@ export interface Lookup {
   readonly request: AccessRequest;
   readonly kind: 'linear' | 'combined';
   readonly tag: CacheTag;
+  /** The registers that decide how a walk goes, as text. */
+  readonly under: string;
   /** The fault code with which the guest's rights in an entry refuse the access, or undefined. */
   readonly refuses: (entry: TlbEntry) => number | undefined;
   /** Walks with the caches of the processor, or as if they were empty. */
@@ -103,7 +105,8 @@ export const differsFromTables = (
 
 /** Whether a fresh walk would refuse this access or lead elsewhere. The walk is the same one, made without a trace. */
 function isStale(m: Machine, entry: TlbEntry, use: { lookup: Lookup; address: bigint }): boolean {
-  if (!differsFromTables(m.world, entry)) return false;
+  const sameRegisters = entry.filledUnder === use.lookup.under;
+  if (sameRegisters && !differsFromTables(m.world, entry)) return false;
   const fresh = m.lookAside(() => use.lookup.walk('fresh'));
   return fresh.kind !== 'ok' || fresh.address !== use.address;
 }
@@ -154,6 +157,7 @@ function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
   });
   put(m, {
     ...lookup.tag,
+    under: lookup.under,
     kind: lookup.kind,
     address: lookup.va,
     target: found.address,
@@ -172,6 +176,7 @@ function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
 }
 
 interface NewEntry extends CacheTag {
+  readonly under: string;
   readonly kind: TlbEntry['kind'];
   readonly address: bigint;
   readonly target: bigint;
@@ -210,6 +215,7 @@ function put(m: Machine, made: NewEntry): void {
     ...(made.host === undefined ? {} : { host: made.host }),
     filledFrom: made.words,
     filledValues: made.values,
+    filledUnder: made.under,
     used: capacityOf(m) === undefined ? 0 : m.serial('tlb-use'),
   });
   m.set('tlb', tlbKey(entry), entry);
@@ -260,6 +266,7 @@ export function cachedStage(
     put(m, {
       ...tag,
       pcid: 0,
+      under: '',
       kind: 'guest-physical',
       address: gpa,
       target: found.address,

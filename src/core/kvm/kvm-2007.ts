@@ -46,6 +46,7 @@ export const kvm2007: Engine = {
       request,
       kind: 'linear',
       tag: { asid: currentAsid(m), pcid: 0, root: 0 },
+      under: '',
       refuses: (entry) => refusal(entry, request, registers),
       walk: () => walk(m, { ...request, registers }),
     });

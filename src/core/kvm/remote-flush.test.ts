@@ -26,6 +26,7 @@ function entry(vcpu: number, tag: CacheTag): TlbEntry {
     protectionKey: 0,
     filledFrom: [],
     filledValues: [],
+    filledUnder: '',
     used: 0,
   };
 }

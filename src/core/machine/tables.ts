@@ -71,6 +71,8 @@ export interface TlbEntry extends CacheTag {
   /** The table words it was derived from, in the order of the walk, and what they held. */
   readonly filledFrom: readonly WordKey[];
   readonly filledValues: readonly bigint[];
+  /** The registers under which it was filled, as text: under others a fresh walk may end elsewhere. */
+  readonly filledUnder: string;
   /** When it was last used, in uses of this TLB; kept only where the TLB is small. */
   readonly used: number;
 }
@@ -97,6 +99,7 @@ export interface PscEntry extends CacheTag {
   readonly place: bigint;
   /** Rights of the path so far, as the format of the walk has them. */
   readonly rights: unknown;
+  readonly filledUnder: string;
   readonly filledFrom: readonly WordKey[];
   readonly filledValues: readonly bigint[];
 }

@@ -1,6 +1,6 @@
 /** Where we are in the calls, what changes bit by bit, and the counters. */
 import { lazy, Suspense } from 'react';
-import { COUNTERS } from '../../core/counters.ts';
+import { COUNTERS, type CounterSpec } from '../../core/counters.ts';
 import { RULES } from '../../core/audit/audit.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
@@ -142,8 +142,10 @@ function Counters(): React.JSX.Element | null {
   const at = useSettledRun();
   if (at === undefined) return null;
   const values = allCounters(at.run.timeline);
-  const prominent = COUNTERS.filter((counter) => 'prominent' in counter);
-  const rest = COUNTERS.filter((counter) => !('prominent' in counter));
+  const kind = at.run.timeline.program.settings.machine.startsWith('kvm-') ? 'kvm' : 'bare';
+  const isFirst = ({ prominent = [] }: CounterSpec): boolean => prominent.includes(kind);
+  const prominent = COUNTERS.filter(isFirst);
+  const rest = COUNTERS.filter((counter) => !isFirst(counter));
   return (
     <section>
       <h2>{STRINGS.counters}</h2>
