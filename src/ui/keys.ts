@@ -30,7 +30,9 @@ function travel(event: KeyboardEvent): boolean {
 export function listenForKeys(): () => void {
   const onKey = (event: KeyboardEvent): void => {
     if (event.defaultPrevented || event.altKey) return;
-    const target = event.target instanceof Element ? event.target : null;
+    const element = event.target instanceof Element ? event.target : null;
+    // The browser takes the focus out of a dialog that has closed one frame later: until then it stays with its button.
+    const target = element?.closest('dialog:not([open])') == null ? element : null;
     if (target?.closest(OWN_KEYS) !== null && target !== null) return;
     if (event.ctrlKey || event.metaKey) {
       if (travel(event)) event.preventDefault();
