@@ -240,6 +240,9 @@ async function linkCoding(): Promise<string> {
   return `links: ${String(text.trimEnd().split('\n').length)} lines, ${String(text.length)} characters -> ${String(hash.length)}; write ${write.toFixed(2)} ms, read ${read.toFixed(2)} ms`;
 }
 
+const spread = (times: readonly number[]): string =>
+  `median ${percentile(times, 0.5).toFixed(1)} ms, p95 ${percentile(times, 0.95).toFixed(1)} ms, most ${Math.max(...times).toFixed(1)} ms`;
+
 const holds = (good: boolean): string => (good ? 'holds' : 'DOES NOT HOLD');
 
 const folder = process.argv[2] ?? fileURLToPath(new URL('../../dist/', import.meta.url));
@@ -257,12 +260,19 @@ for (const [name, hash] of [
 ] as const) {
   for (const slowed of [1, SLOWED]) {
     const keys = await stepTimes(browser, server.address + hash, slowed);
-    const times = keys.flatMap(({ toPaint }) => (toPaint === undefined ? [] : [toPaint]));
-    const [median, p95] = [percentile(times, 0.5), percentile(times, 0.95)];
+    const painted = keys.flatMap(({ toPaint, onThread }) =>
+      toPaint === undefined ? [] : [{ elapsed: toPaint, own: onThread ?? toPaint }],
+    );
     const target = slowed === 1 ? 8 : 16;
+    const [own, elapsed] = [painted.map((key) => key.own), painted.map((key) => key.elapsed)];
+    const p95 = percentile(own, 0.95);
     figures[`${name} x${String(slowed)} p95 ms`] = p95;
+    figures[`${name} x${String(slowed)} elapsed p95 ms`] = percentile(elapsed, 0.95);
     console.log(
-      `key to paint, ${name}, slowed ${String(slowed)}x: ${String(times.length)} of ${String(keys.length)} keys painted, median ${median.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms, most ${Math.max(...times).toFixed(1)} ms; at most ${String(target)} ms ${holds(p95 <= target)}`,
+      `key to paint, ${name}, slowed ${String(slowed)}x: ${String(painted.length)} of ${String(keys.length)} keys painted; main-thread time ${spread(own)}; at most ${String(target)} ms ${holds(p95 <= target)}`,
+    );
+    console.log(
+      `  elapsed in the same tasks, other processes' turns included: ${spread(elapsed)} (no target)`,
     );
     const whole = keys.map(({ toPaint, following }) => (toPaint ?? 0) + following);
     const panels = percentile(whole, 0.95);

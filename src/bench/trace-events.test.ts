@@ -31,7 +31,7 @@ test('counts the work from the task of a key to the end of its painting, without
 
 test('counts what follows in the next frame apart', () => {
   // 12000..13000 is left of the first frame's task, then 14000..14700 and 25000..27000.
-  expect(workOfKeys(ONE_KEY)).toEqual([{ toPaint: 6, following: 1 + 0.7 + 2 }]);
+  expect(workOfKeys(ONE_KEY)).toEqual([{ toPaint: 6, onThread: undefined, following: 1 + 0.7 + 2 }]);
 });
 
 test('pieces of a frame belong together however far apart, because they share a task', () => {
@@ -42,7 +42,7 @@ test('pieces of a frame belong together however far apart, because they share a 
     event('PrePaint', 3000, 1000),
     event('Paint', 20_000, 10_000),
   ];
-  expect(workOfKeys(slow)).toEqual([{ toPaint: 29, following: 0 }]);
+  expect(workOfKeys(slow)).toEqual([{ toPaint: 29, onThread: undefined, following: 0 }]);
 });
 
 test('each key has its own frame', () => {
@@ -58,8 +58,18 @@ test('each key has its own frame', () => {
 
 test('a key that nothing is painted for is left out, not counted as quick', () => {
   const still = [event('RunTask', 0, 2000), event('EventDispatch', 100, 1000, 'keydown')];
-  expect(workOfKeys(still)).toEqual([{ toPaint: undefined, following: 0 }]);
+  expect(workOfKeys(still)).toEqual([{ toPaint: undefined, onThread: undefined, following: 0 }]);
   expect(keyToPaint([...still, ...ONE_KEY.map((own) => ({ ...own, ts: own.ts + 50_000 }))])).toEqual([6]);
+});
+
+test('the clock of the thread leaves out what another process took', () => {
+  const clocked = [
+    { ...event('RunTask', 1000, 3000), tts: 500, tdur: 1000 },
+    event('EventDispatch', 1100, 2500, 'keydown'),
+    { ...event('RunTask', 9000, 4000), tts: 1600, tdur: 2000 },
+    { ...event('Paint', 11_500, 500), tts: 3100, tdur: 400 },
+  ];
+  expect(workOfKeys(clocked)).toEqual([{ toPaint: 6, onThread: 3, following: 0 }]);
 });
 
 test('percentiles', () => {
