@@ -2,7 +2,7 @@
 import { lazy, Suspense, useEffect } from 'react';
 import { move, setPlaying } from '../store/cursor.ts';
 import { openScenario } from '../store/document.ts';
-import { set, store } from '../store/state.ts';
+import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
 import { AddressStrip, Caption } from './Caption.tsx';
 import { Header } from './Header.tsx';
@@ -158,17 +158,25 @@ function Stopped(): React.JSX.Element | null {
   );
 }
 
-/** `<html data-state>` says whether anything is still loading, running or moving. */
+const isBusy = (state: AppState): boolean =>
+  state.busy > 0 ||
+  state.settled !== state.cursor ||
+  (state.runs.length === 0 && state.problems.length === 0 && state.linkTrouble.length === 0);
+
+/**
+ * `<html data-state>` says whether anything is still loading, running or moving. It draws nothing, so it is told by the
+ * store and not by a rendering: a step would otherwise cost two more of those.
+ */
 function useIdleSignal(): void {
-  const busy = useApp(
-    (state) =>
-      state.busy > 0 ||
-      state.settled !== state.cursor ||
-      (state.runs.length === 0 && state.problems.length === 0 && state.linkTrouble.length === 0),
-  );
   useEffect(() => {
-    document.documentElement.dataset['state'] = busy ? 'busy' : 'idle';
-  }, [busy]);
+    const tell = (state: AppState): void => {
+      const word = isBusy(state) ? 'busy' : 'idle';
+      const { dataset } = document.documentElement;
+      if (dataset['state'] !== word) dataset['state'] = word;
+    };
+    tell(store.getState());
+    return store.subscribe(tell);
+  }, []);
 }
 
 function useOpening(): void {
