@@ -17,12 +17,14 @@ export type SettingName =
   | 'vcpus'
   | 'gpte-write'
   | 'flush'
-  | 'shipped-bugs';
+  | 'shipped-bugs'
+  | 'break';
 
 /** Where a setting or a value of it means something; without a list, everywhere. */
 interface Scope {
   readonly machines?: readonly string[];
   readonly cpus?: readonly string[];
+  readonly eras?: readonly string[];
 }
 
 export interface SettingValue extends Scope {
@@ -43,13 +45,33 @@ export interface Setting extends Scope {
   readonly meaning: string;
 }
 
-/** Bugs that the era 2007b shipped, with the ids of the reference. */
-export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B6'] as const;
+/** Bugs that one of the eras of 2006 and 2007 shipped, with the ids of the reference where it has one. */
+export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B4', 'C-B5', 'C-B6', 'nx-slip', 'nonpaging-write'] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
 
 /** Machines without KVM, on which the processor alone is the subject. */
 const BARE: readonly string[] = ['native', 'two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
+
+const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
+  { value: 'C-B2', meaning: 'the read-fault fixer clears W and leaves the entry in the reverse map' },
+  { value: 'C-B3', meaning: 'rights of upper guest entries are lost in the shadow leaf' },
+  {
+    value: 'C-B4',
+    meaning: 'a write to a 32-bit page directory clears an entry in the wrong place, in every quadrant',
+  },
+  { value: 'C-B5', meaning: 'large pages of one frame with different rights share their shadow page' },
+  { value: 'C-B6', meaning: 'an emulated table write zaps a shadow entry without a flush' },
+  {
+    value: 'nx-slip',
+    meaning: "no-execute of a large page is kept at the place of the user bit of its page's key",
+  },
+  {
+    value: 'nonpaging-write',
+    meaning:
+      'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
+  },
+];
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -72,7 +94,15 @@ export const SETTINGS: readonly Setting[] = [
     machines: ['kvm-2007'],
     label: 'era',
     meaning: 'Which state of the source code is modelled.',
-    values: [{ value: '2007b', meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages' }],
+    values: [
+      { value: '2007b', meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages' },
+      { value: '2006', meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages' },
+      { value: '2007a', meaning: 'January 2007: fewer flushes proposed for write protection' },
+      {
+        value: '2007c',
+        meaning: 'end of 2007 (2.6.24): several vCPUs, flushes of all TLBs, leaves built anew at each fault',
+      },
+    ],
   },
   {
     name: 'cpu',
@@ -105,9 +135,9 @@ export const SETTINGS: readonly Setting[] = [
       { value: '4-level', meaning: '64-bit paging, 48-bit addresses' },
       { value: '5-level', meaning: '64-bit paging, 57-bit addresses', machines: BARE, cpus: X86 },
       { value: '3-level', meaning: '39-bit addresses, 4 KiB pages', machines: BARE, cpus: ['arm64'] },
-      { value: 'pae', meaning: '32-bit addresses, 8-byte entries', machines: BARE, cpus: X86 },
-      { value: '2-level', meaning: '32-bit addresses, 4-byte entries', machines: BARE, cpus: X86 },
-      { value: 'nonpaging', meaning: 'paging off: addresses stand for themselves', machines: BARE },
+      { value: 'pae', meaning: '32-bit addresses, 8-byte entries', cpus: X86 },
+      { value: '2-level', meaning: '32-bit addresses, 4-byte entries', cpus: X86 },
+      { value: 'nonpaging', meaning: 'paging off: addresses stand for themselves' },
     ],
   },
   {
@@ -220,9 +250,19 @@ export const SETTINGS: readonly Setting[] = [
     values: [
       { value: 'all', meaning: 'as the era shipped' },
       { value: 'none', meaning: 'all of them mended' },
-      { value: 'C-B2', meaning: 'the read-fault fixer clears W and leaves the entry in the reverse map' },
-      { value: 'C-B3', meaning: 'rights of upper guest entries are lost in the shadow leaf' },
-      { value: 'C-B6', meaning: 'an emulated table write zaps a shadow entry without a flush' },
+      ...BUG_VALUES,
+    ],
+  },
+  {
+    name: 'break',
+    where: 'policy',
+    machines: ['kvm-2007'],
+    label: 'broken on purpose',
+    meaning: 'Which mistakes the hypervisor makes that its era did not.',
+    list: true,
+    values: [
+      { value: 'none', meaning: 'none' },
+      ...BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const })),
     ],
   },
 ];
@@ -234,11 +274,25 @@ export const DEFAULT_SETTINGS: Settings = Object.fromEntries(
   SETTINGS.map((setting) => [setting.name, setting.values[0].value]),
 ) as Record<SettingName, string>;
 
+/** What an era does where nobody chooses a policy for it: only where it differs from the default. */
+const ERA_POLICIES: Readonly<Record<string, Partial<Record<SettingName, string>>>> = {
+  '2006': { 'gpte-write': 'zap' },
+  '2007a': { 'gpte-write': 'zap', flush: 'on-fault' },
+};
+
+/** All settings of a run in which only some were chosen. */
+export function completeSettings(chosen: Readonly<Partial<Record<SettingName, string>>>): Settings {
+  const era = chosen.era ?? DEFAULT_SETTINGS.era;
+  return { ...DEFAULT_SETTINGS, ...ERA_POLICIES[era], ...chosen };
+}
+
 export const settingOf = (name: string): Setting | undefined =>
   SETTINGS.find((setting) => setting.name === name);
 
 const inScope = (scope: Scope, settings: Settings): boolean =>
-  (scope.machines?.includes(settings.machine) ?? true) && (scope.cpus?.includes(settings.cpu) ?? true);
+  (scope.machines?.includes(settings.machine) ?? true) &&
+  (scope.cpus?.includes(settings.cpu) ?? true) &&
+  (scope.eras?.includes(settings.era) ?? true);
 
 /** Whether the setting means anything under these settings. */
 export const applies = (setting: Setting, settings: Settings): boolean => inScope(setting, settings);
@@ -264,9 +318,4 @@ export function settingAccepts(setting: Setting, text: string): boolean {
   return parts.length === 1
     ? known(text)
     : parts.every((part) => known(part) && part !== 'all' && part !== 'none');
-}
-
-export function hasShippedBug(settings: Settings, bug: ShippedBug): boolean {
-  const chosen = settings['shipped-bugs'];
-  return chosen === 'all' || chosen.split(',').includes(bug);
 }

@@ -1,9 +1,9 @@
 /** An address cut into the indices with which the guest's tables are read, as the guest's paging mode cuts it. */
 import { guestAddressBits, guestLevels } from '../core/hardware/encode.ts';
 import { indexIn } from '../core/hardware/format.ts';
-import { DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
+import { completeSettings, DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
 import type { Statement } from './ast.ts';
-import { settingsOf } from './machine-check.ts';
+import { choicesIn } from './machine-check.ts';
 
 export interface AddressPart {
   readonly label: string;
@@ -44,7 +44,7 @@ export function addressMeaning(address: bigint, settings: Pick<Settings, 'cpu' |
 
 /** The settings of a text that is being written; those of its machine where they do not fit one another. */
 export function settingsWhileWriting(statements: readonly Statement[]): Settings {
-  const own = settingsOf(statements);
+  const own = completeSettings(choicesIn(statements));
   if (misfit(own) === undefined) return own;
   const kept = { ...DEFAULT_SETTINGS, machine: own.machine, cpu: own.cpu };
   return misfit(kept) === undefined ? kept : DEFAULT_SETTINGS;

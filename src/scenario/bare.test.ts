@@ -233,8 +233,8 @@ describe('problems have a place and a remedy', () => {
     ],
     [
       'kvm-2007',
-      'map 0x400000 level=2 -> gfn 0x400 rw user',
-      '4:25 An entry of level 2 names a table, not a page, on this machine | Write: -> table, or level=1.',
+      'map 0x400000 level=3 -> gfn 0x40000 rw user',
+      '4:25 An entry of level 3 names a table, not a page, on this machine | Write: -> table, or level=1 or 2.',
     ],
     ['native', 'map 0x400000 level=5 -> absent', '4:20 the level is 5 | Write a number from 1 to 4.'],
     [

@@ -120,9 +120,9 @@ export const levelOfChange = (
   line: Line,
 ): TableLevel | undefined => levelIn(tables.levels, change.level, { report, line });
 
-/** Levels at which an entry may name a page; the hypervisor of 2007 knows no large ones here. */
+/** Levels at which an entry may name a page; the hypervisor of 2007 knows no pages of 1 GiB. */
 const pageLevels = (settings: Settings): readonly number[] =>
-  settings.machine === 'kvm-2007' ? [1] : guestPageLevels(settings);
+  guestPageLevels(settings).filter((level) => settings.machine !== 'kvm-2007' || level <= 2);
 
 function checkPage(ground: Ground, at: TableLevel, page: { frame: number; line: Line }): boolean {
   const { settings, report } = ground;

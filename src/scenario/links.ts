@@ -4,7 +4,7 @@
  * What cannot be understood is said in sentences, never silently replaced. One decoder a version, kept for ever.
  */
 import { BOUNDS } from '../core/bounds.ts';
-import { settingAccepts, settingOf, SETTINGS, type SettingName } from '../core/settings.ts';
+import { settingAccepts, settingOf, SETTINGS, type SettingName, type ShippedBug } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
 
 export interface Place {
@@ -81,12 +81,22 @@ const shortForm = (name: string, settings: SettingChoices): readonly string[] =>
   return codes.length === 0 ? [] : [`${name}=${codes.join('')}`];
 };
 
+const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
+  'C-B2': '2',
+  'C-B3': '3',
+  'C-B4': '4',
+  'C-B5': '5',
+  'C-B6': '6',
+  'nx-slip': 'x',
+  'nonpaging-write': 'w',
+};
+
 /** Abbreviations of settings in links, frozen: a capital for the setting, then one sign for each value. */
 const CODES: Readonly<
   Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
 > = {
   machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't' } },
-  era: { letter: 'E', values: { '2007b': 'b' } },
+  era: { letter: 'E', values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c' } },
   cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's', 'vmx-vpid': 'v', arm64: 'a' } },
   guest: {
     letter: 'G',
@@ -100,7 +110,8 @@ const CODES: Readonly<
   vcpus: { letter: 'V', values: { '1': '1' } },
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
-  'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', 'C-B2': '2', 'C-B3': '3', 'C-B6': '6' } },
+  'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', ...BUG_CODES } },
+  break: { letter: 'K', values: { none: 'n', ...BUG_CODES } },
 };
 
 const codeOf = (name: SettingName, value: string): string =>

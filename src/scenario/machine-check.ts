@@ -2,7 +2,7 @@
 import {
   applies,
   choicesOf,
-  DEFAULT_SETTINGS,
+  completeSettings,
   misfit,
   settingAccepts,
   settingOf,
@@ -40,17 +40,17 @@ export function checkOverrides(overrides: SettingChoices): readonly Problem[] {
   });
 }
 
-/** The settings of a text, without those of the caller. */
-export const settingsOf = (statements: readonly Statement[]): Settings =>
-  statements.reduce<Settings>(
-    (settings, statement) =>
-      statement.kind === 'settings' ? { ...settings, ...statement.choices } : settings,
-    DEFAULT_SETTINGS,
+/** What a text chooses. */
+export const choicesIn = (statements: readonly Statement[]): SettingChoices =>
+  statements.reduce<SettingChoices>(
+    (choices, statement) => (statement.kind === 'settings' ? { ...choices, ...statement.choices } : choices),
+    {},
   );
 
 /** The settings of a run: what the caller chooses wins, as far as it means anything on the machine. */
-export function settingsOfRun(own: Settings, overrides: SettingChoices): Settings {
-  const all: Settings = { ...own, ...overrides };
+export function settingsOfRun(chosen: SettingChoices, overrides: SettingChoices): Settings {
+  const own = completeSettings(chosen);
+  const all = completeSettings({ ...chosen, ...overrides });
   const idle = SETTINGS.filter((setting) => !applies(setting, all)).map(({ name }) => [name, own[name]]);
   return { ...all, ...(Object.fromEntries(idle) as SettingChoices) };
 }

@@ -6,7 +6,7 @@
 import { BOUNDS } from '../core/bounds.ts';
 import { gfn } from '../core/quantities.ts';
 import type { PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
-import { DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
+import { completeSettings, DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
 import type { EntryChange, Line, OperationStatement, Problem, SettingChoices, Statement } from './ast.ts';
 import { checkAddress, levelOfChange, valueOfChange, type Ground } from './entries.ts';
 import { GuestTables, MAIN_SPACE } from './guest-tables.ts';
@@ -15,8 +15,8 @@ import {
   checkOverrides,
   checkRun,
   checkSettings,
+  choicesIn,
   placeless,
-  settingsOf,
   settingsOfRun,
   type Report,
 } from './machine-check.ts';
@@ -84,8 +84,9 @@ class Planner {
     const { statements } = source;
     this.statements = statements;
     this.names = source.names;
-    this.ownSettings = settingsOf(statements);
-    this.settings = settingsOfRun(this.ownSettings, overrides);
+    const chosen = choicesIn(statements);
+    this.ownSettings = completeSettings(chosen);
+    this.settings = settingsOfRun(chosen, overrides);
     const fitting = misfit(this.settings) === undefined ? this.settings : DEFAULT_SETTINGS;
     this.tables = new GuestTables(fitting, namedFrames(statements));
     this.ground = { settings: this.settings, tables: this.tables, report: this.report };

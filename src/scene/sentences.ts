@@ -26,6 +26,7 @@ const FLUSH_WORDS: Readonly<Record<string, string>> = {
   cr3: 'A new root is about to be used.',
   zap: 'Shadow entries have gone.',
   shadowed: 'The frame is a shadowed table.',
+  'dirty-log': 'Writes must be seen again from now on, so no old right to write may be left in the TLB.',
 };
 
 const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
@@ -94,6 +95,10 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   'guest-walk-root': ({ gfn }) => ({
     what: `The hypervisor begins at the guest's CR3: guest frame ${hex(gfn)}.`,
     why: "It walks the guest's own tables in software, to learn whose fault this is.",
+  }),
+  'guest-walk-pdptr': ({ index, entry }) => ({
+    what: `The root entry ${String(index)} is in a register: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: 'Under PAE the four root entries are loaded together with CR3. What memory says about them now does not matter.',
   }),
   'guest-walk-read': ({ level, index, entry }) => ({
     what: `It reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
@@ -173,6 +178,16 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `sp ${String(serial)} is a root in use no longer.`,
     why: 'It stays in the hash: coming back to this address space will cost nothing.',
   }),
+  'pae-root': ({ index, serial }) => ({
+    what:
+      serial === 0
+        ? `Root entry ${String(index)} of the shadow stays empty.`
+        : `Root entry ${String(index)} of the shadow names sp ${String(serial)}.`,
+    why:
+      serial === 0
+        ? "The guest's own root entry is empty, too."
+        : 'Each of four root entries serves one GiB. The guest has 32-bit addresses; its shadow has PAE tables.',
+  }),
   'set-cr3': ({ root }) => ({
     what: `The processor's CR3 will name host frame ${hex(root)}.`,
     why: 'The guest believes that its own root is in use; really it is the shadow root.',
@@ -222,6 +237,10 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
       : guestDirty
         ? "It carries the rights that the guest's entry gives, and names the host frame."
         : "The guest's entry is not dirty yet: the first write has to fault, so that the mark can be set.",
+  }),
+  'spte-mark-large': () => ({
+    what: 'The entry above is marked: the guest maps this range with one large page.',
+    why: 'The shadow splits a large page into small ones, for each of its frames can be a page table of its own.',
   }),
   'spte-mmio': ({ gpa }) => ({
     what: `The shadow entry is marked as device memory: ${hex(gpa)}.`,
@@ -298,7 +317,11 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   }),
   'emulate-mmio-again': ({ value }) => ({
     what: `The emulator runs the read a second time and puts ${hex(value)} where the guest wants it.`,
-    why: 'The first run had to stop for the answer. In this era it is finished without entering the guest in between.',
+    why: 'The first run had to stop for the answer. An era finishes it at once, or lets the guest fault once more for it.',
+  }),
+  'quadrant-skip': ({ serial, quadrant }) => ({
+    what: `sp ${String(serial)} stands for another part of this table: nothing to do.`,
+    why: `A 32-bit guest's table has twice the entries of a shadow table, its directory four times. This is part ${String(quadrant)}.`,
   }),
   'update-refuse': ({ because }) => ({
     what: `No shadow entry is built: ${because}.`,
@@ -307,6 +330,27 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
   'guest-copy': ({ gfn, value }) => ({
     what: `The bytes reach guest memory: frame ${hex(gfn)} now holds ${hex(value)}.`,
     why: "In this era the shadow is settled first, then the guest's memory changes.",
+  }),
+  'slot-look': ({ gfn, backed }) => ({
+    what: backed
+      ? `Memory backs guest frame ${hex(gfn)}.`
+      : `No memory backs guest frame ${hex(gfn)}: a device must be there.`,
+    why: 'Paging is off, so the address is guest physical, and there is no table of the guest to walk.',
+  }),
+  'slot-log': ({ slot, on }) => ({
+    what: `User space ${on ? 'begins' : 'ends'} the dirty log of slot ${String(slot)}.`,
+    why: 'The dirty log says which frames were written. Moving a running guest to another host needs it.',
+  }),
+  'log-fetch': ({ slot, count }) => ({
+    what: `User space fetches the dirty log of slot ${String(slot)}: ${plural(count, 'frame was', 'frames were')} written.`,
+    why:
+      count === 0
+        ? 'Nothing was written, so nothing has to be protected.'
+        : 'To see the next write to any frame of the slot, its write rights are taken away.',
+  }),
+  'log-clear': ({ count }) => ({
+    what: `${plural(count, 'bit is', 'bits are')} cleared: the log begins anew.`,
+    why: 'Each frame that is written from now on faults once and is noted again.',
   }),
   'register-write': ({ register, value }) => ({
     what: `The guest's ${register.toUpperCase()} becomes ${hex(value)}.`,

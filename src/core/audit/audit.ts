@@ -3,10 +3,12 @@
  * and keeps it as a violation. INV-6 is about obligations: an owed flush that is past due while a TLB entry still
  * grants more than the tables.
  */
-import { hasShippedBug } from '../settings.ts';
+import type { ShippedBug } from '../settings.ts';
 import type { AuditPoint, Machine } from '../machine/machine.ts';
 import { idText, type TableName, type TlbEntry, type Violation } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
+import { ROOT_REGISTERS } from '../kvm/context-2007.ts';
+import { hasBug } from '../kvm/era-2007.ts';
 import { gfnOfPfn } from '../kvm/memslots.ts';
 import { shadowPagesOf } from '../kvm/shadow-page.ts';
 import type { Pfn } from '../quantities.ts';
@@ -17,7 +19,7 @@ import { scan, type Falsity } from './scan.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
 const SCANNED_TABLES: readonly TableName[] = ['sp', 'rmap', 'rnode', 'pnode'];
-const SCANNED_REGISTERS = ['cr0', 'efer', 'root_serial'] as const;
+const SCANNED_REGISTERS: readonly string[] = ['cr0', 'efer', ...ROOT_REGISTERS];
 
 interface Finding {
   readonly rule: string;
@@ -114,12 +116,21 @@ function lastStepAmong(m: Machine, words: readonly number[]): number {
   return steps.length === 0 ? m.steps - 1 : Math.max(...steps);
 }
 
+/** Bugs that can break a rule, the likeliest first. */
+const BUGS_OF_RULE: Readonly<Record<string, readonly ShippedBug[]>> = {
+  'INV-1': ['C-B4', 'nonpaging-write'],
+  'INV-2': ['C-B2'],
+  'INV-3': ['nonpaging-write'],
+  'INV-13': ['C-B5', 'nx-slip', 'C-B3', 'nonpaging-write'],
+  'INV-14': ['C-B5'],
+};
+
 /** The shipped bug or broken policy to which a violation goes back, where it is one that can cause it. */
 function bugOf(m: Machine, rule: string): string | undefined {
   if (isFlipped(m.world)) return 'flip';
-  if (rule === 'INV-13') return hasShippedBug(m.settings, 'C-B3') ? 'C-B3' : undefined;
-  if (rule === 'INV-2') return hasShippedBug(m.settings, 'C-B2') ? 'C-B2' : undefined;
-  return [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;
+  const overdue = [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;
+  if (rule === 'INV-1' && overdue !== undefined) return overdue;
+  return BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
 }
 
 /** The guest runs: flushes that were due before and were not made are past due, where an entry still needs them. */

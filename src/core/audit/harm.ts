@@ -56,7 +56,9 @@ function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
   const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
   // Two stated deviations of the era are not harm: its walker ignores reserved address bits, and a leaf that the kernel
   // may write because CR0.WP was 0 stays so when WP is set again.
-  const registers = { ...pagingRegisters(raw), physicalBits: 52 };
+  const decoded = { ...pagingRegisters(raw), physicalBits: 52 };
+  const pdptrs = [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`));
+  const registers = decoded.mode === 'pae' ? { ...decoded, pdptrs } : decoded;
   const named = frameNamed(m, access, registers);
   return named ?? (access.user ? undefined : frameNamed(m, access, { ...registers, wp: false }));
 }

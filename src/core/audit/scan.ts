@@ -2,20 +2,13 @@
  * The invariants of the 2007 shadow MMU, as a scan over the world: what is false now, and since which places.
  * Rules INV-1 to INV-5 and INV-13 of the reference.
  */
-import {
-  frameOfWord,
-  gfnOfEntry,
-  gpte,
-  pfnOfEntry,
-  spte,
-  wordOf,
-  type Pfn,
-  type Spte,
-} from '../quantities.ts';
+import { frameOfWord, gfnOfEntry, pfnOfEntry, spte, type Gfn, type Pfn, type Spte } from '../quantities.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { CR0_WP, EFER_NXE } from '../hardware/registers.ts';
 import { PTE_NX, PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
+import { directGfn, guestEntryBehind, type GuestEntry } from '../kvm/behind-2007.ts';
+import { rootLevelOf, rootSerials } from '../kvm/context-2007.ts';
 import { gfnOfPfn, pfnOfGfn } from '../kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../kvm/pointer-list.ts';
 import { levelOfRole, roleOf } from '../kvm/role-2007.ts';
@@ -84,48 +77,58 @@ const NOTHING: readonly Falsity[] = [];
 
 /** INV-1 and INV-13 for one leaf. */
 function checkLeaf(world: World, leaf: Leaf, paths: readonly PathRights[]): readonly Falsity[] {
-  const guestWord = guestWordOf(world, leaf);
-  if (guestWord === undefined) return NOTHING;
-  const guest = gpte(world.word(guestWord));
-  const named = (guest & PTE_P) === 0n ? undefined : pfnOfGfn(world, gfnOfEntry(guest));
+  const direct = directGfn(leaf.page, leaf.word);
+  if (direct !== undefined) return checkDirect(world, leaf, { direct, paths });
+  const guest = guestEntryBehind(world, leaf.page, leaf.word);
+  if (guest === undefined) return NOTHING;
+  const named = (guest.value & PTE_P) === 0n ? undefined : pfnOfGfn(world, gfnOfEntry(guest.value));
   if (named !== pfnOfEntry(leaf.entry)) {
-    return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guestWord] }];
+    return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word, guest.word] }];
   }
-  const path = paths.find((candidate) => grantsTooMuch(world, leaf.entry, { path: candidate, guest }));
+  const path = paths.find((one) => grantsTooMuch(world, leaf.entry, { path: one, guest: guest.value }));
   if (path === undefined) return NOTHING;
-  return [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, guestWord, ...path.words] }];
+  return [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, guest.word, ...path.words] }];
 }
+
+/** A leaf below a large page, or of a guest without paging: it names the frame at its own place. */
+function checkDirect(
+  world: World,
+  leaf: Leaf,
+  by: { direct: Gfn; paths: readonly PathRights[] },
+): readonly Falsity[] {
+  if (pfnOfGfn(world, by.direct) !== pfnOfEntry(leaf.entry))
+    return [{ rule: 'INV-1', subject: leaf.word, decidedBy: [leaf.word] }];
+  // The nearest entry of each path is the large page's own: the leaf may grant what the whole path does.
+  const path = by.paths.find((one) => grantsTooMuch(world, leaf.entry, { path: one, guest: EVERYTHING }));
+  if (path === undefined) return NOTHING;
+  return [{ rule: 'INV-13', subject: leaf.word, decidedBy: [leaf.word, ...path.words] }];
+}
+
+/** An entry that refuses nothing. */
+const EVERYTHING = PTE_P | PTE_W | PTE_U;
 
 function pathRights(world: World, page: ShadowPage): readonly PathRights[] {
-  return guestPaths(world, page).map((words) => {
-    const entries = words.map((word) => world.word(word));
-    return {
-      words,
-      present: entries.every((entry) => (entry & PTE_P) !== 0n),
-      user: entries.every((entry) => (entry & PTE_U) !== 0n),
-      writable: entries.every((entry) => (entry & PTE_W) !== 0n),
-      noExecute: entries.some((entry) => (entry & PTE_NX) !== 0n),
-    };
-  });
+  return guestPaths(world, page).map((entries) => ({
+    words: entries.map((entry) => entry.word),
+    present: entries.every(({ value }) => (value & PTE_P) !== 0n),
+    user: entries.every(({ value }) => (value & PTE_U) !== 0n),
+    writable: entries.every(({ value }) => (value & PTE_W) !== 0n),
+    noExecute: entries.some(({ value }) => (value & PTE_NX) !== 0n),
+  }));
 }
 
-/** The guest's entry behind a shadow entry; a page without a guest table has none. */
-function guestWordOf(world: World, { page, word }: Pick<Leaf, 'page' | 'word'>): number | undefined {
-  if (roleOf(page.role).metaphysical) return undefined;
-  const pfn = pfnOfGfn(world, page.gfn);
-  return pfn === undefined ? undefined : wordOf(pfn, word % 512);
-}
-
-/** Guest entries above a page, for each way that leads to it from a root: words, nearest first. */
-function guestPaths(world: World, page: ShadowPage): readonly (readonly number[])[] {
-  if (levelOfRole(page.role) === 4) return [[]];
+/** Guest entries above a page, for each way that leads to it from a root: nearest first. */
+function guestPaths(world: World, page: ShadowPage): readonly (readonly GuestEntry[])[] {
+  const role = roleOf(page.role);
+  if (role.guestLevels === 0) return [];
+  if (role.level === rootLevelOf(role.guestLevels)) return [[]];
   return parentWords(world, page).flatMap((word) => {
     const parent = shadowPageAt(world, frameOfWord(word));
-    const guestWord = parent === undefined ? undefined : guestWordOf(world, { page: parent, word });
-    if (parent === undefined || guestWord === undefined) return [];
+    const guest = parent === undefined ? undefined : guestEntryBehind(world, parent, word);
+    if (parent === undefined || guest === undefined) return [];
     // A bit flipped from outside can link a page to itself or upwards: such a way leads from no root.
-    if (levelOfRole(parent.role) !== levelOfRole(page.role) + 1) return [];
-    return guestPaths(world, parent).map((rest) => [guestWord, ...rest]);
+    if (levelOfRole(parent.role) !== role.level + 1) return [];
+    return guestPaths(world, parent).map((rest) => [guest, ...rest]);
   });
 }
 
@@ -175,9 +178,9 @@ function checkWriteProtection(
 
 /** INV-5: a root in use is never freed. */
 function checkRoots(world: World): readonly Falsity[] {
-  return [...world.tables.vcpu.keys()].flatMap((vcpu) => {
-    const serial = Number(world.get('reg', `${String(vcpu)}.root_serial`) ?? 0n);
-    if (serial === 0 || world.get('sp', serial) !== undefined) return [];
-    return [{ rule: 'INV-5', subject: `sp:${String(serial)}`, decidedBy: [] }];
-  });
+  return [...world.tables.vcpu.keys()].flatMap((vcpu) =>
+    rootSerials(world, vcpu)
+      .filter((serial) => world.get('sp', serial) === undefined)
+      .map((serial) => ({ rule: 'INV-5', subject: `sp:${String(serial)}`, decidedBy: [] })),
+  );
 }

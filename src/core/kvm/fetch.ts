@@ -2,52 +2,88 @@
  * `fetch`: makes the shadow path for an address that the guest's tables map, top down, and its leaf. Rights are
  * enforced only in leaves: an entry that links to a shadow table always allows everything.
  */
-import { gfn, pfnOfEntry, spte, wordOf, type Gfn, type Gpte, type Pfn } from '../quantities.ts';
-import { hasShippedBug } from '../settings.ts';
+import { gfn, pfnOfEntry, spte, wordOf, type Pfn } from '../quantities.ts';
+import { must } from '../assert.ts';
+import type { AccessRequest } from '../hardware/fault.ts';
 import type { Machine } from '../machine/machine.ts';
-import { indexAt, PTE_D, PTE_W } from '../hardware/x86-entry.ts';
+import { indexAt, PTE_NX } from '../hardware/x86-entry.ts';
+import { contextOf, quadrantOf, shadowRootFor } from './context-2007.ts';
+import { hasBug } from './era-2007.ts';
 import type { GuestWalk } from './guest-walk.ts';
-import { pfnOfGfn } from './memslots.ts';
-import { rmapAdd } from './rmap.ts';
-import { getPage, isShadowed } from './shadow-page.ts';
-import { accessField, isMmio, isPresent, leafSpte, linkSpte } from './spte-2007.ts';
+import { setLeaf, setLeafForFault, type FaultLeaf, type LeafPlan } from './leaf-2007.ts';
+import { getPage } from './shadow-page.ts';
+import { accessField, inherit, isMmio, isPresent, linkSpte, SPTE_LARGE_MARK } from './spte-2007.ts';
 
-const SHADOW_ROOT_LEVEL = 4;
-/** Set in a present level-2 entry: the guest maps this range with one large page. */
-const LARGE_PAGE_MARK = 1n << 9n;
-
-/** Gives the word of the leaf. */
+/** Makes the path down to the leaf, and the leaf where there was none. Gives the word of the leaf. */
 export function fetch(m: Machine, walk: GuestWalk): number {
   return m.call('fetch', { gva: walk.gva }, () => {
-    let table = m.must('sp', Number(m.reg('root_serial'))).pfn;
-    for (let level = SHADOW_ROOT_LEVEL; ; level -= 1) {
-      const index = indexAt(walk.gva, level);
-      const word = wordOf(table, index);
-      const entry = spte(m.word(word));
-      m.step('fetch-look', { level, index, entry }, [word]);
-      if (level === 1) {
-        if (!isPresent(entry) && !isMmio(entry)) {
-          setPte(m, { word, entry: walk.entry, gfn: walk.gfn, inherited: inheritedOf(walk) });
-        }
-        return word;
-      }
-      table = isPresent(entry) ? pfnOfEntry(entry) : linkChild(m, { walk, word, childLevel: level - 1 });
-    }
+    const { word, parent } = pathTo(m, walk);
+    const entry = spte(m.word(word));
+    if (isPresent(entry) || isMmio(entry)) return word;
+    if (walk.leafLevel > 1) markLarge(m, parent);
+    setLeaf(m, planFor(walk, word));
+    return word;
   });
 }
 
-/** Rights that all entries above the guest's leaf leave. */
-const inheritedOf = (walk: GuestWalk): bigint => walk.inherited[walk.leafLevel] ?? 0n;
+/** The same in the last era, in which the leaf is built anew by each fault and needs no fixing. */
+export function fetchAnew(
+  m: Machine,
+  walk: GuestWalk,
+  request: AccessRequest,
+): { word: number; result: FaultLeaf } {
+  return m.call('fetch', { gva: walk.gva }, () => {
+    const { word, parent } = pathTo(m, walk);
+    if (walk.leafLevel > 1) markLarge(m, parent);
+    return { word, result: setLeafForFault(m, planFor(walk, word), request) };
+  });
+}
+
+const planFor = (walk: GuestWalk, word: number): LeafPlan => ({
+  word,
+  entry: walk.entry,
+  entryBytes: walk.entryBytes,
+  large: walk.leafLevel > 1,
+  gfn: walk.gfn,
+  // Rights that all entries above the guest's leaf leave.
+  inherited: walk.inherited[walk.leafLevel] ?? 0n,
+});
+
+/** The words of the leaf and of the entry above it; tables on the way are made. */
+function pathTo(m: Machine, walk: GuestWalk): { word: number; parent: number | undefined } {
+  const root = shadowRootFor(m, walk.gva);
+  if (root.word !== undefined)
+    m.step('fetch-look', { level: 3, index: root.index, entry: m.word(root.word) }, [root.word]);
+  let table = must(root.page, 'a root for an address that the guest maps').pfn;
+  let parent: number | undefined;
+  for (let { level } = root; ; level -= 1) {
+    const index = indexAt(walk.gva, level);
+    const word = wordOf(table, index);
+    const entry = spte(m.word(word));
+    m.step('fetch-look', { level, index, entry }, [word]);
+    if (level === 1) return { word, parent };
+    parent = word;
+    table = isPresent(entry) ? pfnOfEntry(entry) : linkChild(m, { walk, word, childLevel: level - 1 });
+  }
+}
+
+/** The guest maps what lies below this entry with one large page. */
+function markLarge(m: Machine, word: number | undefined): void {
+  if (word === undefined || (m.word(word) & SPTE_LARGE_MARK) !== 0n) return;
+  m.step('spte-mark-large', {}, [word]);
+  m.set('word', word, m.word(word) | SPTE_LARGE_MARK);
+}
 
 function linkChild(m: Machine, link: { walk: GuestWalk; word: number; childLevel: number }): Pfn {
   const { walk, word, childLevel } = link;
+  const { guestLevels } = contextOf(m);
   const large = childLevel < walk.leafLevel;
   const page = getPage(m, {
-    gfn: large ? gfn(walk.gfn - (walk.gfn % 512)) : (walk.tableGfns[childLevel] ?? gfn(0)),
+    gfn: large ? walk.baseGfn : (walk.tableGfns[childLevel] ?? gfn(0)),
     role: {
-      guestLevels: 4,
+      guestLevels,
       level: childLevel,
-      quadrant: 0,
+      quadrant: quadrantOf(guestLevels, { gva: walk.gva, level: childLevel }),
       metaphysical: large,
       access: accessKey(m, { walk, childLevel, large }),
     },
@@ -55,42 +91,21 @@ function linkChild(m: Machine, link: { walk: GuestWalk; word: number; childLevel
     flushTlb: m.settings.flush !== 'never',
   });
   m.step('spte-link', { level: childLevel + 1, serial: page.serial }, [word]);
-  m.set('word', word, linkSpte(page.pfn) | (large ? LARGE_PAGE_MARK : 0n));
+  m.set('word', word, linkSpte(page.pfn));
   return page.pfn;
 }
 
-/** Only a split large page keeps rights in its key in this era; with bug C-B3 mended, every page does. */
+/**
+ * The rights that are part of a page's key. Eras since mid-2007 keep those of a large page there, without which two
+ * large pages of one frame and different rights share their shadow (C-B5). With bug C-B3 mended, every page keeps the
+ * rights of the whole path.
+ */
 function accessKey(m: Machine, of: { walk: GuestWalk; childLevel: number; large: boolean }): number {
-  if (of.large) return Number((of.walk.entry & 6n) >> 1n);
-  if (hasShippedBug(m.settings, 'C-B3')) return 0;
-  return accessField(of.walk.inherited[of.childLevel] ?? 0n);
-}
-
-export interface LeafPlan {
-  readonly word: number;
-  readonly entry: Gpte;
-  readonly gfn: Gfn;
-  readonly inherited: bigint;
-}
-
-/** `set_pte`: builds the leaf for a guest entry and enters it into the reverse map if it is writable. */
-export function setPte(m: Machine, plan: LeafPlan): void {
-  const { word, entry, gfn } = plan;
-  m.call('set_pte', { gfn }, () => {
-    const pfn = pfnOfGfn(m.world, gfn);
-    const shadowed = isShadowed(m, gfn);
-    const built = leafSpte({ entry, inherited: plan.inherited, pfn, shadowed });
-    if (pfn === undefined) {
-      m.step('spte-mmio', { gpa: BigInt(gfn) << 12n }, [word]);
-      m.set('word', word, built);
-      return;
-    }
-    m.step(
-      'spte-set',
-      { gfn, writable: (built & PTE_W) !== 0n, shadowed, guestDirty: (entry & PTE_D) !== 0n },
-      [word],
-    );
-    m.set('word', word, built);
-    rmapAdd(m, { gfn, word });
-  });
+  const { walk, childLevel, large } = of;
+  const above = walk.inherited[large ? walk.leafLevel : childLevel] ?? 0n;
+  if (!hasBug(m, 'C-B3')) return accessField(large ? inherit(above, walk.entry) : above);
+  if (!large || hasBug(m, 'C-B5')) return 0;
+  const ownRights = Number((walk.entry & 6n) >> 1n);
+  // 2007c means to add no-execute to the field, and sets the place of the user bit instead.
+  return hasBug(m, 'nx-slip') && (walk.entry & PTE_NX) !== 0n ? ownRights | 2 : ownRights;
 }

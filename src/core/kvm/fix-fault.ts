@@ -3,14 +3,15 @@
  * a right down. Gives the right back where it may, or says that the store must be emulated.
  */
 import { spte } from '../quantities.ts';
-import { hasShippedBug } from '../settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
 import { CR0_WP } from '../hardware/registers.ts';
-import { PTE_D, PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
-import type { GuestWalk } from './guest-walk.ts';
+import { PTE_P, PTE_U, PTE_W } from '../hardware/x86-entry.ts';
+import { markPageDirty } from './dirty-log.ts';
+import { hasBug } from './era-2007.ts';
+import { entryNow, setGuestDirty, type GuestWalk } from './guest-walk.ts';
 import { rmapAdd, rmapRemove } from './rmap.ts';
-import { isShadowed, shadowPagesOf, zapPage } from './shadow-page.ts';
+import { isShadowed, shadowPagesOf, unshadow } from './shadow-page.ts';
 import { isMmio, isPresent, SPTE_SHADOW_USER, SPTE_SHADOW_WRITABLE } from './spte-2007.ts';
 
 /** `write-to-table` asks the caller to emulate the store. */
@@ -33,7 +34,7 @@ export function fixWriteFault(m: Machine, fault: Fault): FixResult {
     }
     const refused = checkRights(m, fault);
     if (refused !== undefined) return refused;
-    if ((m.word(walk.word) & PTE_P) === 0n) {
+    if ((entryNow(m, walk) & PTE_P) === 0n) {
       m.step('spte-clear', { level: 1, why: 'guest entry gone' }, [word]);
       m.set('word', word, 0n);
       return 'not-fixed';
@@ -64,10 +65,7 @@ function checkRights(m: Machine, { request, word, walk }: Fault): FixResult | un
 }
 
 function fixUserWrite(m: Machine, fault: Fault): FixResult {
-  const { gfn } = fault.walk;
-  const pages = shadowPagesOf(m.world, gfn);
-  m.step('shadowed-check', { gfn, pages: pages.length });
-  for (const page of pages) if (m.get('sp', page.serial) !== undefined) zapPage(m, page.serial);
+  unshadow(m, fault.walk.gfn);
   // The page given up may have been the one that holds this very leaf: then the access faults again.
   const leaf = spte(m.word(fault.word));
   if (!isPresent(leaf) && !isMmio(leaf)) return 'not-fixed';
@@ -80,27 +78,26 @@ function fixKernelWrite(m: Machine, fault: Fault): FixResult {
   m.step('shadowed-check', { gfn, pages: shadowPagesOf(m.world, gfn).length });
   if (!shadowed) return raiseWrite(m, fault);
   setGuestDirty(m, fault.walk);
+  m.amendLastStep(() => {
+    markPageDirty(m, gfn);
+  });
   return 'write-to-table';
 }
 
 function raiseWrite(m: Machine, { walk, word }: Fault): FixResult {
   m.step('spte-raise', { gfn: walk.gfn, device: isMmio(spte(m.word(word))) }, [word]);
   m.set('word', word, m.word(word) | PTE_W);
+  markPageDirty(m, walk.gfn);
   setGuestDirty(m, walk);
   rmapAdd(m, { gfn: walk.gfn, word });
   return 'fixed';
-}
-
-function setGuestDirty(m: Machine, walk: GuestWalk): void {
-  m.step('guest-set-dirty', { gfn: walk.tableGfn }, [walk.word]);
-  m.set('word', walk.word, m.word(walk.word) | PTE_D);
 }
 
 export function fixReadFault(m: Machine, { walk, word }: Fault): FixResult {
   return m.call('fix_read_pf', { gva: walk.gva }, () => {
     const entry = m.word(word);
     if ((entry & (SPTE_SHADOW_USER | PTE_U)) !== SPTE_SHADOW_USER) return 'not-fixed';
-    if (!hasShippedBug(m.settings, 'C-B2')) rmapRemove(m, { gfn: walk.gfn, word });
+    if (!hasBug(m, 'C-B2')) rmapRemove(m, { gfn: walk.gfn, word });
     m.step('spte-raise-user', { gfn: walk.gfn }, [word]);
     m.set('word', word, (entry | PTE_U) & ~PTE_W);
     return 'fixed';

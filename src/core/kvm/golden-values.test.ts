@@ -47,7 +47,7 @@ describe('shadow entries of 2007 (annex 5.1)', () => {
       0x10020865n,
     ],
   ])('%s', (_name, request, expected) => {
-    expect(leafSpte(request)).toBe(expected);
+    expect(leafSpte({ gpa: 0xfee00000n, softwareBits: true, ...request })).toBe(expected);
   });
   test('a link allows everything', () => {
     expect(linkSpte(pfn(0x20000))).toBe(0x20000027n);

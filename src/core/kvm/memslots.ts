@@ -12,6 +12,14 @@ export function pfnOfGfn(world: World, gfn: Gfn): Pfn | undefined {
   return undefined;
 }
 
+/** Number of the slot that covers a guest frame. */
+export function slotOfGfn(world: World, gfn: Gfn): number | undefined {
+  for (const [number, slot] of world.tables.slot) {
+    if (gfn >= slot.firstGfn && gfn < slot.firstGfn + slot.frames) return number;
+  }
+  return undefined;
+}
+
 /** Guest frame that a host frame backs, or undefined for a frame that is not guest memory. */
 export function gfnOfPfn(pfn: Pfn): Gfn | undefined {
   return pfn >= FIRST_GUEST_PFN && pfn < FIRST_SHADOW_PFN ? guestFrameOf(pfn) : undefined;

@@ -6,6 +6,7 @@ import { pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import { HostStopped, type Machine } from '../machine/machine.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
+import { traitsOf } from './era-2007.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { addPointer, firstPointer, pointers, removePointer, RMAP_LIST } from './pointer-list.ts';
 import { isTracked } from './spte-2007.ts';
@@ -43,13 +44,14 @@ export function rmapRemove(m: Machine, options: { gfn: Gfn; word: number }): voi
 
 /**
  * `rmap_write_protect(gfn, flush_tlb)`: takes the write right from every leaf that maps the frame, because the frame
- * is about to be shadowed as a page table. The flush comes before the entry changes; that is legal only because a
- * flush here means "before the next entry" and there is one vCPU.
+ * is about to be shadowed as a page table. Eras before several vCPUs flush before the entry changes; that is legal only
+ * because a flush here means "before the next entry" and there is one vCPU. The last era flushes after it, everywhere.
  */
 export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: boolean }): void {
   const { gfn } = options;
   const pfn = pfnOfGfn(m.world, gfn);
   if (pfn === undefined) return;
+  const { remoteFlush } = traitsOf(m.settings);
   m.call('rmap_write_protect', { gfn, flushTlb: options.flushTlb }, () => {
     m.step('rmap-look', { pfn, count: rmapCount(m, pfn) });
     m.reads('rmap', pfn);
@@ -60,11 +62,16 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
         throw new HostStopped('rmap_write_protect met a leaf that is not writable');
       assert(pfnOfEntry(spte(m.word(word))) === pfn, 'the reverse map holds leaves of its frame');
       rmapRemove(m, { gfn, word });
-      if (options.flushTlb) flushTlb(m, 'write-protect');
-      else m.step('flush-left-out', { why: m.settings.flush === 'never' ? 'policy' : 'cr3 load follows' });
+      if (!remoteFlush) flushOrSay(m, options.flushTlb);
       m.step('write-protect', { gfn }, [word]);
       m.set('word', word, m.word(word) & ~PTE_W);
       oweFlush(m, m.settings.flush === 'never' ? { words: [word], bug: 'C-B1' } : { words: [word] });
+      if (remoteFlush) flushOrSay(m, options.flushTlb);
     }
   });
+}
+
+function flushOrSay(m: Machine, flush: boolean): void {
+  if (flush) flushTlb(m, 'write-protect');
+  else m.step('flush-left-out', { why: m.settings.flush === 'never' ? 'policy' : 'cr3 load follows' });
 }

@@ -1,18 +1,27 @@
-/** Roots of the shadow tables: CR3 loads and changes of the paging context. Shadow pages stay hashed meanwhile. */
-import { gfnOfAddress, type Gfn } from '../quantities.ts';
+/**
+ * Roots of the shadow tables: CR3 loads and changes of the paging context. Shadow pages stay hashed meanwhile. A shadow
+ * of four levels has one root; a shadow of PAE has up to four, named by a page of four entries of its own.
+ */
+import { gfn, gfnOfAddress, gfnOfEntry, gpte, type Gfn } from '../quantities.ts';
+import { PTE_P } from '../hardware/x86-entry.ts';
 import type { Machine } from '../machine/machine.ts';
+import {
+  contextOf,
+  paeRootPfn,
+  PAE_ROOTS,
+  paeRootWord,
+  rootLevelOf,
+  ROOT_REGISTERS,
+} from './context-2007.ts';
 import { freeSomePages, getPage } from './shadow-page.ts';
 import { flushTlb } from './vendor.ts';
 
-const GUEST_LEVELS = 4;
-
 /** `paging_new_cr3`: the guest has loaded CR3; `cr3` is stored by the caller. */
 export function pagingNewCr3(m: Machine, cr3: bigint): void {
-  const root = gfnOfCr3(cr3);
-  m.call('paging_new_cr3', { root }, () => {
+  m.call('paging_new_cr3', { root: gfnOfAddress(cr3) }, () => {
     freeRoots(m);
     freeSomePages(m);
-    allocRoots(m, root);
+    allocRoots(m);
     flushTlb(m, 'cr3');
     programCr3(m);
   });
@@ -20,11 +29,10 @@ export function pagingNewCr3(m: Machine, cr3: bigint): void {
 
 /** `kvm_mmu_reset_context`: CR0, CR4 or EFER changed in a way that changes how tables are read. */
 export function resetContext(m: Machine): void {
-  const root = gfnOfCr3(m.reg('cr3'));
-  m.call('kvm_mmu_reset_context', { root }, () => {
+  m.call('kvm_mmu_reset_context', { root: gfnOfAddress(m.reg('cr3')) }, () => {
     freeRoots(m);
     freeSomePages(m);
-    allocRoots(m, root);
+    allocRoots(m);
     programCr3(m);
     flushTlb(m, 'cr3');
   });
@@ -32,35 +40,80 @@ export function resetContext(m: Machine): void {
 
 /** The processor will walk the shadow root in place of the guest's. */
 function programCr3(m: Machine): void {
-  const { pfn } = m.must('sp', Number(m.reg('root_serial')));
-  m.step('set-cr3', { root: pfn });
-  m.setReg('root_hpa', BigInt(pfn) << 12n);
+  const root =
+    contextOf(m).shadowRootLevel === 4 ? m.must('sp', Number(m.reg('root_serial'))).pfn : paeRootPfn(m.vcpu);
+  m.step('set-cr3', { root });
+  m.setReg('root_hpa', BigInt(root) << 12n);
 }
 
-const gfnOfCr3 = (cr3: bigint): Gfn => gfnOfAddress(cr3);
-
-/** `mmu_free_roots`: the old root loses one user; nothing is zapped. */
+/** `mmu_free_roots`: each old root loses one user; nothing is zapped. */
 function freeRoots(m: Machine): void {
-  const serial = Number(m.reg('root_serial'));
-  const page = serial === 0 ? undefined : m.get('sp', serial);
-  if (page === undefined) return;
-  m.call('mmu_free_roots', { serial }, () => {
-    m.step('root-unpin', { serial, rootCount: page.rootCount - 1 });
-    m.set('sp', serial, Object.freeze({ ...page, rootCount: page.rootCount - 1 }));
-    m.setReg('root_serial', 0n);
+  const inUse = ROOT_REGISTERS.filter((name) => m.reg(name) !== 0n);
+  const [first] = inUse;
+  if (first === undefined) return;
+  m.call('mmu_free_roots', { serial: Number(m.reg(first)) }, () => {
+    for (const name of inUse) unpin(m, name);
   });
+}
+
+function unpin(m: Machine, name: string): void {
+  const serial = Number(m.reg(name));
+  const page = m.get('sp', serial);
+  if (page === undefined) return;
+  m.step('root-unpin', { serial, rootCount: page.rootCount - 1 });
+  m.set('sp', serial, Object.freeze({ ...page, rootCount: page.rootCount - 1 }));
+  m.setReg(name, 0n);
 }
 
 /** `mmu_alloc_roots`: a CR3 load follows before the guest runs, so the proposal of January 2007 needs no flush here. */
-function allocRoots(m: Machine, root: Gfn): void {
+function allocRoots(m: Machine): void {
+  const context = contextOf(m);
+  const root = context.mode === 'nonpaging' ? gfn(0) : gfnOfAddress(m.reg('cr3'));
   m.call('mmu_alloc_roots', { root }, () => {
-    const page = getPage(m, {
-      gfn: root,
-      role: { guestLevels: GUEST_LEVELS, level: GUEST_LEVELS, quadrant: 0, metaphysical: false, access: 0 },
-      flushTlb: m.settings.flush === 'always',
-    });
-    m.step('root-pin', { serial: page.serial, rootCount: page.rootCount + 1 });
-    m.set('sp', page.serial, Object.freeze({ ...page, rootCount: page.rootCount + 1 }));
-    m.setReg('root_serial', BigInt(page.serial));
+    if (context.shadowRootLevel === 4) {
+      pin(m, 'root_serial', getRoot(m, { gfn: root, quadrant: 0 }));
+      return;
+    }
+    for (let index = 0; index < PAE_ROOTS; index += 1) allocPaeRoot(m, index, root);
   });
+}
+
+/** One of four: the directory of a quarter of the addresses. PAE guests have their own four; the others share one. */
+function allocPaeRoot(m: Machine, index: number, root: Gfn): void {
+  const { mode } = contextOf(m);
+  const word = paeRootWord(m.vcpu, index);
+  const own = m.reg(`pdptr${String(index)}`);
+  if (mode === 'pae' && (own & PTE_P) === 0n) {
+    m.step('pae-root', { index, serial: 0 });
+    m.set('word', word, 0n);
+    return;
+  }
+  const directory = mode === 'pae' ? gfnOfEntry(gpte(own)) : root;
+  const serial = getRoot(m, { gfn: directory, quadrant: mode === 'pae' ? 0 : index });
+  pin(m, `pae_root${String(index)}`, serial);
+  m.step('pae-root', { index, serial });
+  m.set('word', word, (BigInt(m.must('sp', serial).pfn) << 12n) | PTE_P);
+}
+
+function getRoot(m: Machine, of: { gfn: Gfn; quadrant: number }): number {
+  const { guestLevels, mode } = contextOf(m);
+  const page = getPage(m, {
+    gfn: of.gfn,
+    role: {
+      guestLevels,
+      level: rootLevelOf(guestLevels),
+      quadrant: of.quadrant,
+      metaphysical: mode === 'nonpaging',
+      access: 0,
+    },
+    flushTlb: m.settings.flush === 'always',
+  });
+  return page.serial;
+}
+
+function pin(m: Machine, name: string, serial: number): void {
+  const page = m.must('sp', serial);
+  m.step('root-pin', { serial, rootCount: page.rootCount + 1 });
+  m.set('sp', serial, Object.freeze({ ...page, rootCount: page.rootCount + 1 }));
+  m.setReg(name, BigInt(serial));
 }

@@ -4,8 +4,9 @@
 import { gfn, pfn, pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Parents, ShadowPage } from '../machine/tables.ts';
+import type { FrameAllocator, Parents, ShadowPage } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN, type World } from '../machine/world.ts';
+import { hasBug } from './era-2007.ts';
 import { gfnOfPfn } from './memslots.ts';
 import {
   addPointer,
@@ -17,26 +18,33 @@ import {
 } from './pointer-list.ts';
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
-import { isPresent, isTracked } from './spte-2007.ts';
+import { isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
 import { flushTlb, oweFlush } from './vendor.ts';
 
-/** Shadow pages of a machine of era 2007b, and hash buckets. */
-export const POOL_PAGES = 1024;
-const HASH_BUCKETS = 1024;
 /** `KVM_MIN_FREE` and `KVM_REFILL_PAGES`. */
 const MIN_FREE = 5;
 const REFILL = 25;
+/** Buckets of the largest hash. Eras with fewer spread frames otherwise; only the order in a bucket could tell. */
+const bucketsOf = (world: World): number => world.get('frames', 'shadow')?.buckets ?? 1;
 
-export const bucketOf = (gfn: Gfn): number => gfn % HASH_BUCKETS;
+/** The bucket of the hash in which the shadow pages of a guest frame are. */
+export const bucketOf = (world: World, gfn: Gfn): number => gfn % bucketsOf(world);
 
 /** Shadow pages that shadow the guest table in frame `gfn`, in the order of the hash bucket. */
 export function shadowPagesOf(world: World, gfn: Gfn): readonly ShadowPage[] {
-  return (world.get('hash', bucketOf(gfn)) ?? [])
+  return (world.get('hash', bucketOf(world, gfn)) ?? [])
     .map((serial) => world.get('sp', serial))
     .filter((page): page is ShadowPage => page?.gfn === gfn && !roleOf(page.role).metaphysical);
 }
 
 export const isShadowed = (m: Machine, gfn: Gfn): boolean => shadowPagesOf(m.world, gfn).length > 0;
+
+/** Gives up every shadow of a guest table: its frame is an ordinary page from now on. */
+export function unshadow(m: Machine, gfn: Gfn): void {
+  const pages = shadowPagesOf(m.world, gfn);
+  m.step('shadowed-check', { gfn, pages: pages.length });
+  for (const page of pages) if (m.get('sp', page.serial) !== undefined) zapPage(m, page.serial);
+}
 
 /** The shadow page whose table lies in a host frame. */
 export function shadowPageAt(world: World, pfn: Pfn): ShadowPage | undefined {
@@ -58,11 +66,11 @@ export function getPage(m: Machine, request: PageRequest): ShadowPage {
   const { gfn } = request;
   const role = roleWord(request.role);
   return m.call('kvm_mmu_get_page', { gfn, level: request.role.level }, () => {
-    const found = (m.get('hash', bucketOf(gfn)) ?? [])
+    const found = (m.get('hash', bucketOf(m.world, gfn)) ?? [])
       .map((serial) => m.must('sp', serial))
       .find((page) => page.gfn === gfn && page.role === role);
     m.step('hash-lookup', { gfn, role, found: found?.serial ?? 0 });
-    m.reads('hash', bucketOf(gfn));
+    m.reads('hash', bucketOf(m.world, gfn));
     const page = found ?? makePage(m, { gfn, role });
     if (request.parent !== undefined) addParent(m, page.serial, request.parent);
     if (found === undefined && !request.role.metaphysical)
@@ -82,6 +90,7 @@ function makePage(m: Machine, key: { gfn: Gfn; role: number }): ShadowPage {
     'frames',
     'shadow',
     Object.freeze({
+      ...frames,
       fresh: reused === undefined ? pfn(frames.fresh + 1) : frames.fresh,
       free: reused === undefined ? frames.free : Object.freeze(frames.free.slice(1)),
       pagesLeft: frames.pagesLeft - 1,
@@ -93,12 +102,17 @@ function makePage(m: Machine, key: { gfn: Gfn; role: number }): ShadowPage {
     ...key,
     parents: NO_PARENTS,
     rootCount: 0,
+    slots: 0,
     age: m.serial('age'),
   });
   m.step('shadow-hash', { serial, gfn: key.gfn, role: key.role });
   m.set('sp', serial, page);
   m.set('owner', frame, serial);
-  m.set('hash', bucketOf(key.gfn), Object.freeze([serial, ...(m.get('hash', bucketOf(key.gfn)) ?? [])]));
+  m.set(
+    'hash',
+    bucketOf(m.world, key.gfn),
+    Object.freeze([serial, ...(m.get('hash', bucketOf(m.world, key.gfn)) ?? [])]),
+  );
   return page;
 }
 
@@ -153,21 +167,27 @@ function unlinkParents(m: Machine, serial: number): void {
 function unlinkChildren(m: Machine, serial: number): void {
   const page = m.must('sp', serial);
   const level = levelOfRole(page.role);
-  const lost: number[] = [];
+  let split = false;
   for (const word of m.world.wordsOfShadowFrame(page.pfn)) {
     const entry = spte(m.word(word));
+    let lost = false;
     if (isPresent(entry) && level === 1) {
-      if (isTracked(entry)) lost.push(word);
+      lost = isTracked(entry);
       rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
     } else if (isPresent(entry)) {
       const child = shadowPageAt(m.world, pfnOfEntry(entry));
       if (child !== undefined) removeParent(m, child.serial, word);
+      lost = (entry & SPTE_LARGE_MARK) !== 0n;
+      split ||= lost;
     }
     m.step('spte-clear', { level, why: 'zap' }, [word]);
     m.set('word', word, 0n);
-    if (lost.at(-1) === word) oweFlush(m, { words: [word] });
+    if (!lost) continue;
+    const bug = level > 1 && hasBug(m, 'C-B6') ? { bug: 'C-B6' } : {};
+    oweFlush(m, { words: [word], ...bug });
   }
-  if (level === 1) flushTlb(m, 'zap');
+  // Children of split large pages lose what the guest will invalidate by one address of many: see C-B6.
+  if (level === 1 || (split && !hasBug(m, 'C-B6'))) flushTlb(m, 'zap');
 }
 
 function releasePage(m: Machine, serial: number): boolean {
@@ -180,8 +200,8 @@ function releasePage(m: Machine, serial: number): boolean {
   }
   m.step('shadow-unhash', { serial, gfn: page.gfn });
   m.count('pages_zapped');
-  const rest = (m.get('hash', bucketOf(page.gfn)) ?? []).filter((other) => other !== serial);
-  m.set('hash', bucketOf(page.gfn), rest.length === 0 ? undefined : Object.freeze(rest));
+  const rest = (m.get('hash', bucketOf(m.world, page.gfn)) ?? []).filter((other) => other !== serial);
+  m.set('hash', bucketOf(m.world, page.gfn), rest.length === 0 ? undefined : Object.freeze(rest));
   m.step('shadow-free', { serial, pfn: page.pfn });
   m.set('sp', serial, undefined);
   m.set('owner', page.pfn, undefined);
@@ -201,16 +221,22 @@ export function freeSomePages(m: Machine): void {
   if (left >= MIN_FREE) return;
   m.call('kvm_mmu_free_some_pages', { left }, () => {
     m.step('pool-check', { left });
-    for (let tries = 0; tries < POOL_PAGES && m.must('frames', 'shadow').pagesLeft < REFILL; tries += 1) {
+    for (
+      let tries = 0;
+      tries < m.must('frames', 'shadow').buckets && m.must('frames', 'shadow').pagesLeft < REFILL;
+      tries += 1
+    ) {
       const oldest = [...m.world.tables.sp.values()].reduce((a, b) => (a.age < b.age ? a : b));
       zapPage(m, oldest.serial);
     }
   });
 }
 
-/** The allocator of a new machine. */
-export const EMPTY_POOL = Object.freeze({
-  fresh: FIRST_SHADOW_PFN,
-  free: Object.freeze([]),
-  pagesLeft: POOL_PAGES,
-});
+/** The allocator of a new machine. Pool and hash have the same size in every era. */
+export const emptyPool = (pages: number): FrameAllocator =>
+  Object.freeze({
+    fresh: FIRST_SHADOW_PFN,
+    free: Object.freeze([]),
+    pagesLeft: pages,
+    buckets: pages,
+  });

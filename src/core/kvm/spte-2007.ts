@@ -5,7 +5,6 @@
 import { spte, type Gpte, type Pfn, type Spte } from '../quantities.ts';
 import {
   PTE_A,
-  PTE_ADDRESS,
   PTE_D,
   PTE_G,
   PTE_NX,
@@ -57,24 +56,32 @@ export const isMmio = (entry: Spte): boolean => (entry & (PTE_P | SPTE_IO)) === 
 /** Tracked by the reverse map of this era: present and writable. */
 export const isTracked = (entry: Spte): boolean => (entry & (PTE_P | PTE_W)) === (PTE_P | PTE_W);
 
+/** The guest maps the range below a present level-2 entry with one large page. The bit that marks device memory in leaves. */
+export const SPTE_LARGE_MARK = 1n << 9n;
+
 export interface LeafRequest {
   readonly entry: Gpte;
   /** RW, US and XD bits that the upper guest entries leave, as the caller knows them. */
   readonly inherited: bigint;
   /** Host frame, or undefined where no slot covers the guest frame. */
   readonly pfn: Pfn | undefined;
+  /** Guest physical address of the frame. */
+  readonly gpa: bigint;
   /** The guest frame is itself a shadowed page table. */
   readonly shadowed: boolean;
+  /** Whether the entry remembers the guest's rights in bits 10 and 11. */
+  readonly softwareBits: boolean;
 }
 
 /** `set_pte_common`: the leaf for a guest entry. */
-export function leafSpte({ entry, inherited, pfn, shadowed }: LeafRequest): Spte {
+export function leafSpte(request: LeafRequest): Spte {
+  const { entry, inherited, pfn, gpa, shadowed, softwareBits } = request;
   const allowed = entry & inherited & ACCESS_BITS;
   const copied = (entry & (PTE_P | PTE_A | PTE_D | PTE_G)) | ((entry | ~inherited) & PTE_NX);
   // A clean guest entry stays unwritable, so that the first write faults and D can be set.
   const granted = (entry & PTE_D) === 0n ? allowed & ~PTE_W : allowed;
-  const base = copied | (allowed << SHADOW_BITS_SHIFT) | granted;
-  if (pfn === undefined) return spte((base | (entry & PTE_ADDRESS) | SPTE_IO) & ~PTE_P);
+  const base = copied | (softwareBits ? allowed << SHADOW_BITS_SHIFT : 0n) | granted;
+  if (pfn === undefined) return spte((base | gpa | SPTE_IO) & ~PTE_P);
   return spte(((BigInt(pfn) << 12n) | base) & ~(shadowed ? PTE_W : 0n));
 }
 

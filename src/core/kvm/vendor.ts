@@ -79,7 +79,7 @@ function takeNewAsid(m: Machine): void {
 
 const cpuReg = (m: Machine, name: string): bigint => m.get('reg', `cpu.${name}`) ?? 0n;
 
-export type FlushReason = 'write-protect' | 'cr3' | 'zap' | 'shadowed';
+export type FlushReason = 'write-protect' | 'cr3' | 'zap' | 'shadowed' | 'dirty-log';
 
 /** `tlb_flush`: arranges for a flush before the next entry. */
 export function flushTlb(m: Machine, why: FlushReason): void {

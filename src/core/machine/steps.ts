@@ -119,6 +119,7 @@ export const STEPS = {
   'guest-skip': spec('guest', 'entry', 'vcpu', { gva: 'w', handled: 'b' }),
 
   'guest-walk-root': spec('kvm', 'read', 'vcpu', { gfn: 'n', level: 'n' }),
+  'guest-walk-pdptr': spec('kvm', 'read', 'vcpu', { index: 'n', entry: 'w' }),
   'guest-walk-read': spec('kvm', 'read', 'gPT', { level: 'n', index: 'n', entry: 'w' }),
   'guest-walk-set-accessed': spec('kvm', 'write', 'gPT', { level: 'n' }),
   'guest-walk-refuse': spec('kvm', 'check', 'gPT', { level: 'n', errorCode: 'n', because: 's' }),
@@ -139,6 +140,7 @@ export const STEPS = {
   'shadow-keep': spec('kvm', 'check', 'page', { serial: 'n', rootCount: 'n' }),
   'root-pin': spec('kvm', 'write', 'vcpu', { serial: 'n', rootCount: 'n' }),
   'root-unpin': spec('kvm', 'write', 'vcpu', { serial: 'n', rootCount: 'n' }),
+  'pae-root': spec('kvm', 'write', 'vcpu', { index: 'n', serial: 'n' }),
   'set-cr3': spec('kvm', 'write', 'vcpu', { root: 'n' }),
 
   'rmap-look': spec('kvm', 'lookup', 'rmap', { pfn: 'n', count: 'n' }),
@@ -150,6 +152,7 @@ export const STEPS = {
 
   'fetch-look': spec('kvm', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
   'spte-link': spec('kvm', 'write', 'sPT', { level: 'n', serial: 'n' }),
+  'spte-mark-large': spec('kvm', 'write', 'sPT', {}),
   'spte-set': spec('kvm', 'write', 'sPT', { gfn: 'n', writable: 'b', shadowed: 'b', guestDirty: 'b' }),
   'spte-mmio': spec('kvm', 'write', 'sPT', { gpa: 'w' }),
   'spte-clear': spec('kvm', 'write', 'sPT', { level: 'n', why: 's' }),
@@ -165,8 +168,13 @@ export const STEPS = {
   'userspace-exit': spec('kvm', 'exit', 'vcpu', { gpa: 'w', write: 'b' }),
   'device-answer': spec('vmm', 'entry', 'vcpu', { gpa: 'w', value: 'w', write: 'b' }),
   'emulate-mmio-again': spec('kvm', 'emulate', 'vcpu', { gpa: 'w', value: 'w', bytes: 'n' }),
+  'quadrant-skip': spec('kvm', 'check', 'sPT', { serial: 'n', quadrant: 'n' }),
   'update-refuse': spec('kvm', 'check', 'sPT', { because: 's' }),
   'guest-copy': spec('kvm', 'write', 'gPT', { gfn: 'n', value: 'w', bytes: 'n' }),
+  'slot-look': spec('kvm', 'lookup', 'slot', { gfn: 'n', backed: 'b' }),
+  'slot-log': spec('vmm', 'write', 'slot', { slot: 'n', on: 'b' }),
+  'log-fetch': spec('kvm', 'read', 'slot', { slot: 'n', count: 'n' }),
+  'log-clear': spec('kvm', 'write', 'slot', { slot: 'n', count: 'n' }),
   'register-write': spec('kvm', 'write', 'vcpu', { register: 's', value: 'w' }),
 } as const;
 
@@ -201,6 +209,10 @@ export const CALLS = {
   rmap_add: { gfn: 'n' },
   rmap_remove: { gfn: 'n' },
   set_pte: { gfn: 'n' },
+  set_pde: { gfn: 'n' },
+  nonpaging_map: { gpa: 'w' },
+  kvm_vm_ioctl_get_dirty_log: { slot: 'n' },
+  kvm_mmu_slot_remove_write_access: { slot: 'n' },
   emulate_instruction: { gva: 'w' },
   kvm_mmu_pte_write: { gpa: 'w', bytes: 'n' },
   mmu_pte_write_zap_pte: { index: 'n' },

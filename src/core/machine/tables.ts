@@ -116,6 +116,8 @@ export interface HostTable {
 export interface SlotRecord {
   readonly firstGfn: Gfn;
   readonly frames: number;
+  /** Writes to its frames are noted in the dirty log. */
+  readonly logged?: true;
 }
 
 /** Where a shadow page is pointed to from: nothing, one entry, or a chain of five-slot nodes. */
@@ -135,6 +137,8 @@ export interface ShadowPage {
   readonly rootCount: number;
   /** Place in the active list: the newest has the largest. */
   readonly age: number;
+  /** `slot_bitmap`: bit n is set where a leaf of it may map a frame of slot n. */
+  readonly slots: number;
 }
 
 /** Reverse map head of a host frame, in the representation of 2007. */
@@ -153,6 +157,8 @@ export interface FrameAllocator {
   readonly free: readonly Pfn[];
   /** `n_free_mmu_pages`. */
   readonly pagesLeft: number;
+  /** Buckets of the hash of shadow pages. */
+  readonly buckets: number;
 }
 
 /** A flush that a change of a table obliges the hypervisor to make. */
@@ -211,6 +217,8 @@ export interface TableValues {
   tlb: TlbEntry;
   psc: PscEntry;
   slot: SlotRecord;
+  /** 1 for a frame that was written since user space last fetched the dirty log. */
+  dirty: number;
   hostTable: HostTable;
   sp: ShadowPage;
   /** Serial of the shadow page whose table lies in a frame. */
@@ -238,6 +246,7 @@ export interface TableKeys {
   tlb: string;
   psc: string;
   slot: number;
+  dirty: Gfn;
   hostTable: Pfn;
   sp: number;
   owner: Pfn;
@@ -266,6 +275,7 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   tlb: 'record',
   psc: 'record',
   slot: 'record',
+  dirty: 'number',
   hostTable: 'record',
   sp: 'record',
   owner: 'number',

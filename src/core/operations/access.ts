@@ -11,7 +11,7 @@ import type { AccessRequest } from '../hardware/fault.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import type { Translation } from '../hardware/tlb.ts';
 import type { Engine } from '../engine.ts';
-import { mergeBytes } from '../kvm/kvm-2007.ts';
+import { mergeBytes } from '../kvm/emulate.ts';
 import type { AccessOperation, Handler } from './operation.ts';
 
 /** What the guest can see of an access. */
