@@ -3,7 +3,7 @@ import { planOf } from '../testing/scenarios.ts';
 import type { SettingChoices } from './ast.ts';
 import { explainAt, offersAt } from './assist.ts';
 import { checkScenario, formatScenario } from './plan.ts';
-import { meets } from './remarks.ts';
+import { meets, settingsNotMeant } from './remarks.ts';
 
 const textOf = (machine: string, ...lines: string[]): string =>
   ['mmuscope 1', `machine ${machine}`, 'slot 0x0 4M', 'begin', 'v0 cpuid', ...lines].join('\n');
@@ -166,5 +166,20 @@ describe('a fresh mapping', () => {
     expect(checkScenario(text.join('\n')).map(({ message }) => message)).toEqual([
       'Found "fresh" where a flag was expected',
     ]);
+  });
+});
+
+describe('the settings that a text was written for', () => {
+  const text = textOf('native guest=4-level', 'note "Said."', 'try "Nested" machine=two-stage cpu=svm');
+  test.each<[SettingChoices, readonly string[]]>([
+    [{}, []],
+    [{ guest: '5-level' }, ['guest=4-level']],
+    [{ guest: '5-level', tlb: '4' }, ['guest=4-level', 'tlb=unlimited']],
+    // What the author suggests, the author has in mind.
+    [{ machine: 'two-stage', cpu: 'svm' }, []],
+    [{ machine: 'two-stage' }, ['machine native']],
+    [{ machine: 'two-stage', cpu: 'svm', host: '5-level' }, ['machine native', 'cpu=vmx-novpid']],
+  ])('are said under %j: %j', (choices, expected) => {
+    expect(settingsNotMeant(planOf(text, choices))).toEqual(expected);
   });
 });

@@ -1,5 +1,5 @@
 /** What an author says about a scenario: notes, expectations, things to try. */
-import { applies, settingOf, type Settings } from '../core/settings.ts';
+import { applies, SETTINGS, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { CallPlace, Expectation, SettingChoices, SettingTest, Statement } from './ast.ts';
 import { printLines } from './lines.ts';
 
@@ -75,4 +75,28 @@ export function remarksOf(statements: readonly Statement[], settings: Settings):
       suggestions.push({ label: statement.label, choices: statement.choices });
   }
   return { notes, expectations, suggestions };
+}
+
+/**
+ * The text's own settings, as `guest=4-level`, that a run does not have, so that what the author says may not fit. None
+ * where the author suggests what has been chosen.
+ */
+export function settingsNotMeant({
+  ownSettings: own,
+  program: { settings },
+  suggestions,
+}: Pick<Remarks, 'suggestions'> & {
+  readonly ownSettings: Settings;
+  readonly program: { readonly settings: Settings };
+}): readonly string[] {
+  const differing = SETTINGS.filter(({ name }) => own[name] !== settings[name]);
+  const suggested = suggestions.some(
+    ({ choices }) =>
+      differing.every(({ name }) => choices[name] === settings[name]) &&
+      Object.keys(choices).every((name) => settings[name as SettingName] === choices[name as SettingName]),
+  );
+  if (suggested) return [];
+  return differing
+    .filter((setting) => applies(setting, own))
+    .map(({ name }) => `${name === 'machine' ? 'machine ' : `${name}=`}${own[name]}`);
 }
