@@ -51,6 +51,8 @@ export type ShippedBug = (typeof SHIPPED_BUGS)[number];
 
 /** Machines without KVM, on which the processor alone is the subject. */
 const BARE: readonly string[] = ['native', 'two-stage'];
+const KVM_2007: readonly string[] = ['kvm-2007'];
+const TWO_STAGE: readonly string[] = ['two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 
 const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
@@ -91,7 +93,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'era',
     where: 'machine',
-    machines: ['kvm-2007'],
+    machines: KVM_2007,
     label: 'era',
     meaning: 'Which state of the source code is modelled.',
     values: [
@@ -143,7 +145,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'host',
     where: 'machine',
-    machines: ['two-stage'],
+    machines: TWO_STAGE,
     label: 'host levels',
     meaning: 'How many levels the tables of the second stage have.',
     values: [
@@ -159,7 +161,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'host-pages',
     where: 'machine',
-    machines: ['two-stage'],
+    machines: TWO_STAGE,
     label: 'host pages',
     meaning: 'The size of the pages with which the second stage maps guest memory.',
     values: [
@@ -170,7 +172,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'ept-ad',
     where: 'machine',
-    machines: ['two-stage'],
+    machines: TWO_STAGE,
     cpus: ['vmx-novpid', 'vmx-vpid'],
     label: 'EPT A/D',
     meaning:
@@ -189,7 +191,7 @@ export const SETTINGS: readonly Setting[] = [
     values: [
       { value: 'off', meaning: 'none' },
       { value: 'guest', meaning: "for the guest's tables" },
-      { value: 'both', meaning: "for the guest's tables and the host's", machines: ['two-stage'] },
+      { value: 'both', meaning: "for the guest's tables and the host's", machines: TWO_STAGE },
     ],
   },
   {
@@ -216,7 +218,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'gpte-write',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: KVM_2007,
     label: 'guest PTE write',
     meaning:
       'What the hypervisor does with a shadow entry when it emulates a write to the guest entry behind it.',
@@ -228,7 +230,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'flush',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: KVM_2007,
     label: 'flush',
     meaning: 'When write-protecting a guest page table flushes the TLB.',
     values: [
@@ -243,7 +245,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'shipped-bugs',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: KVM_2007,
     label: 'shipped bugs',
     meaning: 'Which bugs of the era are left in.',
     list: true,

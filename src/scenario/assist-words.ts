@@ -75,7 +75,11 @@ export const FLAGS: WordList = [
   ['nx', 'No instructions may be fetched from it.'],
   ['global', 'Kept in the TLB over a CR3 load.'],
 ];
+export const MAP_FLAGS: WordList = [
+  ['fresh', 'The tables on the way are not marked accessed yet: no walk has used them.'],
+];
 export const KEY_FLAG: WordList = [['key=', 'Protection key of the page, 0 to 15.']];
+export const WHEN: WordList = [['when', 'Only under these settings: flush=never, tlb=4,8 or cpu!=svm.']];
 export const EXPECTED: WordList = [
   ...COUNTERS.map((counter) => [`${counter.name}=`, counter.meaning] as const),
   ['read=', 'What the last read got.'],
@@ -85,7 +89,7 @@ export const EXPECTED: WordList = [
   ['no harm', 'No access reached what no correct processor could have given.'],
   ['violation', 'A rule of the audit has been broken.'],
   ['harm', 'An access did harm: stale-read, stale-write, lost-write.'],
-  ['when', 'Only under these settings.'],
+  ...WHEN,
 ];
 export const EXPECTED_BARE: WordList = [
   ['host-fault', 'The second stage refused the last access; host-fault=0x181 with that code.'],
@@ -110,7 +114,6 @@ const OTHER: WordList = [
   ['#PF', 'A page fault; on arm64, an abort of stage 1.'],
   ['level', 'The level of an entry: on x86 1 is the page table, on arm64 3 names pages.'],
   ['mmuscope', 'Every scenario begins with this word and the version of the language.'],
-  ['when', 'The line counts only under these settings.'],
   ['main', 'The address space of the first map lines.'],
   ['bit', 'A bit of the word, 0 to 63.'],
   ['shadow', "An entry of the hypervisor's shadow tables."],
@@ -182,6 +185,7 @@ export const ALL_WORDS: ReadonlyMap<string, string> = new Map(
     ...HANDLER,
     ...TARGETS,
     ...FLAGS,
+    ...MAP_FLAGS,
     ...EXPECTED_BARE,
     ...EXPECTED,
   ].map(([word, meaning]) => [word.replace(/=$/, ''), meaning]),

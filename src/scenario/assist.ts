@@ -5,7 +5,7 @@
 import { RULES } from '../core/audit/audit.ts';
 import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
-import { applies, choicesOf, SETTINGS, settingOf, type Settings } from '../core/settings.ts';
+import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } from '../core/settings.ts';
 import { addressMeaning, settingsWhileWriting } from './addresses.ts';
 import {
   ALL_WORDS,
@@ -15,15 +15,18 @@ import {
   HANDLER,
   HOST_TARGETS,
   hostWordsFor,
+  MAP_FLAGS,
   operationsFor,
   PRIVILEGES,
   registersFor,
   RIGHTS,
   statementsFor,
   TARGETS,
+  WHEN,
   type WordList,
 } from './assist-words.ts';
 import type { Line, Span, Token } from './ast.ts';
+import { settingText } from './choices.ts';
 import { numberOf } from './cursor.ts';
 import { hasAddress } from './entries.ts';
 import { readLines } from './lines.ts';
@@ -54,9 +57,17 @@ export function offersAt(text: string, offset: number): Offers {
   const writing = current !== undefined && current.to >= offset && current.kind !== 'equals';
   if (current?.kind === 'text' && writing) return nothing;
   if (line.comment !== undefined && offset > line.to - line.comment.length) return nothing;
-  const from = writing ? current.from : offset;
   const done = writing ? before.slice(0, -1) : before;
+  const from = writing ? beginOfWriting(current, done, offset) : offset;
   return { from, offers: offersAfter(text, line, done) };
+}
+
+/** Where the word begins that is being written: in a list of alternatives behind the last comma. */
+function beginOfWriting(current: Token, done: readonly Token[], offset: number): number {
+  const listed = done.at(-1)?.kind === 'equals' && done.some(({ text }) => text === 'when');
+  return listed
+    ? current.from + current.text.slice(0, offset - current.from).lastIndexOf(',') + 1
+    : current.from;
 }
 
 function offersAfter(text: string, line: Line, done: readonly Token[]): readonly Offer[] {
@@ -74,6 +85,8 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
     return done.some((token) => token.text === 'when')
       ? settingNames(settings)
       : offer('word', expectedFor(settings));
+  if (head === 'note' && last?.kind === 'text') return offer('word', WHEN);
+  if (head === 'note' && done.some((token) => token.text === 'when')) return settingNames(settings);
   if (head === 'note' && last?.text === 'at')
     return CALL_NAMES.filter((name) => name !== 'operation' && !name.includes(' ')).map((name) => ({
       text: name,
@@ -123,7 +136,8 @@ function argumentsAfter(text: string, done: readonly Token[], settings: Settings
     return namesOfSpaces(text);
   const named = done.some((token) => token.kind === 'arrow');
   if (WANTS_ADDRESS.includes(last?.text ?? '')) return addressesIn(text);
-  return named ? offer('word', flagsFor(settings)) : [];
+  const flags = done[0]?.text === 'map' ? [...flagsFor(settings), ...MAP_FLAGS] : flagsFor(settings);
+  return named ? offer('word', flags) : [];
 }
 
 function settingNames(settings: Settings, where?: string): readonly Offer[] {
@@ -137,7 +151,7 @@ function settingNames(settings: Settings, where?: string): readonly Offer[] {
 }
 
 function valuesOf(name: string, { text, settings }: { text: string; settings: Settings }): readonly Offer[] {
-  const setting = settingOf(name);
+  const setting = settingOf(settingText(name));
   if (setting === undefined) return name === 'kernel' ? namesOfSpaces(text) : [];
   return choicesOf(setting, settings).map(({ value, meaning, wrong }) => ({
     text: value,
@@ -192,9 +206,11 @@ export function explainAt(text: string, offset: number): (Span & { readonly mean
 function meaningOf(text: string, line: Line, token: Token): string | undefined {
   const at = line.tokens.indexOf(token);
   const value =
-    line.tokens[at - 1]?.kind === 'equals' ? settingOf(line.tokens[at - 2]?.text ?? '') : undefined;
-  if (value !== undefined) return value.values.find((choice) => choice.value === token.text)?.meaning;
-  const setting = settingOf(token.text);
+    line.tokens[at - 1]?.kind === 'equals'
+      ? settingOf(settingText(line.tokens[at - 2]?.text ?? ''))
+      : undefined;
+  if (value !== undefined) return meaningOfValues(value, token.text);
+  const setting = settingOf(settingText(token.text));
   if (setting !== undefined && line.tokens[at + 1]?.kind === 'equals') return setting.meaning;
   const number = numberOf(token.text) ?? namedValue(text, token.text);
   if (number !== undefined)
@@ -202,6 +218,16 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
   const form = invalidationOf(`${line.tokens[at - 1]?.text ?? ''}-${token.text}`);
   if (form !== undefined) return form.meaning;
   return ALL_WORDS.get(token.text) ?? RULES[token.text];
+}
+
+/** Several values, joined by commas, each with its own meaning. */
+function meaningOfValues(setting: Setting, text: string): string | undefined {
+  const parts = text.split(',');
+  const meant = setting.values.filter(({ value }) => parts.includes(value));
+  const [only] = meant;
+  return meant.length > 1
+    ? meant.map(({ value, meaning }) => `${value}: ${meaning}`).join('; ')
+    : only?.meaning;
 }
 
 function namedValue(text: string, word: string): bigint | undefined {

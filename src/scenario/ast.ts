@@ -51,8 +51,15 @@ export interface Line extends Span {
   readonly comment?: string;
 }
 
-/** Any subset of settings, as in `policy`, `try`, `when` and links. */
+/** Any subset of settings, as in `policy`, `try` and links. */
 export type SettingChoices = Readonly<Partial<Record<SettingName, string>>>;
+
+/** One pair behind `when`: the setting has one of these values, or, negated, none of them. */
+export interface SettingTest {
+  readonly name: SettingName;
+  readonly values: readonly string[];
+  readonly negated: boolean;
+}
 
 /** What an entry shall name. */
 export type MapTarget =
@@ -69,6 +76,8 @@ export interface EntryChange {
   readonly level?: number;
   readonly target: MapTarget;
   readonly flags: EntryFlags;
+  /** Tables that are made for the entry are not marked accessed yet. */
+  readonly fresh?: true;
 }
 
 export type Expectation =
@@ -185,12 +194,13 @@ export type Statement =
       readonly kind: 'note';
       readonly text: string;
       readonly at?: CallPlace;
+      readonly when: readonly SettingTest[];
       readonly line: Line;
     }
   | {
       readonly kind: 'expect';
       readonly expectation: Expectation;
-      readonly when: SettingChoices;
+      readonly when: readonly SettingTest[];
       readonly line: Line;
     }
   | { readonly kind: 'try'; readonly label: string; readonly choices: SettingChoices; readonly line: Line };

@@ -1,12 +1,11 @@
 /** Checks what an author expects against what the model did. */
 import { hex } from '../core/quantities.ts';
 import { COUNTERS } from '../core/counters.ts';
-import type { Settings } from '../core/settings.ts';
 import type { AccessResult } from '../core/operations/access.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-import type { Expectation, SettingChoices } from './ast.ts';
-import type { PlannedExpectation } from './remarks.ts';
+import type { Expectation } from './ast.ts';
+import { meets, type PlannedExpectation } from './remarks.ts';
 
 export interface ExpectationResult {
   readonly line: number;
@@ -23,14 +22,11 @@ export function judge(
 ): readonly ExpectationResult[] {
   const position = timeline.position;
   const results = expectations
-    .filter((planned) => applies(planned.when, timeline.program.settings))
+    .filter((planned) => meets(planned.when, timeline.program.settings))
     .map((planned) => judgeOne(timeline, planned));
   timeline.seek(position);
   return results;
 }
-
-export const applies = (when: SettingChoices, settings: Settings): boolean =>
-  Object.entries(when).every(([name, value]) => settings[name as keyof Settings] === value);
 
 function judgeOne(timeline: Timeline, planned: PlannedExpectation): ExpectationResult {
   const { line, text } = planned;

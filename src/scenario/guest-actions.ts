@@ -198,8 +198,14 @@ export function readChange(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): E
   cursor.arrow();
   const target = readTarget(cursor, { of });
   if (target.kind === 'absent') level = readLevel(cursor) ?? level;
-  const flags = target.kind === 'absent' ? NO_FLAGS : readFlags(cursor);
-  return { gva, target, flags, ...(level === undefined ? {} : { level }) };
+  const { fresh, flags } = target.kind === 'absent' ? NOTHING : readFlags(cursor, { of });
+  return {
+    gva,
+    target,
+    flags,
+    ...(level === undefined ? {} : { level }),
+    ...(fresh ? { fresh: true as const } : {}),
+  };
 }
 
 function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarget {
@@ -223,24 +229,34 @@ function readTarget(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): MapTarge
   }
 }
 
-const NO_FLAGS: EntryFlags = {
-  writable: false,
-  user: false,
-  accessed: false,
-  dirty: false,
-  noExecute: false,
-  global: false,
-  key: 0,
+interface Words {
+  readonly flags: EntryFlags;
+  /** The tables on the way are not marked accessed. */
+  readonly fresh: boolean;
+}
+
+const NOTHING: Words = {
+  flags: {
+    writable: false,
+    user: false,
+    accessed: false,
+    dirty: false,
+    noExecute: false,
+    global: false,
+    key: 0,
+  },
+  fresh: false,
 };
 const FLAGS = ['rw', 'ro', 'user', 'kernel', 'accessed', 'dirty', 'nx', 'global', 'key'] as const;
 
-function readFlags(cursor: Cursor): EntryFlags {
+function readFlags(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): Words {
+  const words = of === 'map' ? ([...FLAGS, 'fresh'] as const) : FLAGS;
   const seen = new Set<string>();
   let last: Token | undefined;
   let key = 0;
   while (cursor.peek() !== undefined) {
     last = cursor.peek();
-    const flag = cursor.oneOf(FLAGS, 'a flag');
+    const flag = cursor.oneOf<(typeof FLAGS)[number] | 'fresh'>(words, 'a flag');
     if (flag === 'key') {
       cursor.equals();
       key = cursor.small('the key', { min: 0, max: 15 });
@@ -263,7 +279,7 @@ function readFlags(cursor: Cursor): EntryFlags {
       remedy: 'Add user or kernel.',
     });
   }
-  return {
+  const flags = {
     writable: seen.has('rw'),
     user: seen.has('user'),
     accessed: seen.has('accessed'),
@@ -272,4 +288,5 @@ function readFlags(cursor: Cursor): EntryFlags {
     global: seen.has('global'),
     key,
   };
+  return { flags, fresh: seen.has('fresh') };
 }

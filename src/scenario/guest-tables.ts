@@ -34,8 +34,8 @@ interface EntryAt {
   readonly value: bigint;
 }
 
-/** What a table that only leads on to others says. */
-const LINK_FLAGS = { writable: true, accessed: true, dirty: false, noExecute: false, global: false, key: 0 };
+/** What an entry that leads on to a table says. */
+const LINK_FLAGS = { writable: true, dirty: false, noExecute: false, global: false, key: 0 };
 
 export class GuestTables {
   /** Root first; none where paging is off. */
@@ -88,8 +88,11 @@ export class GuestTables {
     return top === undefined ? undefined : this.find({ space, level: top.level, gva: 0n });
   }
 
-  /** The table of `level` that serves an address, made with all tables above it if need be. */
-  ensure(place: TablePlace): GuestTable {
+  /**
+   * The table of `level` that serves an address, made with all tables above it if need be. Entries that lead to what is
+   * made are marked accessed, save for a `fresh` one.
+   */
+  ensure(place: TablePlace & { readonly fresh?: boolean | undefined }): GuestTable {
     const key = this.keyOf(place);
     const known = this.tables.get(key);
     if (known !== undefined) return known;
@@ -100,7 +103,7 @@ export class GuestTables {
     const table: GuestTable = { gfn: frame, level: place.level, firstGva: gva(firstGva), space: place.space };
     this.tables.set(key, table);
     if (parent !== undefined) {
-      const flags = { ...LINK_FLAGS, user: place.gva < 1n << 63n };
+      const flags = { ...LINK_FLAGS, accessed: place.fresh !== true, user: place.gva < 1n << 63n };
       this.setEntry(parent, place.gva, this.entryOf('table', parent.level, { frame, flags }));
     }
     return table;

@@ -8,9 +8,12 @@ import {
   settingOf,
   SETTINGS,
   type Setting,
+  type SettingName,
   type Settings,
 } from '../core/settings.ts';
-import type { Line, Problem, SettingChoices, Span, Statement } from './ast.ts';
+import type { Line, Problem, SettingChoices, SettingTest, Span, Statement } from './ast.ts';
+import { settingText } from './choices.ts';
+import { passes } from './remarks.ts';
 
 export interface Said {
   readonly message: string;
@@ -82,7 +85,7 @@ const fits = (setting: Setting, settings: Settings): boolean =>
 /** The token that names a setting, or its value, in a line. */
 export function pairIn(line: Line, name: string, part: 'name' | 'value'): Span | undefined {
   const at = line.tokens.findIndex(
-    (token, i) => token.text === name && line.tokens[i + 1]?.kind === 'equals',
+    (token, i) => settingText(token.text) === name && line.tokens[i + 1]?.kind === 'equals',
   );
   if (at < 0) return undefined;
   return line.tokens[part === 'name' ? at : at + 2];
@@ -93,12 +96,50 @@ export function checkSettings(statements: readonly Statement[], own: Settings, r
   for (const statement of statements) {
     if (statement.kind === 'settings')
       checkChoices(statement.line, statement.choices, { settings: own, report });
-    else if (statement.kind === 'try' || statement.kind === 'expect') {
-      const choices = statement.kind === 'try' ? statement.choices : statement.when;
+    else if (statement.kind === 'try') {
+      const { choices, line } = statement;
       const settings = { ...own, ...choices };
-      checkChoices(statement.line, choices, { settings, report });
-      if (statement.kind === 'try') checkSuggestion(statement.line, { choices, settings }, report);
+      checkChoices(line, choices, { settings, report });
+      checkSuggestion(line, { choices, settings }, report);
+    } else if (statement.kind === 'expect' || statement.kind === 'note')
+      checkCondition(statement.line, statement.when, { own, report });
+  }
+}
+
+/** What scopes of settings depend on. */
+const GROUND: readonly SettingName[] = ['machine', 'cpu'];
+
+/** The machines and processors that a condition leaves, those of the text where it says nothing of them. */
+const groundsOf = (when: readonly SettingTest[], own: Settings): readonly Settings[] =>
+  GROUND.reduce<readonly Settings[]>(
+    (all, name) => {
+      const tests = when.filter((test) => test.name === name);
+      if (tests.length === 0) return all;
+      const left = settingOf(name)?.values.filter(({ value }) => tests.every((test) => passes(test, value)));
+      return all.flatMap((settings) => (left ?? []).map(({ value }) => ({ ...settings, [name]: value })));
+    },
+    [own],
+  );
+
+/** Each setting in a condition must mean something, and each value fit, on some machine that the condition leaves. */
+function checkCondition(
+  line: Line,
+  when: readonly SettingTest[],
+  { own, report }: { own: Settings; report: Report },
+): void {
+  const grounds = groundsOf(when, own);
+  for (const { name, values, negated } of when) {
+    const setting = settingOf(name);
+    if (setting === undefined) continue;
+    const having = grounds.filter((settings) => applies(setting, settings));
+    const [ground] = having;
+    if (ground === undefined) {
+      report({ line, span: pairIn(line, name, 'name') }, whyIdle(setting, grounds[0] ?? own));
+      continue;
     }
+    const wrong = values.find((value) => !having.some((some) => fits(setting, { ...some, [name]: value })));
+    if (wrong !== undefined && !negated)
+      report({ line, span: pairIn(line, name, 'value') }, whyMisfit(setting, { ...ground, [name]: wrong }));
   }
 }
 

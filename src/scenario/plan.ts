@@ -120,7 +120,7 @@ class Planner {
       ...(minutes === undefined ? {} : { minutes: minutes.minutes }),
       ownSettings: this.ownSettings,
       names: this.names,
-      ...remarksOf(this.statements),
+      ...remarksOf(this.statements, this.settings),
       program: {
         settings: this.settings,
         slots: this.slots,
@@ -190,7 +190,8 @@ class Planner {
     if (at === undefined) return;
     this.placed.add(line);
     const level = change.target.kind === 'table-of' ? this.tables.levels.at(-1)?.level : at.level;
-    this.tables.ensure({ space: this.space, level: level ?? at.level, gva: change.gva });
+    const { gva, fresh } = change;
+    this.tables.ensure({ space: this.space, level: level ?? at.level, gva, fresh });
   }
 
   private mapEntry(change: EntryChange, line: Line): void {

@@ -1,5 +1,6 @@
 /** What an author says about a scenario: notes, expectations, things to try. */
-import type { CallPlace, Expectation, SettingChoices, Statement } from './ast.ts';
+import { applies, SETTINGS, settingOf, type SettingName, type Settings } from '../core/settings.ts';
+import type { CallPlace, Expectation, SettingChoices, SettingTest, Statement } from './ast.ts';
 import { printLines } from './lines.ts';
 
 export type Section = 'given' | 'body';
@@ -17,7 +18,7 @@ export interface PlannedExpectation {
   readonly section: Section;
   /** Number of operations of the section before the line: it must hold after the last of them. */
   readonly after: number;
-  readonly when: SettingChoices;
+  readonly when: readonly SettingTest[];
   readonly line: number;
   readonly text: string;
 }
@@ -28,13 +29,24 @@ export interface Suggestion {
 }
 
 export interface Remarks {
+  /** Those that hold under the settings of the run. */
   readonly notes: readonly Note[];
   readonly expectations: readonly PlannedExpectation[];
   readonly suggestions: readonly Suggestion[];
 }
 
+export const passes = ({ values, negated }: SettingTest, value: string): boolean =>
+  values.includes(value) !== negated;
+
+/** Whether a run under these settings is meant. A setting that means nothing there meets no condition. */
+export const meets = (when: readonly SettingTest[], settings: Settings): boolean =>
+  when.every((test) => {
+    const setting = settingOf(test.name);
+    return setting !== undefined && applies(setting, settings) && passes(test, settings[test.name]);
+  });
+
 /** Gathers what an author says, each with its place among the operations. */
-export function remarksOf(statements: readonly Statement[]): Remarks {
+export function remarksOf(statements: readonly Statement[], settings: Settings): Remarks {
   const notes: Note[] = [];
   const expectations: PlannedExpectation[] = [];
   const suggestions: Suggestion[] = [];
@@ -46,6 +58,7 @@ export function remarksOf(statements: readonly Statement[]): Remarks {
       after = 0;
     } else if (statement.kind === 'operation') after += 1;
     else if (statement.kind === 'note') {
+      if (!meets(statement.when, settings)) continue;
       const note = { text: statement.text, section, after };
       notes.push(statement.at === undefined ? note : { ...note, at: statement.at });
     } else if (statement.kind === 'expect') {
@@ -62,4 +75,28 @@ export function remarksOf(statements: readonly Statement[]): Remarks {
       suggestions.push({ label: statement.label, choices: statement.choices });
   }
   return { notes, expectations, suggestions };
+}
+
+/**
+ * The text's own settings, as `guest=4-level`, that a run does not have, so that what the author says may not fit. None
+ * where the author suggests what has been chosen.
+ */
+export function settingsNotMeant({
+  ownSettings: own,
+  program: { settings },
+  suggestions,
+}: Pick<Remarks, 'suggestions'> & {
+  readonly ownSettings: Settings;
+  readonly program: { readonly settings: Settings };
+}): readonly string[] {
+  const differing = SETTINGS.filter(({ name }) => own[name] !== settings[name]);
+  const suggested = suggestions.some(
+    ({ choices }) =>
+      differing.every(({ name }) => choices[name] === settings[name]) &&
+      Object.keys(choices).every((name) => settings[name as SettingName] === choices[name as SettingName]),
+  );
+  if (suggested) return [];
+  return differing
+    .filter((setting) => applies(setting, own))
+    .map(({ name }) => `${name === 'machine' ? 'machine ' : `${name}=`}${own[name]}`);
 }

@@ -1,17 +1,8 @@
 /** From lines to statements: what each line means, and what is wrong with it, several problems at once. */
-import { BOUNDS } from '../core/bounds.ts';
-import { SETTINGS, settingAccepts, settingOf, type Setting } from '../core/settings.ts';
-import type {
-  Expectation,
-  HandlerBlock,
-  Line,
-  OperationStatement,
-  Problem,
-  SettingChoices,
-  Statement,
-} from './ast.ts';
-import { COUNTERS, isCounterName } from '../core/counters.ts';
+import type { HandlerBlock, Line, OperationStatement, Problem, Statement } from './ast.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
+import { readChoices, readSettings, readWhen } from './choices.ts';
+import { readExpectation } from './claims.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
 import { readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
 import { readHost } from './invalidations.ts';
@@ -155,7 +146,7 @@ class Interpreter {
         return { kind: 'minutes', minutes: cursor.small('the minutes', { min: 1, max: 120 }), line };
       case 'machine':
       case 'policy':
-        return this.settings(word, cursor, line);
+        return { kind: 'settings', choices: readSettings(word, cursor), line };
       case 'let':
         this.name(cursor);
         return undefined;
@@ -189,60 +180,16 @@ class Interpreter {
       case 'note':
         return readNote(cursor, line);
       case 'expect':
-        return { kind: 'expect', expectation: readExpectation(cursor), when: this.when(cursor), line };
+        return { kind: 'expect', expectation: readExpectation(cursor), when: readWhen(cursor), line };
       case 'try': {
         const label = cursor.text('Write: try "Update instead" gpte-write=update.');
-        return { kind: 'try', label, choices: this.choices(cursor), line };
+        return { kind: 'try', label, choices: readChoices(cursor), line };
       }
       case 'flip':
       case 'host':
       case 'v0':
         return undefined;
     }
-  }
-
-  private settings(where: 'machine' | 'policy', cursor: Cursor, line: Line): Statement {
-    let choices: SettingChoices = {};
-    if (where === 'machine' && !cursor.atPair()) {
-      const place = cursor.peek();
-      const text = cursor.word('a machine', 'Write: machine kvm-2007.').text;
-      choices = {
-        machine: checked(cursor, { setting: settingOf('machine') as Setting, value: text, place }),
-      };
-    }
-    choices = { ...choices, ...this.choices(cursor, where) };
-    return { kind: 'settings', choices, line };
-  }
-
-  private choices(cursor: Cursor, where?: 'machine' | 'policy'): SettingChoices {
-    const choices: Record<string, string> = {};
-    while (cursor.atPair()) {
-      const name = cursor.next();
-      cursor.equals();
-      const place = cursor.next();
-      const setting = settingOf(name?.text ?? '');
-      if (setting === undefined || (where !== undefined && setting.where !== where)) {
-        const names = SETTINGS.filter((s) => where === undefined || s.where === where).map(
-          (s) => s.name as string,
-        );
-        const near = nearest(name?.text ?? '', names);
-        cursor.note(name, {
-          message: `${JSON.stringify(name?.text)} is no ${where ?? 'machine or policy'} setting`,
-          remedy: near === undefined ? `Use one of: ${names.join(', ')}.` : `Did you mean ${near}?`,
-          ...(near === undefined ? {} : { fix: near }),
-        });
-        continue;
-      }
-      choices[setting.name] = checked(cursor, { setting, value: place?.text ?? '', place });
-    }
-    return choices;
-  }
-
-  private when(cursor: Cursor): SettingChoices {
-    if (!cursor.take('when')) return {};
-    if (!cursor.atPair())
-      cursor.fail(cursor.peek(), { message: '"when" needs a setting', remedy: 'Write: when flush=never.' });
-    return this.choices(cursor);
   }
 
   private name(cursor: Cursor): void {
@@ -326,22 +273,6 @@ class Interpreter {
   }
 }
 
-function checked(
-  cursor: Cursor,
-  given: { setting: Setting; value: string; place: { from: number; to: number } | undefined },
-): string {
-  const { setting, value, place } = given;
-  if (settingAccepts(setting, value)) return value;
-  const values = setting.values.map((choice) => choice.value);
-  const near = nearest(value, values);
-  cursor.note(place, {
-    message: `${setting.name}=${value} is not known`,
-    remedy: near === undefined ? `Use one of: ${values.join(', ')}.` : `Did you mean ${near}?`,
-    ...(near === undefined ? {} : { fix: near }),
-  });
-  return setting.values[0].value;
-}
-
 function readSpace(cursor: Cursor, line: Line): Statement {
   const name = cursor.word('the name of an address space', 'Write: space B kernel=main.').text;
   if (!cursor.atPair()) return { kind: 'space', name, line };
@@ -356,7 +287,10 @@ function readSpace(cursor: Cursor, line: Line): Statement {
 }
 
 function readNote(cursor: Cursor, line: Line): Statement {
-  if (!cursor.take('at')) return { kind: 'note', text: cursor.text('Write: note "text".'), line };
+  if (!cursor.take('at')) {
+    const text = cursor.text('Write: note "text".');
+    return { kind: 'note', text, when: readWhen(cursor), line };
+  }
   const token = cursor.word('the name of a call', 'Write: note at rmap_write_protect "text".');
   const [call = '', occurrence] = token.text.split('#');
   const names: readonly string[] = CALL_NAMES;
@@ -377,7 +311,7 @@ function readNote(cursor: Cursor, line: Line): Statement {
   }
   const text = cursor.text('Write: note at fetch "text".');
   const at = occurrence === undefined ? { call } : { call, occurrence: Number(occurrence) };
-  return { kind: 'note', text, at, line };
+  return { kind: 'note', text, at, when: readWhen(cursor), line };
 }
 
 /** `entry 0x100ff8 = 0x21067`, or half a word: `bytes=4`. */
@@ -386,65 +320,4 @@ function readEntryBytes(cursor: Cursor): 4 | 8 {
   cursor.oneOf(['bytes'], 'bytes=4');
   cursor.equals();
   return cursor.oneOf(['4', '8'], 'a size of 4 or 8') === '4' ? 4 : 8;
-}
-
-const CLAIMS = ['violation', 'harm', 'fault', 'host-fault'] as const;
-
-function readExpectation(cursor: Cursor): Expectation {
-  if (cursor.atPair()) return readClaims(cursor);
-  if (cursor.take('no'))
-    return { kind: `no-${cursor.oneOf(CLAIMS, 'violation, harm, fault or host-fault')}` };
-  const claim = cursor.oneOf([...CLAIMS, 'no'], 'a counter, violation, harm, fault, host-fault or no');
-  switch (claim) {
-    case 'harm':
-      return {
-        kind: 'harm',
-        harm: cursor.oneOf(['stale-read', 'stale-write', 'lost-write'], 'a kind of harm'),
-      };
-    case 'fault':
-    case 'host-fault':
-      return { kind: claim };
-    case 'violation':
-    case 'no':
-      return { kind: 'violation', rule: cursor.word('a rule', 'Write: expect violation INV-6.').text };
-  }
-}
-
-/** `read=0x1`, `fault=0x5`, `host-fault=0x181`, `physical=0x21010`: about the last access; one a line. */
-function readResult(cursor: Cursor): Expectation | undefined {
-  const word = cursor.peek()?.text;
-  if (word !== 'read' && word !== 'fault' && word !== 'host-fault' && word !== 'physical') return undefined;
-  cursor.next();
-  cursor.equals();
-  if (word === 'read') return { kind: word, value: cursor.number('the value') };
-  if (word === 'physical') return { kind: word, address: cursor.number('a physical address') };
-  return { kind: word, code: cursor.number('the code of the fault') };
-}
-
-function readClaims(cursor: Cursor): Expectation {
-  const result = readResult(cursor);
-  if (result !== undefined) return result;
-  const counters: { name: string; vcpu?: number; value: number }[] = [];
-  while (cursor.atPair()) {
-    const token = cursor.next();
-    const [name = '', vcpu] = (token?.text ?? '').split('@');
-    if (!isCounterName(name)) {
-      const near = nearest(
-        name,
-        COUNTERS.map((counter) => counter.name),
-      );
-      cursor.note(token, {
-        message: `${JSON.stringify(name)} is no counter`,
-        remedy:
-          near === undefined
-            ? `Use one of: ${COUNTERS.map((c) => c.name).join(', ')}.`
-            : `Did you mean ${near}?`,
-        ...(near === undefined ? {} : { fix: near }),
-      });
-    }
-    cursor.equals();
-    const value = cursor.small('the count', { min: 0, max: BOUNDS.stepsPerRun * 100 });
-    counters.push(vcpu === undefined ? { name, value } : { name, vcpu: Number(vcpu) || 0, value });
-  }
-  return { kind: 'counters', counters };
 }

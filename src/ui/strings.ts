@@ -13,6 +13,8 @@ export const STRINGS = {
   counters: 'Since begin',
   allCounters: 'All counters',
   notes: 'Why it matters',
+  writtenFor: (settings: string) =>
+    `Written for ${settings}. What it says may not fit the settings chosen now.`,
   expectations: 'What must come out',
   hardware: 'Hardware',
   guest: 'Guest memory',

@@ -4,56 +4,26 @@
  * alone can be watched: its walks, its TLB, its invalidations.
  */
 import { must } from '../assert.ts';
-import type { Engine, FaultRequest, FaultResult, Translated } from '../engine.ts';
-import { armRefusal, armStage, walkArm, type ArmRequest } from '../hardware/arm-walk.ts';
-import type { Stage1Rights, Stage2Rights } from '../hardware/arm-format.ts';
-import { stage1Format, stage2Format } from '../hardware/arm-format.ts';
-import { eptFormat, type EptRights } from '../hardware/ept-format.ts';
-import { refusal, type PathRights } from '../hardware/fault.ts';
+import type { Engine, FaultRequest, FaultResult } from '../engine.ts';
 import {
   countSwept,
   invalidationOf,
   SWEEP_OF_WORLD_SWITCH,
   sweepCaches,
+  sweepOf,
   type Sweep,
 } from '../hardware/invalidate.ts';
-import type { HostOutcome, HostUse, WalkCaches } from '../hardware/page-walk.ts';
-import { structureCache } from '../hardware/psc.ts';
-import { PHYSICAL_BITS } from '../hardware/registers.ts';
-import {
-  eptStage,
-  nptStage,
-  type HostCaches,
-  type SecondStage,
-  type StageFault,
-} from '../hardware/second-stage.ts';
-import { cachedStage, translate, type Translation } from '../hardware/tlb.ts';
-import { walk, type WalkOutcome } from '../hardware/walk.ts';
-import { isCanonical } from '../hardware/x86-entry.ts';
-import { x86Format } from '../hardware/x86-format.ts';
+import type { StageFault } from '../hardware/second-stage.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { CacheTag } from '../machine/tables.ts';
 import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, guestFrameOf } from '../machine/world.ts';
 import type { FlipOperation, HostEntryOperation, InvalidateOperation } from '../operations/operation.ts';
 import { gfn, pfn } from '../quantities.ts';
-import {
-  armHostFormat,
-  buildHostTables,
-  HOST_ROOT,
-  hostEntryValue,
-  hostEntryWord,
-  hostKindOf,
-} from './host-tables.ts';
-import {
-  armRegisters,
-  currentPcid,
-  guestRegisters,
-  isArm,
-  startPdptes,
-  startRegisters,
-  writeGuestRegister,
-} from './registers.ts';
+import { isNested, NATIVE_BASE, tagOf } from './ground.ts';
+import { translateAccess } from './guest-walks.ts';
+import { placeOf } from './host-stage.ts';
+import { buildHostTables, hostEntryValue, hostEntryWord } from './host-tables.ts';
+import { startPdptes, startRegisters, writeGuestRegister } from './registers.ts';
 
 export const bare: Engine = {
   startRegisters,
@@ -81,265 +51,10 @@ export const bare: Engine = {
   judged: false,
 };
 
-const isNested = (m: Machine): boolean => m.settings.machine === 'two-stage';
-
-/** Where the memory that a system without hypervisor calls physical address 0 lies in the model's memory. */
-const NATIVE_BASE = BigInt(FIRST_GUEST_PFN) << 12n;
-const ROOT_FRAME = Number(HOST_ROOT >> 12n);
-/** The number of the one virtual machine, or virtual processor, where the processor keeps such numbers. */
-const OWN_NUMBER = 1;
-
 function start(m: Machine): void {
   m.set('vcpu', 0, Object.freeze({ mode: 'guest', exitSerial: 0 }));
   startPdptes(m, (gpa) => NATIVE_BASE + gpa);
   if (isNested(m)) buildHostTables(m);
-}
-
-/** Whose translations the processor uses now. */
-function tagOf(m: Machine): CacheTag {
-  const pcid = currentPcid(m);
-  if (!isNested(m)) return { asid: 0, pcid, root: 0 };
-  return { asid: m.settings.cpu === 'vmx-novpid' ? 0 : OWN_NUMBER, pcid, root: ROOT_FRAME };
-}
-
-/** EPT's own translations carry the tables that they came from, and nothing of the guest. */
-const stageTag = (m: Machine): CacheTag => ({
-  asid: hostKindOf(m.settings) === 'ept' ? 0 : OWN_NUMBER,
-  pcid: 0,
-  root: ROOT_FRAME,
-});
-
-/** The registers that say where and how a walk goes. */
-const registersText = (m: Machine): string =>
-  ['cr0', 'cr3', 'cr4', 'efer', 'pdptr0', 'pdptr1', 'pdptr2', 'pdptr3']
-    .map((name) => m.reg(name).toString(16))
-    .join(' ');
-
-type How = 'cached' | 'fresh';
-
-function translateAccess(m: Machine, request: Translated): Translation {
-  const common = {
-    va: request.gva,
-    request,
-    kind: isNested(m) ? 'combined' : 'linear',
-    tag: tagOf(m),
-    under: registersText(m),
-  } as const;
-  if (isArm(m.settings)) {
-    const arm = armRequest(m, request);
-    return translate(m, {
-      ...common,
-      refuses: (entry) => armRefusal(entry, arm),
-      walk: (how) => walkArmGuest(m, request, how),
-    });
-  }
-  const registers = guestRegisters(m, { nested: isNested(m) });
-  // Asked first: neither the TLB nor a table is looked at.
-  if (!isCanonical(request.gva, registers.mode)) {
-    m.step('walk-not-canonical', { gva: request.gva });
-    return { kind: 'not-canonical' };
-  }
-  return translate(m, {
-    ...common,
-    refuses: (entry) => (registers.mode === 'nonpaging' ? undefined : refusal(entry, request, registers)),
-    walk: (how) => walkX86Guest(m, request, how),
-  });
-}
-
-function walkX86Guest(
-  m: Machine,
-  request: Translated,
-  how: How,
-  from?: WalkCaches<PathRights>,
-): WalkOutcome<StageFault> {
-  const registers = guestRegisters(m, { nested: isNested(m) });
-  const caches =
-    from ??
-    (how === 'cached' && m.settings.psc !== 'off' && registers.mode !== 'nonpaging'
-      ? structureCache<PathRights>(m, {
-          stage: 'guest',
-          tag: tagOf(m),
-          under: registersText(m),
-          format: x86Format(registers),
-          row: 0,
-          agrees: (table) => agrees(m, (known) => walkX86Guest(m, request, 'fresh', known), table),
-        })
-      : undefined);
-  return walk<StageFault>(m, {
-    ...request,
-    registers,
-    ...hostOf(m, request, how),
-    ...(caches === undefined ? {} : { caches }),
-  });
-}
-
-const armRequest = (m: Machine, { gva, access, user }: Translated): ArmRequest => ({
-  va: gva,
-  access,
-  el: user ? 0 : 1,
-  registers: armRegisters(m),
-});
-
-function walkArmGuest(
-  m: Machine,
-  request: Translated,
-  how: How,
-  from?: WalkCaches<Stage1Rights>,
-): WalkOutcome<StageFault> {
-  const arm = armRequest(m, request);
-  const { stage1 } = arm.registers;
-  const caches =
-    from ??
-    (how === 'cached' && m.settings.psc !== 'off' && stage1 !== undefined
-      ? structureCache<Stage1Rights>(m, {
-          stage: 'guest',
-          tag: tagOf(m),
-          under: registersText(m),
-          format: stage1Format(stage1.format),
-          row: 0,
-          agrees: (table) => agrees(m, (known) => walkArmGuest(m, request, 'fresh', known), table),
-        })
-      : undefined);
-  return walkArm(m, {
-    ...arm,
-    ...hostOf(m, request, how),
-    ...(caches === undefined ? {} : { caches }),
-  });
-}
-
-/** Whether a walk from a remembered table ends as one from the root does. Neither leaves a trace. */
-function agrees<Rights>(
-  m: Machine,
-  walkFrom: (caches: WalkCaches<Rights> | undefined) => WalkOutcome<StageFault> | HostOutcome<StageFault>,
-  table: ReturnType<WalkCaches<Rights>['find']>,
-): boolean {
-  const remembered = m.lookAside(() => walkFrom({ find: () => table, keep: () => undefined }));
-  const afresh = m.lookAside(() => walkFrom(undefined));
-  return endOf(remembered) === endOf(afresh);
-}
-
-/** Where a walk led, or with which code it was refused. */
-function endOf(outcome: WalkOutcome<StageFault> | HostOutcome<StageFault>): string {
-  switch (outcome.kind) {
-    case 'ok':
-      return `ok ${outcome.address.toString(16)}`;
-    case 'page-fault':
-      return `fault ${outcome.errorCode.toString(16)}`;
-    case 'not-canonical':
-      return outcome.kind;
-    case 'fault':
-    case 'host-fault':
-      return `${outcome.fault.kind} ${outcome.fault.code.toString(16)}`;
-  }
-}
-
-interface HostHalf {
-  readonly host: (gpa: bigint, use: HostUse) => HostOutcome<StageFault>;
-  readonly flat?: true;
-}
-
-const ANY = { read: true, write: true, execute: true } as const;
-
-/** Where guest physical addresses lie: behind the second stage, or at a plain offset. */
-function hostOf(m: Machine, request: Translated, how: How): HostHalf {
-  if (!isNested(m)) {
-    return {
-      host: (address) => ({
-        kind: 'ok',
-        address: address + NATIVE_BASE,
-        pageBits: WIDEST_PAGE,
-        rights: ANY,
-        dirty: true,
-      }),
-      flat: true,
-    };
-  }
-  const stage = stageOf(m, request, how);
-  return {
-    host: how === 'cached' ? cachedStage(m, stage, stageTag(m)) : (gpa, use) => stage.locate(m, gpa, use),
-  };
-}
-
-/** A plain offset never narrows a page. */
-const WIDEST_PAGE = 64;
-
-function stageOf(m: Machine, request: Translated, how: How): SecondStage {
-  const cached = how === 'cached' && m.settings.psc === 'both';
-  const { access } = request;
-  switch (hostKindOf(m.settings)) {
-    case 'npt': {
-      const mode = m.settings.host === '5-level' ? '5-level' : '4-level';
-      const options = { root: HOST_ROOT, mode, physicalBits: PHYSICAL_BITS, nxe: true } as const;
-      const format = x86Format({ ...options, pse: true });
-      return nptStage(
-        options,
-        access,
-        cached ? hostCache<PathRights>(m, format, (c) => nptStage(options, access, c)) : undefined,
-      );
-    }
-    case 'ept': {
-      const options = eptOptions(m);
-      const format = eptFormat(options);
-      return eptStage(
-        options,
-        access,
-        cached ? hostCache<EptRights>(m, format, (c) => eptStage(options, access, c)) : undefined,
-      );
-    }
-    case 'arm': {
-      const stage = { format: armHostFormat(m.settings), root: HOST_ROOT };
-      const by = { access, el: request.user ? 0 : 1 } as const;
-      const format = stage2Format(stage.format);
-      return armStage(
-        stage,
-        by,
-        cached ? hostCache<Stage2Rights>(m, format, (c) => armStage(stage, by, c)) : undefined,
-      );
-    }
-  }
-}
-
-const eptOptions = (m: Machine): Parameters<typeof eptStage>[0] => ({
-  root: HOST_ROOT,
-  levels: m.settings.host === '5-level' ? 5 : 4,
-  physicalBits: PHYSICAL_BITS,
-  accessedDirty: m.settings['ept-ad'] === 'on',
-  executeOnly: true,
-  oneGiB: true,
-});
-
-/** The cache of the host's own tables, for each row of the guest's walk. */
-function hostCache<Rights>(
-  m: Machine,
-  format: Parameters<typeof structureCache<Rights>>[1]['format'],
-  stageWith: (caches: HostCaches<Rights>) => SecondStage,
-): HostCaches<Rights> {
-  return (use, gpa) =>
-    structureCache<Rights>(m, {
-      stage: 'host',
-      tag: stageTag(m),
-      under: '',
-      format,
-      row: use.row,
-      agrees: (table) =>
-        agrees<Rights>(
-          m,
-          (known) => {
-            const trail = { words: [], values: [], counted: true };
-            return stageWith(() => known).locate(m, gpa, { ...use, trail });
-          },
-          table,
-        ),
-    });
-}
-
-/** Memory as the system finds it at a guest physical address, for what is not translated by a walk of the guest. */
-function placeOf(m: Machine, gpa: bigint): bigint {
-  if (!isNested(m)) return NATIVE_BASE + gpa;
-  const stage = stageOf(m, { gva: 0n, access: 'read', user: false }, 'fresh');
-  const use = { row: 0, forTable: false, trail: { words: [], values: [], counted: true } };
-  const found = m.lookAside(() => stage.locate(m, gpa, use));
-  return found.kind === 'ok' ? found.address : NATIVE_BASE + gpa;
 }
 
 function backs(m: Machine, address: bigint): boolean {
@@ -392,13 +107,8 @@ function sweepOfInstruction(
   { name, address, tag }: Pick<InvalidateOperation, 'name' | 'address' | 'tag'>,
 ): Sweep & { broadcast: boolean } {
   const instruction = must(invalidationOf(name), name);
-  const now = tagOf(m);
-  const target = { address, tag };
-  return {
-    drops: (entry) => instruction.drops(entry, now, target),
-    dropsTable: (entry) => instruction.dropsTable(entry, now, target),
-    broadcast: instruction.broadcast === true,
-  };
+  const { broadcast } = instruction;
+  return { ...sweepOf(instruction, tagOf(m), { address, tag }), broadcast: broadcast === true };
 }
 
 function invalidate(m: Machine, operation: InvalidateOperation): void {

@@ -4,7 +4,7 @@
  *
  * Leaves out: mode-based execute control, sub-page permissions, shadow-stack and #VE bits.
  */
-import type { EntryBit } from './x86-entry.ts';
+import { entryBits, type EntryBit } from './x86-entry.ts';
 import type { EntryKind, PagingFormat, TableLevel } from './format.ts';
 import { bitRange } from './x86-format.ts';
 
@@ -27,24 +27,18 @@ export interface EptOptions {
 
 const SOURCE = 'Intel SDM vol. 3, EPT entries';
 
-export const EPT_BITS: readonly EntryBit[] = [
-  { name: 'R', short: 'R', bit: 0, meaning: 'the guest may read', source: SOURCE },
-  { name: 'W', short: 'W', bit: 1, meaning: 'the guest may write', source: SOURCE },
-  { name: 'X', short: 'X', bit: 2, meaning: 'the guest may fetch instructions', source: SOURCE },
-  { name: 'MT0', short: 'm0', bit: 3, meaning: 'memory type, bit 0 (leaf)', source: SOURCE },
-  { name: 'MT1', short: 'm1', bit: 4, meaning: 'memory type, bit 1 (leaf)', source: SOURCE },
-  { name: 'MT2', short: 'm2', bit: 5, meaning: 'memory type, bit 2 (leaf)', source: SOURCE },
-  {
-    name: 'IPAT',
-    short: 'ip',
-    bit: 6,
-    meaning: "the guest's own memory type is ignored (leaf)",
-    source: SOURCE,
-  },
-  { name: 'PS', short: 'L', bit: 7, meaning: 'large page (levels 2 and 3)', source: SOURCE },
-  { name: 'A', short: 'A', bit: 8, meaning: 'accessed, when EPTP asks for it', source: SOURCE },
-  { name: 'D', short: 'D', bit: 9, meaning: 'dirty, when EPTP asks for it (leaf only)', source: SOURCE },
-];
+export const EPT_BITS: readonly EntryBit[] = entryBits(SOURCE, [
+  [0, 'R', 'R', 'the guest may read'],
+  [1, 'W', 'W', 'the guest may write'],
+  [2, 'X', 'X', 'the guest may fetch instructions'],
+  [3, 'MT0', 'm0', 'memory type, bit 0 (leaf)'],
+  [4, 'MT1', 'm1', 'memory type, bit 1 (leaf)'],
+  [5, 'MT2', 'm2', 'memory type, bit 2 (leaf)'],
+  [6, 'IPAT', 'ip', "the guest's own memory type is ignored (leaf)"],
+  [7, 'PS', 'L', 'large page (levels 2 and 3)'],
+  [8, 'A', 'A', 'accessed, when EPTP asks for it'],
+  [9, 'D', 'D', 'dirty, when EPTP asks for it (leaf only)'],
+]);
 
 export const EPT_R = 1n;
 export const EPT_W = 2n;

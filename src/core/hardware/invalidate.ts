@@ -64,14 +64,59 @@ const ownSpace = (entry: CacheTag, now: CacheTag): boolean => own(entry, now) &&
 const never = (): boolean => false;
 const guestTable = (entry: PscEntry): boolean => entry.stage === 'guest';
 
-type Rule = Pick<Invalidation, 'takes' | 'meaning' | 'drops' | 'dropsTable'>;
+/** What goes, seen from the tags of the processor: translations, and tables in paging-structure caches. */
+type Reach = Pick<Invalidation, 'drops' | 'dropsTable'>;
+
+const EVERYTHING: Reach = { drops: () => true, dropsTable: () => true };
+const NOTHING: Reach = { drops: never, dropsTable: never };
+/** All that carries the processor's own number, of both stages. */
+const OWN: Reach = { drops: own, dropsTable: own };
+/** Everything of this processor's guest, globals too. */
+const GUEST: Reach = {
+  drops: (entry, now) => ofProgram(entry) && own(entry, now),
+  dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+};
+const ADDRESS_IN_SPACE: Reach = {
+  drops: (entry, now, { address }) =>
+    ofProgram(entry) &&
+    own(entry, now) &&
+    (entry.global || entry.pcid === now.pcid) &&
+    covers(entry, address),
+  dropsTable: (entry, now) => guestTable(entry) && ownSpace(entry, now),
+};
+/** The address space of that PCID, without its globals. */
+const NAMED_SPACE: Reach = {
+  drops: (entry, now, { tag }) => ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === tag,
+  dropsTable: (entry, now, { tag }) => guestTable(entry) && own(entry, now) && entry.pcid === tag,
+};
+/** The guest of that VPID or ASID. */
+const NAMED_GUEST: Reach = {
+  drops: (entry, _now, { tag }) => ofProgram(entry) && entry.asid === tag,
+  dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+};
+
+/** Of the translations only those of one address; tables as before. */
+const oneAddress = ({ drops, dropsTable }: Reach): Reach => ({
+  drops: (entry, now, target) => drops(entry, now, target) && covers(entry, target.address),
+  dropsTable,
+});
+/** The same without global translations. */
+const nonGlobal = ({ drops, dropsTable }: Reach): Reach => ({
+  drops: (entry, now, target) => drops(entry, now, target) && !entry.global,
+  dropsTable,
+});
+
 const spec = (
   name: InvalidationName,
   where: { by: Invalidation['by']; cpus: readonly string[]; broadcast?: true },
-  rule: Rule,
-): Invalidation => ({ name, ...where, ...rule });
+  rule: Pick<Invalidation, 'takes' | 'meaning'> & { readonly reach: Reach },
+): Invalidation => {
+  const { reach, ...said } = rule;
+  return { name, ...where, ...said, ...reach };
+};
 
 const guestX86 = { by: 'guest', cpus: X86 } as const;
+const guestArm = { by: 'guest', cpus: ARM, broadcast: true } as const;
 const hostVmx = { by: 'hypervisor', cpus: VMX } as const;
 const hostSvm = { by: 'hypervisor', cpus: SVM } as const;
 const hostArm = { by: 'hypervisor', cpus: ARM, broadcast: true } as const;
@@ -80,153 +125,116 @@ export const INVALIDATIONS: readonly Invalidation[] = [
   spec('invlpg', guestX86, {
     takes: ['address'],
     meaning: 'one address in the current address space, globals of any; all cached tables of the space',
-    drops: (entry, now, { address }) =>
-      ofProgram(entry) &&
-      own(entry, now) &&
-      (entry.global || entry.pcid === now.pcid) &&
-      covers(entry, address),
-    dropsTable: (entry, now) => guestTable(entry) && ownSpace(entry, now),
+    reach: ADDRESS_IN_SPACE,
   }),
   spec('invpcid-address', guestX86, {
     takes: ['address', 'tag'],
     meaning: 'one address in the address space named, not its globals',
-    drops: (entry, now, { address, tag }) =>
-      ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === tag && covers(entry, address),
-    dropsTable: (entry, now, { tag }) => guestTable(entry) && own(entry, now) && entry.pcid === tag,
+    reach: oneAddress(NAMED_SPACE),
   }),
   spec('invpcid-single', guestX86, {
     takes: ['tag'],
     meaning: 'the address space named, without its globals',
-    drops: (entry, now, { tag }) =>
-      ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === tag,
-    dropsTable: (entry, now, { tag }) => guestTable(entry) && own(entry, now) && entry.pcid === tag,
+    reach: NAMED_SPACE,
   }),
   spec('invpcid-all', guestX86, {
     takes: [],
     meaning: 'every address space, globals too',
-    drops: (entry, now) => ofProgram(entry) && own(entry, now),
-    dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+    reach: GUEST,
   }),
   spec('invpcid-all-nonglobal', guestX86, {
     takes: [],
     meaning: 'every address space, without globals',
-    drops: (entry, now) => ofProgram(entry) && own(entry, now) && !entry.global,
-    dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
+    reach: nonGlobal(GUEST),
   }),
   spec('invvpid-address', hostVmx, {
     takes: ['address', 'tag'],
     meaning: 'one linear address of the virtual processor named',
-    drops: (entry, _now, { address, tag }) =>
-      ofProgram(entry) && entry.asid === tag && covers(entry, address),
-    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+    reach: oneAddress(NAMED_GUEST),
   }),
   spec('invvpid-single', hostVmx, {
     takes: ['tag'],
     meaning: 'all linear addresses of the virtual processor named; what comes from EPT alone stays',
-    drops: (entry, _now, { tag }) => ofProgram(entry) && entry.asid === tag,
-    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+    reach: NAMED_GUEST,
   }),
   spec('invvpid-all', hostVmx, {
     takes: [],
     meaning: 'all linear addresses of all virtual processors',
-    drops: (entry) => ofProgram(entry) && entry.asid !== 0,
-    dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
+    reach: {
+      drops: (entry) => ofProgram(entry) && entry.asid !== 0,
+      dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
+    },
   }),
   spec('invvpid-single-keep-globals', hostVmx, {
     takes: ['tag'],
     meaning: 'all linear addresses of the virtual processor named, without globals',
-    drops: (entry, _now, { tag }) => ofProgram(entry) && entry.asid === tag && !entry.global,
-    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+    reach: nonGlobal(NAMED_GUEST),
   }),
   spec('invept-single', hostVmx, {
     takes: [],
     meaning: 'everything that the current EPT tables gave, combined translations too',
-    drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
-    dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
+    reach: {
+      drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
+      dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
+    },
   }),
   spec('invept-all', hostVmx, {
     takes: [],
     meaning: 'everything that any EPT tables gave',
-    drops: (entry) => entry.kind !== 'linear',
-    dropsTable: (entry) => entry.root !== 0,
+    reach: { drops: (entry) => entry.kind !== 'linear', dropsTable: (entry) => entry.root !== 0 },
   }),
   spec('invlpga', hostSvm, {
     takes: ['address', 'tag'],
     meaning: 'one address in the ASID named',
-    drops: (entry, _now, { address, tag }) =>
-      ofProgram(entry) && entry.asid === tag && covers(entry, address),
-    dropsTable: (entry, _now, { tag }) => guestTable(entry) && entry.asid === tag,
+    reach: oneAddress(NAMED_GUEST),
   }),
   spec('tlb-control-all', hostSvm, {
     takes: [],
     meaning: 'at the next VMRUN: every ASID',
-    drops: () => true,
-    dropsTable: () => true,
+    reach: EVERYTHING,
   }),
   spec('tlb-control-asid', hostSvm, {
     takes: [],
     meaning: 'at the next VMRUN: this ASID, nested translations too',
-    drops: own,
-    dropsTable: own,
+    reach: OWN,
   }),
   spec('tlb-control-asid-nonglobal', hostSvm, {
     takes: [],
     meaning: 'at the next VMRUN: this ASID without globals',
-    drops: (entry, now) => own(entry, now) && !entry.global,
-    dropsTable: own,
+    reach: nonGlobal(OWN),
   }),
-  spec(
-    'tlbi-vae1is',
-    { by: 'guest', cpus: ARM, broadcast: true },
-    {
-      takes: ['address'],
-      meaning: 'one address of the current address space, on all processors',
-      drops: (entry, now, { address }) =>
-        ofProgram(entry) &&
-        own(entry, now) &&
-        (entry.global || entry.pcid === now.pcid) &&
-        covers(entry, address),
-      dropsTable: (entry, now) => guestTable(entry) && ownSpace(entry, now),
-    },
-  ),
-  spec(
-    'tlbi-vmalle1is',
-    { by: 'guest', cpus: ARM, broadcast: true },
-    {
-      takes: [],
-      meaning: 'all of stage 1 and all that is combined from it, of this virtual machine, on all processors',
-      drops: (entry, now) => ofProgram(entry) && own(entry, now),
-      dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
-    },
-  ),
+  spec('tlbi-vae1is', guestArm, {
+    takes: ['address'],
+    meaning: 'one address of the current address space, on all processors',
+    reach: ADDRESS_IN_SPACE,
+  }),
+  spec('tlbi-vmalle1is', guestArm, {
+    takes: [],
+    meaning: 'all of stage 1 and all that is combined from it, of this virtual machine, on all processors',
+    reach: GUEST,
+  }),
   spec(
     'tlbi-vmalle1',
     { by: 'guest', cpus: ARM },
-    {
-      takes: [],
-      meaning: 'the same on this processor only',
-      drops: (entry, now) => ofProgram(entry) && own(entry, now),
-      dropsTable: (entry, now) => guestTable(entry) && own(entry, now),
-    },
+    { takes: [], meaning: 'the same on this processor only', reach: GUEST },
   ),
   spec('tlbi-ipas2e1is', hostArm, {
     takes: ['address'],
     meaning: 'what stage 2 alone gave for one guest address; combined translations stay',
-    drops: (entry, now, { address }) =>
-      entry.kind === 'guest-physical' && own(entry, now) && covers(entry, address),
-    dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
+    reach: oneAddress({
+      drops: (entry, now) => entry.kind === 'guest-physical' && own(entry, now),
+      dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
+    }),
   }),
   spec('tlbi-vmalls12e1is', hostArm, {
     takes: [],
     meaning: 'both stages of this virtual machine',
-    drops: own,
-    dropsTable: own,
+    reach: OWN,
   }),
   spec('tlbi-alle1is', hostArm, {
     takes: [],
     meaning: 'everything of every virtual machine',
-    drops: () => true,
-    dropsTable: () => true,
+    reach: EVERYTHING,
   }),
 ];
 
@@ -239,20 +247,22 @@ export interface Sweep {
   readonly dropsTable: (entry: PscEntry) => boolean;
 }
 
+/** What an invalidation takes from the processor whose tags these are. */
+export const sweepOf = (
+  { drops, dropsTable }: Reach,
+  now: CacheTag,
+  target: InvalidationTarget = { address: 0n, tag: 0 },
+): Sweep => ({
+  drops: (entry) => drops(entry, now, target),
+  dropsTable: (entry) => dropsTable(entry, now, target),
+});
+
 /** MOV CR3: the new address space's own entries, unless bit 63 of the value asks to keep them. */
-export function sweepOfCr3(now: CacheTag, load: { pcid: number; keep: boolean }): Sweep {
-  if (load.keep) return { drops: never, dropsTable: never };
-  return {
-    drops: (entry) => ofProgram(entry) && own(entry, now) && !entry.global && entry.pcid === load.pcid,
-    dropsTable: (entry) => guestTable(entry) && own(entry, now) && entry.pcid === load.pcid,
-  };
-}
+export const sweepOfCr3 = (now: CacheTag, { pcid, keep }: { pcid: number; keep: boolean }): Sweep =>
+  sweepOf(keep ? NOTHING : NAMED_SPACE, now, { address: 0n, tag: pcid });
 
 /** CR0.PG cleared, CR4.PGE changed, CR4.PCIDE cleared: everything of this processor's guest, globals too. */
-export const sweepOfGuest = (now: CacheTag): Sweep => ({
-  drops: (entry) => ofProgram(entry) && own(entry, now),
-  dropsTable: (entry) => guestTable(entry) && own(entry, now),
-});
+export const sweepOfGuest = (now: CacheTag): Sweep => sweepOf(GUEST, now);
 
 /** CR4.PAE changed, CR4.SMEP set: the current address space. */
 export const sweepOfSpace = (now: CacheTag): Sweep => ({

@@ -14,26 +14,26 @@ export interface EntryBit {
   readonly source: string;
 }
 
+type BitRow = readonly [bit: number, name: string, short: string, meaning: string];
+
+/** The bits of a format, all from one source. */
+export const entryBits = (source: string, rows: readonly BitRow[]): readonly EntryBit[] =>
+  rows.map(([bit, name, short, meaning]) => ({ name, short, bit, meaning, source }));
+
 const MANUAL = 'Intel SDM vol. 3, 4-level paging';
 
-export const X86_BITS: readonly EntryBit[] = [
-  { name: 'P', short: 'P', bit: 0, meaning: 'present: the entry may be used', source: MANUAL },
-  { name: 'RW', short: 'W', bit: 1, meaning: 'writable', source: MANUAL },
-  { name: 'US', short: 'U', bit: 2, meaning: 'user mode may use it', source: MANUAL },
-  { name: 'PWT', short: 'wt', bit: 3, meaning: 'write-through caching', source: MANUAL },
-  { name: 'PCD', short: 'cd', bit: 4, meaning: 'caching off', source: MANUAL },
-  { name: 'A', short: 'A', bit: 5, meaning: 'accessed: a walk has used the entry', source: MANUAL },
-  { name: 'D', short: 'D', bit: 6, meaning: 'dirty: the page has been written (leaf only)', source: MANUAL },
-  {
-    name: 'PS',
-    short: 'L',
-    bit: 7,
-    meaning: 'large page (levels 2 and 3); PAT in a level-1 entry',
-    source: MANUAL,
-  },
-  { name: 'G', short: 'G', bit: 8, meaning: 'global: survives a CR3 load (leaf only)', source: MANUAL },
-  { name: 'XD', short: 'NX', bit: 63, meaning: 'no instruction fetch, when EFER.NXE is set', source: MANUAL },
-];
+export const X86_BITS: readonly EntryBit[] = entryBits(MANUAL, [
+  [0, 'P', 'P', 'present: the entry may be used'],
+  [1, 'RW', 'W', 'writable'],
+  [2, 'US', 'U', 'user mode may use it'],
+  [3, 'PWT', 'wt', 'write-through caching'],
+  [4, 'PCD', 'cd', 'caching off'],
+  [5, 'A', 'A', 'accessed: a walk has used the entry'],
+  [6, 'D', 'D', 'dirty: the page has been written (leaf only)'],
+  [7, 'PS', 'L', 'large page (levels 2 and 3); PAT in a level-1 entry'],
+  [8, 'G', 'G', 'global: survives a CR3 load (leaf only)'],
+  [63, 'XD', 'NX', 'no instruction fetch, when EFER.NXE is set'],
+]);
 
 const bit = (name: string): bigint => {
   const found = X86_BITS.find((candidate) => candidate.name === name);

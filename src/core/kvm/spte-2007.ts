@@ -4,6 +4,7 @@
  */
 import { spte, type Gpte, type Pfn, type Spte } from '../quantities.ts';
 import {
+  entryBits,
   PTE_A,
   PTE_D,
   PTE_G,
@@ -16,29 +17,11 @@ import {
 } from '../hardware/x86-entry.ts';
 
 const SOURCE = 'KVM, mid-2007';
-export const SPTE_2007_BITS: readonly EntryBit[] = [
-  {
-    name: 'IO',
-    short: 'IO',
-    bit: 9,
-    meaning: 'in a leaf that is not present: device memory',
-    source: SOURCE,
-  },
-  {
-    name: 'SHADOW_WRITABLE',
-    short: 'SW',
-    bit: 10,
-    meaning: 'the guest allows writing, whatever W says',
-    source: SOURCE,
-  },
-  {
-    name: 'SHADOW_USER',
-    short: 'SU',
-    bit: 11,
-    meaning: 'the guest allows user mode, whatever U says',
-    source: SOURCE,
-  },
-];
+export const SPTE_2007_BITS: readonly EntryBit[] = entryBits(SOURCE, [
+  [9, 'IO', 'IO', 'in a leaf that is not present: device memory'],
+  [10, 'SHADOW_WRITABLE', 'SW', 'the guest allows writing, whatever W says'],
+  [11, 'SHADOW_USER', 'SU', 'the guest allows user mode, whatever U says'],
+]);
 /** All bits of a shadow entry, hardware first. */
 export const SPTE_BITS: readonly EntryBit[] = [...X86_BITS, ...SPTE_2007_BITS];
 

@@ -1,6 +1,6 @@
 /** What the author says, what to try next, the scenario as text, and doing instead of typing. */
 import { lazy, Suspense, useState } from 'react';
-import type { Note } from '../../scenario/remarks.ts';
+import { settingsNotMeant, type Note } from '../../scenario/remarks.ts';
 import { choose } from '../../store/document.ts';
 import { type Run } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
@@ -93,6 +93,7 @@ function Notes(): React.JSX.Element | null {
   if (at === undefined) return null;
   const notes = notesAt(at.run, at.cursor);
   if (notes.length === 0) return null;
+  const others = settingsNotMeant(at.run.plan);
   return (
     <section className="notes">
       <h2>{STRINGS.notes}</h2>
@@ -101,6 +102,7 @@ function Notes(): React.JSX.Element | null {
           <Terms>{note.text}</Terms>
         </p>
       ))}
+      {others.length > 0 && <p className="meant">{STRINGS.writtenFor(others.join(', '))}</p>}
     </section>
   );
 }

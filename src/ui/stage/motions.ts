@@ -122,14 +122,7 @@ async function dropLock(mark: Group, area: Box, backwards: boolean): Promise<voi
   const y = area.y + area.height / 2 - 2;
   const from = backwards ? y : y - 42;
   const to = backwards ? y - 42 : y;
-  mark
-    .append('rect')
-    .attr('class', 'frame')
-    .attr('rx', 5)
-    .attr('x', area.x)
-    .attr('y', area.y)
-    .attr('width', area.width)
-    .attr('height', area.height);
+  frame(mark, area);
   const lock = mark
     .append('path')
     .attr('class', 'lock')

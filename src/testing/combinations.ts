@@ -1,0 +1,46 @@
+/** Every combination of settings under which the screen lets a person run a scenario. */
+import {
+  applies,
+  choicesOf,
+  misfit,
+  SETTINGS,
+  settingOf,
+  type SettingName,
+  type Settings,
+} from '../core/settings.ts';
+import type { SettingChoices } from '../scenario/ast.ts';
+import type { Plan } from '../scenario/plan.ts';
+
+/** What each setting may be beside what has been chosen so far; settings are asked in their own order. */
+function combinationsOn(own: Settings): readonly Settings[] {
+  const chosen = SETTINGS.filter(({ name }) => name !== 'machine');
+  return chosen
+    .reduce<readonly Settings[]>(
+      (all, setting) =>
+        all.flatMap((settings) =>
+          applies(setting, settings)
+            ? choicesOf(setting, settings).map(({ value }) => ({ ...settings, [setting.name]: value }))
+            : [settings],
+        ),
+      [own],
+    )
+    .filter((settings) => misfit(settings) === undefined);
+}
+
+/** The machine of the text, and those that its suggestions name, each with all that its header offers. */
+export function combinationsFor({ ownSettings: own, suggestions }: Plan): readonly SettingChoices[] {
+  const machines = new Set([
+    own.machine,
+    ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
+  ]);
+  return [...machines].flatMap((machine) =>
+    combinationsOn({ ...own, machine }).map((settings) => differing(settings, own)),
+  );
+}
+
+const differing = (settings: Settings, own: Settings): SettingChoices =>
+  Object.fromEntries(
+    Object.entries(settings).filter(
+      ([name, value]) => settingOf(name) !== undefined && own[name as SettingName] !== value,
+    ),
+  );
