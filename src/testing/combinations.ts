@@ -11,15 +11,20 @@ import {
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Plan } from '../scenario/plan.ts';
 
-/** What each setting may be beside what has been chosen so far; settings are asked in their own order. */
+/**
+ * What each setting may be beside what has been chosen so far; settings are asked in their own order. Mistakes made on
+ * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried.
+ */
 function combinationsOn(own: Settings): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => name !== 'machine');
+  const chosen = SETTINGS.filter(({ name }) => name !== 'machine' && name !== 'break');
   return chosen
     .reduce<readonly Settings[]>(
       (all, setting) =>
         all.flatMap((settings) =>
           applies(setting, settings)
-            ? choicesOf(setting, settings).map(({ value }) => ({ ...settings, [setting.name]: value }))
+            ? choicesOf(setting, settings)
+                .filter(({ value }) => setting.list !== true || value === 'all' || value === 'none')
+                .map(({ value }) => ({ ...settings, [setting.name]: value }))
             : [settings],
         ),
       [own],
