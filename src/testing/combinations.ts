@@ -13,9 +13,10 @@ import type { Plan } from '../scenario/plan.ts';
 
 /**
  * What each setting may be beside what has been chosen so far; settings are asked in their own order. Mistakes made on
- * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried.
+ * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried, and what
+ * the text suggests.
  */
-function combinationsOn(own: Settings): readonly Settings[] {
+function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly Settings[] {
   const chosen = SETTINGS.filter(({ name }) => name !== 'machine' && name !== 'break');
   return chosen
     .reduce<readonly Settings[]>(
@@ -23,7 +24,10 @@ function combinationsOn(own: Settings): readonly Settings[] {
         all.flatMap((settings) =>
           applies(setting, settings)
             ? choicesOf(setting, settings)
-                .filter(({ value }) => setting.list !== true || value === 'all' || value === 'none')
+                .filter(
+                  ({ value }) =>
+                    setting.list !== true || ['all', 'none'].includes(value) || suggested.has(value),
+                )
                 .map(({ value }) => ({ ...settings, [setting.name]: value }))
             : [settings],
         ),
@@ -38,8 +42,9 @@ export function combinationsFor({ ownSettings: own, suggestions }: Plan): readon
     own.machine,
     ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
   ]);
+  const suggested = new Set(suggestions.flatMap(({ choices }) => Object.values(choices)));
   return [...machines].flatMap((machine) =>
-    combinationsOn({ ...own, machine }).map((settings) => differing(settings, own)),
+    combinationsOn({ ...own, machine }, suggested).map((settings) => differing(settings, own)),
   );
 }
 
