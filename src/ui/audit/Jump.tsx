@@ -1,0 +1,36 @@
+/** A button that goes to a step. */
+import { go } from '../../store/cursor.ts';
+import type { Run } from '../../store/state.ts';
+import { stepNumber } from '../../scene/audit-view.ts';
+import { AUDIT } from '../strings-later.ts';
+
+export const stepText = (run: Run, step: number): string => AUDIT.step(stepNumber(run.timeline, step));
+
+export function Jump({
+  run,
+  step,
+  cursor,
+  text,
+}: {
+  run: Run;
+  step: number;
+  cursor: number;
+  /** What the button says, from the words for the step: `step 24`. */
+  text: (step: string) => string;
+}): React.JSX.Element {
+  const here = cursor === step + 1;
+  return (
+    <button
+      type="button"
+      className="jump"
+      aria-current={here ? 'step' : undefined}
+      onClick={() => {
+        go(step + 1);
+        // On a phone the panel stands below the stage, which is what one jumps for.
+        if (matchMedia('(max-width: 760px)').matches) document.querySelector('main')?.scrollIntoView();
+      }}
+    >
+      {text(stepText(run, step))}
+    </button>
+  );
+}
