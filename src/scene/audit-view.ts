@@ -2,7 +2,7 @@
  * The audit at the cursor: how each rule stands, which flushes are owed, what the kernel's own checks say; and in the
  * whole run, everything that broke or did harm. Facts for a panel, and the names of the things that they are about.
  */
-import { auditState, RULES } from '../core/audit/audit.ts';
+import { RULES } from '../core/audit/audit.ts';
 import { complaints, kernelAuditOf, kernelAudits, type KernelAudits } from '../core/audit/kernel-audits.ts';
 import { RULE_SPECS, type RuleSpec } from '../core/audit/rules.ts';
 import { scan } from '../core/audit/scan.ts';
@@ -20,7 +20,7 @@ import { rowId, type Show } from './parts.ts';
  * How a rule stands: `coming` is false for good, but not found yet; `in flight` may be false for good reason, and is
  * where `isFalse`.
  */
-export type RuleStanding = 'broken' | 'coming' | 'in flight' | 'mended' | 'holds';
+export type RuleStanding = 'broken' | 'coming' | 'in flight' | 'mended' | 'holds' | 'not applicable';
 
 export interface RuleView {
   readonly id: string;
@@ -35,10 +35,29 @@ export interface RuleView {
 /** Whether anything of this machine is audited: only a hypervisor that keeps tables of its own is. */
 export const isAudited = (settings: Settings): boolean => engineOf(settings).judged;
 
+/** What is wrong comes first, so that nobody has to look for it. */
+const isWrong = ({ standing }: RuleView): number => Number(standing === 'broken' || standing === 'coming');
+
+const isAtWork = ({ world }: Timeline): boolean =>
+  [...world.tables.vcpu.values()].some(({ mode }) => mode === 'hypervisor');
+
 /** Every rule, at the position of the timeline. */
-export function ruleViews(timeline: Timeline, { broken }: AuditHistory): readonly RuleView[] {
+export function ruleViews(timeline: Timeline, history: AuditHistory): readonly RuleView[] {
+  if (!isAudited(timeline.program.settings))
+    return Object.entries(RULES).map(([id, words]) => ({
+      id,
+      words,
+      spec: must(RULE_SPECS[id], id),
+      standing: 'not applicable',
+      isFalse: false,
+      cases: [],
+    }));
+  return standings(timeline, history).sort((a, b) => isWrong(b) - isWrong(a));
+}
+
+function standings(timeline: Timeline, { broken }: AuditHistory): RuleView[] {
   const { world, position } = timeline;
-  const atWork = [...world.tables.vcpu.values()].some(({ mode }) => mode === 'hypervisor');
+  const atWork = isAtWork(timeline);
   const falseNow = new Set(scan(world).map(({ rule }) => rule));
   if (world.tables.owed.size > 0) falseNow.add('INV-6');
   return Object.entries(RULES).map(([id, words]) => {
@@ -70,12 +89,13 @@ export interface KernelView {
 }
 
 /** The kernel's own checks, at the position of the timeline. */
-export function kernelView({ world, program }: Timeline): KernelView {
+export function kernelView(timeline: Timeline): KernelView {
+  const { world, program } = timeline;
   const audits = kernelAudits(world, program.settings);
   return {
     audits,
     complains: complaints(audits),
-    atWork: auditState(world).kind === 'in-flight',
+    atWork: isAtWork(timeline),
     finds: (violation) => kernelAuditOf(audits, violation),
   };
 }

@@ -18,6 +18,8 @@ export interface Mark {
   readonly letter: string;
   readonly kind: 'exit' | 'fault' | 'write-protect' | 'flush' | 'inject' | 'broken' | 'harm';
   readonly meaning: string;
+  /** Pixels to the side, where two signs belong to one step. */
+  readonly shift?: number;
 }
 
 const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
@@ -43,21 +45,26 @@ function alarmMarks(timeline: Timeline): readonly Mark[] {
   const rules = new Map<number, Set<string>>();
   for (const { found, violation } of broken)
     rules.set(found, (rules.get(found) ?? new Set()).add(violation.rule));
+  const harmed = new Set(harm.map(({ step }) => step));
   return [
     ...[...rules].map(([step, names]) => ({
       step,
       letter: 'B',
       kind: 'broken' as const,
       meaning: `found broken: ${[...names].join(', ')}`,
+      ...(harmed.has(step) ? { shift: -HALF_A_SIGN } : {}),
     })),
-    ...[...new Set(harm.map(({ step }) => step))].map((step) => ({
+    ...[...harmed].map((step) => ({
       step,
       letter: 'H',
       kind: 'harm' as const,
       meaning: 'harm',
+      ...(rules.has(step) ? { shift: HALF_A_SIGN } : {}),
     })),
   ];
 }
+
+const HALF_A_SIGN = 9;
 
 export const operationBlocks = (timeline: Timeline): readonly Block[] =>
   timeline.operations

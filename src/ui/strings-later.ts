@@ -193,8 +193,11 @@ export const AUDIT = {
     breaks: (rule: string, count: number): string =>
       count === 1 ? `${rule} found broken` : `${rule} found broken in ${String(count)} places`,
     mended: (step: string): string => `mended in ${step}`,
-    harm: 'Harm',
-    stop: 'The host kernel stops',
+    harm: {
+      'stale-read': 'Harm: a read that no correct processor gives',
+      'stale-write': 'Harm: a write that the hypervisor never saw',
+      'lost-write': 'Harm: a write to a frame that is not mapped here',
+    },
   },
   rules: {
     title: 'The rules at this step',
@@ -204,6 +207,7 @@ export const AUDIT = {
       'in flight': 'In flight',
       mended: 'Holds again',
       holds: 'Holds',
+      'not applicable': 'Does not apply',
     },
     inFlight: {
       false: 'It is false here, for good reason: the hypervisor is in the middle of its work.',
@@ -223,20 +227,21 @@ export const AUDIT = {
       free: 'before the frame was used again',
       op: 'at the end of the operation',
     },
-    inKernelTerms: 'In the kernel’s terms',
+    precisely: 'Precisely',
     about: 'About',
     cause: (step: string): string => `Broken by ${step}`,
     found: (step: string): string => `Found at ${step}`,
+    willBeFound: (step: string): string => `To be found at ${step}`,
     mended: (step: string): string => `Mended at ${step}`,
-    goesBack: 'Goes back to',
+    goesBack: 'Origin',
     outside: 'a bit that was changed from outside',
     shipped: (id: string, meaning: string): string => `${id}, a bug that this era shipped: ${meaning}`,
     policy: (id: string, choices: string): string =>
       `${id}, a policy that is wrong on purpose${choices === '' ? '' : `: ${choices}`}`,
     unknown: 'no bug that is known here',
-    seen: (audit: string): string => `${audit} complains of it too.`,
-    unseen: 'None of the kernel’s own checks complains of it.',
-    kernel: 'The kernel',
+    seen: (audit: string): string => `Its ${audit} complains of it too.`,
+    unseen: 'None of its own checks complains of it.',
+    kernel: 'KVM of 2007',
     more: (count: number): string => `${many(count, 'more place', 'more places')} of the same kind.`,
   },
   owed: {
@@ -286,5 +291,7 @@ export const AUDIT = {
   step: (number: number | undefined): string =>
     number === undefined ? 'a step before the first' : `step ${String(number)}`,
   harm: (address: string, got: string, correct: string | undefined): string =>
-    `At ${address}: reached host frame ${got}; a correct walk ${correct === undefined ? 'refuses' : `leads to ${correct}`}.`,
+    got === correct
+      ? `${address}: the right frame, ${got}, by a translation that should be gone.`
+      : `${address}: reached host frame ${got}; a correct walk ${correct === undefined ? 'refuses' : `leads to ${correct}`}.`,
 } as const;

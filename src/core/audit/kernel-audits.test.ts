@@ -3,7 +3,10 @@ import type { SettingChoices } from '../../scenario/ast.ts';
 import { catalogueText, timelineOf } from '../../testing/scenarios.ts';
 import { auditHistory } from '../../timeline/audit-history.ts';
 import type { Timeline } from '../../timeline/timeline.ts';
-import { pfn } from '../quantities.ts';
+import { levelOfRole } from '../kvm/role-2007.ts';
+import { linkSpte } from '../kvm/spte-2007.ts';
+import { World } from '../machine/world.ts';
+import { gfn, pfn, wordOf } from '../quantities.ts';
 import { auditState } from './audit.ts';
 import {
   complaints,
@@ -189,6 +192,25 @@ describe('while the hypervisor is at work', () => {
     for (let at = 0; at <= position; at += 1) lookAt(timeline, at);
     expect(timeline.world.firstDifference(other.world)).toBeUndefined();
   });
+});
+
+test('a processor that walks PAE tables has four roots: audit_mappings begins at each, 1 GiB apart', () => {
+  const { world, program } = timelineOf(TWO_PAGES);
+  const [directory] = [...world.tables.sp.values()].filter(
+    (page) => levelOfRole(page.role) === 2 && page.gfn === gfn(0x12),
+  );
+  const rootsFrame = pfn(0xf000);
+  const auditedWith = (index: number): KernelAudits => {
+    const copy = new World(world);
+    copy.put('word', wordOf(rootsFrame, index), linkSpte(directory?.pfn ?? pfn(0)));
+    copy.put('reg', '0.root_hpa', BigInt(rootsFrame) << 12n);
+    return kernelAudits(copy, program.settings);
+  };
+  expect(auditedWith(0).mappings).toEqual({ leaves: 2, found: [] });
+  expect(auditedWith(2).mappings.found).toMatchObject([
+    { gva: 0x80400000n, mapped: pfn(0x10040), named: undefined },
+    { gva: 0x80401000n, mapped: pfn(0x10041), named: undefined },
+  ]);
 });
 
 test('each check and each rule is described', () => {

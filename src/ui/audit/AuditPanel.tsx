@@ -1,15 +1,23 @@
 /** Every rule of the audit in plain words, how it stands at the cursor, and a way to each step that went wrong. */
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { auditState } from '../../core/audit/audit.ts';
-import { auditEvents, isAudited, kernelView, ruleViews, type AuditEvent } from '../../scene/audit-view.ts';
-import { HARM_WORDS } from '../../scene/sentences.ts';
+import {
+  auditEvents,
+  isAudited,
+  kernelView,
+  ruleViews,
+  type AuditEvent,
+  type KernelView,
+  type RuleView,
+} from '../../scene/audit-view.ts';
 import { addressText } from '../../scene/inspected.ts';
 import { set, type Run } from '../../store/state.ts';
 import { auditHistory, type AuditHistory } from '../../timeline/audit-history.ts';
 import { AUDIT } from '../strings-later.ts';
 import { STRINGS } from '../strings.ts';
+import { MarkSign } from '../timeline/TimelineBar.tsx';
 import { useApp, useSettledRun } from '../use-app.ts';
-import { Jump, stepText } from './Jump.tsx';
+import { isNarrow, Jump, stepText } from './Jump.tsx';
 import { KernelChecks } from './KernelChecks.tsx';
 import { Owed } from './Owed.tsx';
 import { RuleRow } from './RuleRow.tsx';
@@ -20,7 +28,8 @@ export default function AuditPanel(): React.JSX.Element | null {
   const comparing = useApp((state) => state.runs.length > 1);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    heading.current?.focus();
+    heading.current?.focus({ preventScroll: !isNarrow() });
+    if (isNarrow()) heading.current?.scrollIntoView();
   }, []);
   if (at === undefined) return null;
   const title = comparing ? AUDIT.titleOfA : AUDIT.title;
@@ -49,18 +58,23 @@ export default function AuditPanel(): React.JSX.Element | null {
       {isAudited(at.run.timeline.program.settings) ? (
         <Audit run={at.run} cursor={at.cursor} />
       ) : (
-        <p className="verdict">{AUDIT.none}</p>
+        <div className="audit-body">
+          <p className="verdict none">{AUDIT.none}</p>
+          <Rules run={at.run} cursor={at.cursor} views={ruleViews(at.run.timeline, NO_HISTORY)} />
+        </div>
       )}
     </section>
   );
 }
 
+const NO_HISTORY: AuditHistory = { broken: [], harm: [] };
+
 function Audit({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element {
   const { timeline } = run;
   const history = useMemo(() => auditHistory(timeline), [timeline]);
   // The world is the one at the cursor: whoever moved the cursor has moved the timeline.
-  const views = useMemo(() => ruleViews(timeline, history), [timeline, history, cursor]);
-  const kernel = useMemo(() => kernelView(timeline), [timeline, cursor]);
+  const views = ruleViews(timeline, history);
+  const kernel = kernelView(timeline);
   const { kind } = auditState(timeline.world);
   const broken = views.filter(({ standing }) => standing === 'broken').length;
   return (
@@ -70,17 +84,28 @@ function Audit({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
         {kind === 'broken' ? AUDIT.now.broken(broken) : AUDIT.now[kind]}
       </p>
       <WholeRun run={run} cursor={cursor} history={history} />
-      <section aria-labelledby="audit-rules">
-        <h3 id="audit-rules">{AUDIT.rules.title}</h3>
-        <ul className="rules">
-          {views.map((view) => (
-            <RuleRow key={view.id} view={view} run={run} cursor={cursor} kernel={kernel} />
-          ))}
-        </ul>
-      </section>
+      <Rules run={run} cursor={cursor} views={views} kernel={kernel} />
       <Owed run={run} cursor={cursor} />
       <KernelChecks run={run} kernel={kernel} />
     </div>
+  );
+}
+
+function Rules(props: {
+  run: Run;
+  cursor: number;
+  views: readonly RuleView[];
+  kernel?: KernelView;
+}): React.JSX.Element {
+  return (
+    <section aria-labelledby="audit-rules">
+      <h3 id="audit-rules">{AUDIT.rules.title}</h3>
+      <ul className="rules">
+        {props.views.map((view) => (
+          <RuleRow key={view.id} view={view} run={props.run} cursor={props.cursor} kernel={props.kernel} />
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -105,6 +130,7 @@ function WholeRun(props: { run: Run; cursor: number; history: AuditHistory }): R
               cursor={cursor}
               text={(step) => `${step[0]?.toUpperCase() ?? ''}${step.slice(1)}`}
             />
+            <EventSign event={event} />
             <Event run={run} event={event} />
           </li>
         ))}
@@ -130,11 +156,23 @@ const keyOf = (event: AuditEvent): string =>
       ? String(event.done.harm.serial)
       : '';
 
+/** The sign under which the timeline has it. */
+function EventSign({ event }: { event: AuditEvent }): React.JSX.Element {
+  const letter = event.kind === 'broken' ? 'B' : event.kind === 'harm' ? 'H' : undefined;
+  return (
+    <svg className="sign" viewBox="-10 -10 20 20" aria-hidden="true">
+      {letter !== undefined && event.kind !== 'stop' && (
+        <MarkSign mark={{ kind: event.kind, letter, step: event.step, meaning: '' }} x={0} y={0} />
+      )}
+    </svg>
+  );
+}
+
 function Event({ run, event }: { run: Run; event: AuditEvent }): React.JSX.Element {
   if (event.kind === 'stop')
     return (
       <p>
-        <b>{AUDIT.run.stop}</b>
+        <b>{STRINGS.stoppedTitle}</b>
         <small>{event.message}</small>
       </p>
     );
@@ -146,8 +184,7 @@ function Event({ run, event }: { run: Run; event: AuditEvent }): React.JSX.Eleme
     ];
     return (
       <p>
-        <b>{AUDIT.run.harm}</b>
-        <span>{HARM_WORDS[kind]}</span>
+        <b>{AUDIT.run.harm[kind]}</b>
         <small>{AUDIT.harm(addressText(gva, run.plan.names), frame, right)}</small>
       </p>
     );

@@ -6,6 +6,9 @@ import { AUDIT } from '../strings-later.ts';
 
 export const stepText = (run: Run, step: number): string => AUDIT.step(stepNumber(run.timeline, step));
 
+/** Where the panel stands below the stage, and not beside it. */
+export const isNarrow = (): boolean => matchMedia('(max-width: 760px)').matches;
+
 export function Jump({
   run,
   step,
@@ -26,8 +29,8 @@ export function Jump({
       aria-current={here ? 'step' : undefined}
       onClick={() => {
         go(step + 1);
-        // On a phone the panel stands below the stage, which is what one jumps for.
-        if (matchMedia('(max-width: 760px)').matches) document.querySelector('main')?.scrollIntoView();
+        // The stage is what one jumps for.
+        if (isNarrow()) document.querySelector('main')?.scrollIntoView();
       }}
     >
       {text(stepText(run, step))}

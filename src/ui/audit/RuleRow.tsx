@@ -15,7 +15,7 @@ interface Props {
   readonly view: RuleView;
   readonly run: Run;
   readonly cursor: number;
-  readonly kernel: KernelView;
+  readonly kernel: KernelView | undefined;
 }
 
 export function RuleRow({ view, run, cursor, kernel }: Props): React.JSX.Element {
@@ -26,9 +26,11 @@ export function RuleRow({ view, run, cursor, kernel }: Props): React.JSX.Element
       <details open={wrong}>
         <summary>
           <i aria-hidden="true" />
-          <b>{WORDS.standing[standing]}</b>
+          <span>
+            <b>{WORDS.standing[standing]}</b>
+            {` ${words}`}
+          </span>
           <abbr title={spec.means}>{id}</abbr>
-          <span>{words}</span>
         </summary>
         {standing === 'in flight' && <p>{inFlight(view)}</p>}
         {cases.slice(0, MOST_CASES).map((one) => (
@@ -37,6 +39,7 @@ export function RuleRow({ view, run, cursor, kernel }: Props): React.JSX.Element
             one={one}
             run={run}
             cursor={cursor}
+            coming={standing === 'coming'}
             // What is not broken here is not to be found here.
             kernel={standing === 'broken' ? kernel : undefined}
           />
@@ -45,7 +48,7 @@ export function RuleRow({ view, run, cursor, kernel }: Props): React.JSX.Element
         <dl>
           <dt>{WORDS.mustHold}</dt>
           <dd>{`${spec.points.map((point) => WORDS.point[point]).join(', ')}.`}</dd>
-          <dt>{WORDS.inKernelTerms}</dt>
+          <dt>{WORDS.precisely}</dt>
           <dd>
             <Terms>{spec.means}</Terms>
           </dd>
@@ -64,9 +67,10 @@ function Case(props: {
   one: BrokenRule;
   run: Run;
   cursor: number;
+  coming: boolean;
   kernel: KernelView | undefined;
 }): React.JSX.Element {
-  const { one, run, cursor, kernel } = props;
+  const { one, run, cursor, coming, kernel } = props;
   const { violation, cause, found, mended } = one;
   const { timeline, show, plan } = run;
   const subject = subjectOf(violation.subject, { timeline, show, names: plan.names });
@@ -84,7 +88,7 @@ function Case(props: {
     >
       <p className="jumps">
         <Jump run={run} step={cause} cursor={cursor} text={WORDS.cause} />
-        <Jump run={run} step={found} cursor={cursor} text={WORDS.found} />
+        <Jump run={run} step={found} cursor={cursor} text={coming ? WORDS.willBeFound : WORDS.found} />
         {mended !== undefined && <Jump run={run} step={mended} cursor={cursor} text={WORDS.mended} />}
       </p>
       <dl>

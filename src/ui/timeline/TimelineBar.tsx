@@ -271,7 +271,7 @@ const Marks = memo(function Marks(props: {
         <MarkSign
           key={`${mark.kind}${String(mark.step)}`}
           mark={mark}
-          x={(all(mark.step) + all(mark.step + 1)) / 2}
+          x={(all(mark.step) + all(mark.step + 1)) / 2 + (mark.shift ?? 0)}
           y={LANE + 10}
         />
       ))}
@@ -280,7 +280,7 @@ const Marks = memo(function Marks(props: {
 });
 
 /** Marks differ by shape and letter, never by colour alone. */
-function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
+export function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
   const shape =
     mark.kind === 'broken' ? (
       <path d="M-3.5,-8.5 L3.5,-8.5 L8.5,-3.5 L8.5,3.5 L3.5,8.5 L-3.5,8.5 L-8.5,3.5 L-8.5,-3.5 Z" />
