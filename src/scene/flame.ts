@@ -1,5 +1,6 @@
 /** The timeline as blocks and marks: operations, nested calls, and what stands out. */
 import type { StepKind } from '../core/machine/steps.ts';
+import { auditHistory } from '../timeline/audit-history.ts';
 import { operationLabel, type Timeline } from '../timeline/timeline.ts';
 
 export interface Block {
@@ -15,8 +16,10 @@ export interface Block {
 export interface Mark {
   readonly step: number;
   readonly letter: string;
-  readonly kind: 'exit' | 'fault' | 'write-protect' | 'flush' | 'inject' | 'broken';
+  readonly kind: 'exit' | 'fault' | 'write-protect' | 'flush' | 'inject' | 'broken' | 'harm';
   readonly meaning: string;
+  /** Pixels to the side, where two signs belong to one step. */
+  readonly shift?: number;
 }
 
 const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
@@ -26,15 +29,42 @@ const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
   inject: { letter: 'I', kind: 'inject', meaning: 'fault injected' },
 };
 
-/** Marks of the steps `from` .. `to`-1. */
+/** Marks of the steps `from` .. `to`-1; what went wrong comes last, so that it is drawn over the rest. */
 export function marksOf(timeline: Timeline, from: number, to: number): readonly Mark[] {
   const marks: Mark[] = [];
   for (let step = from; step < to && marks.length < 2000; step += 1) {
     const mark = MARKS[timeline.journal.kind(step)];
     if (mark !== undefined) marks.push({ step, ...mark });
   }
-  return marks;
+  return [...marks, ...alarmMarks(timeline).filter(({ step }) => step >= from && step < to)];
 }
+
+/** One mark for each step in which rules were found broken, or harm was done. */
+function alarmMarks(timeline: Timeline): readonly Mark[] {
+  const { broken, harm } = auditHistory(timeline);
+  const rules = new Map<number, Set<string>>();
+  for (const { found, violation } of broken)
+    rules.set(found, (rules.get(found) ?? new Set()).add(violation.rule));
+  const harmed = new Set(harm.map(({ step }) => step));
+  return [
+    ...[...rules].map(([step, names]) => ({
+      step,
+      letter: 'B',
+      kind: 'broken' as const,
+      meaning: `found broken: ${[...names].join(', ')}`,
+      ...(harmed.has(step) ? { shift: -HALF_A_SIGN } : {}),
+    })),
+    ...[...harmed].map((step) => ({
+      step,
+      letter: 'H',
+      kind: 'harm' as const,
+      meaning: 'harm',
+      ...(rules.has(step) ? { shift: HALF_A_SIGN } : {}),
+    })),
+  ];
+}
+
+const HALF_A_SIGN = 9;
 
 export const operationBlocks = (timeline: Timeline): readonly Block[] =>
   timeline.operations

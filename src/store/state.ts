@@ -78,6 +78,8 @@ export interface AppState {
   readonly dialog: Dialog | undefined;
   /** The translation bench is open. */
   readonly probing: boolean;
+  /** The audit is open. */
+  readonly auditing: boolean;
   /** Reasons for which the app is not idle. */
   readonly busy: number;
 }
@@ -108,6 +110,7 @@ export const START: AppState = {
   rightOpen: true,
   dialog: undefined,
   probing: false,
+  auditing: false,
   busy: 0,
 };
 
@@ -139,6 +142,7 @@ export const set = (
       | 'rightOpen'
       | 'dialog'
       | 'probing'
+      | 'auditing'
       | 'speed'
       | 'linkTrouble'
       | 'linkText'

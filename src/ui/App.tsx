@@ -16,6 +16,7 @@ import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { useApp } from './use-app.ts';
 
 const Panes = lazy(() => import('./compare/Panes.tsx'));
+const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
 const TranslationBench = lazy(() => import('./probe/TranslationBench.tsx'));
 
 /** Inside another page the address is that page's own, and nothing is kept. */
@@ -26,12 +27,14 @@ export function App(): React.JSX.Element {
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
   const probing = useApp((state) => state.probing);
+  const auditing = useApp((state) => state.auditing && !state.probing);
   const comparing = useApp((state) => state.runs.length > 1);
   const shape = [
     leftOpen ? '' : 'no-left',
     rightOpen ? '' : 'no-right',
     editing && leftOpen ? 'editing' : '',
     probing ? 'probing' : '',
+    auditing ? 'auditing' : '',
   ];
   return (
     <div className={`app ${shape.join(' ')}`}>
@@ -55,6 +58,10 @@ export function App(): React.JSX.Element {
       {probing ? (
         <Suspense>
           <TranslationBench />
+        </Suspense>
+      ) : auditing ? (
+        <Suspense>
+          <AuditPanel />
         </Suspense>
       ) : (
         rightOpen && <RightPanel />

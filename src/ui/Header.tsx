@@ -3,7 +3,7 @@ import { compareWith } from '../store/document.ts';
 import { set, store, type Theme } from '../store/state.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import { Choices } from './Choice.tsx';
-import { Lamp } from './Lamp.tsx';
+import { LampSwitch } from './Lamp.tsx';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
 
@@ -14,6 +14,7 @@ export function Header(): React.JSX.Element {
   const title = useApp((state) => state.runs[0]?.plan.title ?? '');
   const comparing = useApp((state) => state.runs.length > 1);
   const probing = useApp((state) => state.probing);
+  const instead = useApp((state) => state.probing || state.auditing);
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   return (
     <header className="top">
@@ -65,7 +66,7 @@ export function Header(): React.JSX.Element {
           data-opens="bench"
           aria-pressed={probing}
           onClick={() => {
-            set({ probing: !probing });
+            set({ probing: !probing, auditing: false });
           }}
         >
           {STRINGS.translate}
@@ -73,7 +74,7 @@ export function Header(): React.JSX.Element {
       </nav>
       {!comparing && <Choices />}
       <span className="space" />
-      <Lamp />
+      <LampSwitch />
       <ThemeChoice />
       <button
         type="button"
@@ -87,11 +88,11 @@ export function Header(): React.JSX.Element {
       <button
         type="button"
         className="plain"
-        aria-expanded={rightOpen && !probing}
+        aria-expanded={rightOpen && !instead}
         aria-controls="right"
         aria-label={STRINGS.rightPanel}
         onClick={() => {
-          set({ rightOpen: probing || !rightOpen, probing: false });
+          set({ rightOpen: instead || !rightOpen, probing: false, auditing: false });
         }}
       >
         ☷

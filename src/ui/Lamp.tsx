@@ -1,27 +1,67 @@
-/** Says whether the audit, all rules together, holds at the cursor of a run. */
+/** Says whether the audit, all rules together, holds at the cursor of a run; in the header, pressing it opens the audit. */
 import { auditState, RULES } from '../core/audit/audit.ts';
+import { engineOf } from '../core/operations/engines.ts';
+import { set } from '../store/state.ts';
 import { STRINGS } from './strings.ts';
-import { useSettledRun } from './use-app.ts';
+import { useApp, useSettledRun } from './use-app.ts';
 
 const LABELS = {
+  none: STRINGS.auditNone,
   holds: STRINGS.auditHolds,
   'in-flight': STRINGS.auditInFlight,
   broken: STRINGS.auditBroken,
 } as const;
 
-export function Lamp({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | null {
+interface Light {
+  readonly kind: keyof typeof LABELS;
+  readonly label: string;
+  readonly rules: string;
+}
+
+function useLight(side: 0 | 1): Light | undefined {
   const at = useSettledRun(side);
-  if (at === undefined) return null;
-  const state = auditState(at.run.timeline.world);
-  const rules =
-    state.kind === 'broken'
-      ? state.violations.map((violation) => `${violation.rule}: ${RULES[violation.rule] ?? ''}`).join(' ')
-      : STRINGS.auditMeaning[state.kind];
-  const label = LABELS[state.kind];
+  if (at === undefined) return undefined;
+  const { world, program } = at.run.timeline;
+  const state = engineOf(program.settings).judged ? auditState(world) : ({ kind: 'none' } as const);
+  const { kind } = state;
+  if (kind !== 'broken') return { kind, label: LABELS[kind], rules: STRINGS.auditMeaning[kind] };
+  const broken = [...new Set(state.violations.map(({ rule }) => rule))];
+  return {
+    kind,
+    label: `${LABELS.broken}: ${broken.join(', ')}`,
+    rules: broken.map((rule) => `${rule}: ${RULES[rule] ?? ''}`).join(' '),
+  };
+}
+
+export function Lamp({ side }: { side: 0 | 1 }): React.JSX.Element | null {
+  const light = useLight(side);
+  if (light === undefined) return null;
   return (
-    <span className={`lamp ${state.kind}`} title={rules}>
+    <span className={`lamp ${light.kind}`} title={light.rules}>
       <i aria-hidden="true" />
-      {state.kind === 'broken' ? `${label}: ${state.violations.map((v) => v.rule).join(', ')}` : label}
+      {light.label}
     </span>
+  );
+}
+
+/** The lamp of the run that the keys move, as the switch of the audit panel. */
+export function LampSwitch(): React.JSX.Element | null {
+  const light = useLight(0);
+  const open = useApp((state) => state.auditing);
+  if (light === undefined) return null;
+  return (
+    <button
+      type="button"
+      className={`lamp ${light.kind}`}
+      data-opens="audit"
+      title={`${light.rules} ${STRINGS.auditOpen}`}
+      aria-expanded={open}
+      onClick={() => {
+        set({ auditing: !open, probing: false });
+      }}
+    >
+      <i aria-hidden="true" />
+      {light.label}
+    </button>
   );
 }

@@ -42,7 +42,8 @@ export function listenForKeys(): () => void {
       if (target?.closest('button, a, summary') !== null && target !== null) return;
       setPlaying(!store.getState().playing);
     } else if (event.key === '?') set({ dialog: 'help' });
-    else if (event.key === 't') set({ probing: true });
+    else if (event.key === 't') set({ probing: true, auditing: false });
+    else if (event.key === 'a') set({ auditing: true, probing: false });
     else {
       const plain = MOVES[event.key];
       if (plain === undefined) return;

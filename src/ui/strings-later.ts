@@ -154,6 +154,7 @@ export const KEYS = [
   ['Ctrl Z, Ctrl Y', 'undo and redo a change of the text'],
   ['Enter on a box', 'look into its entry'],
   ['T', 'translate an address'],
+  ['A', 'the audit: rules, and the steps that break them'],
   ['?', 'this list'],
 ] as const;
 
@@ -169,4 +170,128 @@ export const COMPARE = {
   counter: 'Counter',
   minus: 'B − A',
   more: (count: number): string => `${String(count)} more are not listed.`,
+} as const;
+
+/** Whether one or several, in digits. */
+const many = (count: number, one: string, several: string): string =>
+  `${String(count)} ${count === 1 ? one : several}`;
+
+export const AUDIT = {
+  title: 'Audit',
+  titleOfA: 'Audit of run A',
+  none: 'Nothing is audited on this machine: no hypervisor keeps tables of its own that could go wrong.',
+  now: {
+    broken: (rules: number): string => `${many(rules, 'rule is', 'rules are')} broken at this step.`,
+    'in-flight': 'The hypervisor is at work. A rule may be false until it is done.',
+    holds: 'Every rule holds at this step.',
+  },
+  run: {
+    title: 'In this run',
+    clean: 'No rule breaks anywhere in this run, and nothing is harmed.',
+    list: 'What goes wrong in this run, by step',
+    all: (count: number): string => `Show all ${String(count)}`,
+    breaks: (rule: string, count: number): string =>
+      count === 1 ? `${rule} found broken` : `${rule} found broken in ${String(count)} places`,
+    mended: (step: string): string => `mended in ${step}`,
+    harm: {
+      'stale-read': 'Harm: a read that no correct processor gives',
+      'stale-write': 'Harm: a write that the hypervisor never saw',
+      'lost-write': 'Harm: a write to a frame that is not mapped here',
+    },
+  },
+  rules: {
+    title: 'The rules at this step',
+    standing: {
+      broken: 'Broken',
+      coming: 'Broken, not found yet',
+      'in flight': 'In flight',
+      mended: 'Holds again',
+      holds: 'Holds',
+      'not applicable': 'Does not apply',
+    },
+    inFlight: {
+      false: 'It is false here, for good reason: the hypervisor is in the middle of its work.',
+      true: 'It is true here, and need not be before the hypervisor is done.',
+      owed: 'A flush is owed. That is no breach until it is due.',
+    },
+    mustHold: 'Must hold',
+    point: {
+      unlock: 'when an exit has been handled',
+      entry: 'before the guest runs',
+      free: 'before a frame is used again',
+      op: 'at the end of an operation',
+    },
+    foundAt: {
+      unlock: 'when the exit had been handled',
+      entry: 'before the guest ran',
+      free: 'before the frame was used again',
+      op: 'at the end of the operation',
+    },
+    precisely: 'Precisely',
+    about: 'About',
+    cause: (step: string): string => `Broken by ${step}`,
+    found: (step: string): string => `Found at ${step}`,
+    willBeFound: (step: string): string => `To be found at ${step}`,
+    mended: (step: string): string => `Mended at ${step}`,
+    goesBack: 'Origin',
+    outside: 'a bit that was changed from outside',
+    shipped: (id: string, meaning: string): string => `${id}, a bug that this era shipped: ${meaning}`,
+    policy: (id: string, choices: string): string =>
+      `${id}, a policy that is wrong on purpose${choices === '' ? '' : `: ${choices}`}`,
+    unknown: 'no bug that is known here',
+    seen: (audit: string): string => `Its ${audit} complains of it too.`,
+    unseen: 'None of its own checks complains of it.',
+    kernel: 'KVM of 2007',
+    more: (count: number): string => `${many(count, 'more place', 'more places')} of the same kind.`,
+  },
+  owed: {
+    title: 'Flushes owed here',
+    none: 'None.',
+    who: (vcpu: number): string => `The hypervisor owes vCPU ${String(vcpu)} a flush`,
+    due: (vcpu: number): string => `due before vCPU ${String(vcpu)} runs the guest again`,
+    overdue: 'overdue: the guest runs, and the TLB still allows what the tables do not',
+    since: (step: string): string => `Owed since ${step}`,
+    overdueSince: (step: string): string => `Overdue since ${step}`,
+    entries: (names: string): string => `What the TLB keeps of ${names} must go.`,
+    nobody: 'Nobody will make it',
+  },
+  kernel: {
+    title: 'The kernel’s own checks, as of 2007',
+    how: 'KVM had three checks on itself, for its developers. They ran before and after a page fault was handled. Here they look at this very step.',
+    passes: 'Passes',
+    complains: 'Complains',
+    atWork: 'The hypervisor is at work: a complaint here may have a good reason.',
+    asks: {
+      audit_rmap: 'As many entries in the reverse maps as writable leaves?',
+      audit_write_protection: 'Does no reverse map list a writable entry for a shadowed table?',
+      audit_mappings: 'Does each leaf name the frame that the guest’s tables name?',
+    },
+    ours: (rule: string): string => `Ours: ${rule}`,
+    rmap: (listed: number, writable: number): string =>
+      `${many(listed, 'entry is', 'entries are')} listed, ${many(writable, 'leaf is', 'leaves are')} writable.`,
+    writeProtection: (pages: number): string =>
+      `${many(pages, 'guest table is', 'guest tables are')} shadowed, and no reverse map lists anything for them.`,
+    writable: (gfn: string, entries: number): string =>
+      `Guest frame ${gfn} is shadowed as a table, and its reverse map lists ${many(entries, 'entry', 'entries')}.`,
+    mappings: (leaves: number): string =>
+      leaves === 1
+        ? '1 leaf below the root in use names the right frame.'
+        : `${String(leaves)} leaves below the root in use name the right frames.`,
+    wrong: (address: string, mapped: string, named: string | undefined): string =>
+      `${address}: the shadow leads to host frame ${mapped}, the guest’s tables to ${named ?? 'nothing'}.`,
+    blind: {
+      audit_rmap: 'It compares two sums. Two mistakes can cancel out.',
+      audit_write_protection: 'It believes the reverse map. A writable leaf that is not listed goes unseen.',
+      audit_mappings:
+        'It compares frames, not rights, and only below the root in use: other address spaces go unseen.',
+    },
+    blindAll:
+      'None of them looks at the TLB (INV-6), at rights (INV-13), at the links between shadow pages (INV-4) or at roots (INV-5). A stale TLB entry goes unseen until it has done its harm.',
+  },
+  step: (number: number | undefined): string =>
+    number === undefined ? 'a step before the first' : `step ${String(number)}`,
+  harm: (address: string, got: string, correct: string | undefined): string =>
+    got === correct
+      ? `${address}: the right frame, ${got}, by a translation that should be gone.`
+      : `${address}: reached host frame ${got}; a correct walk ${correct === undefined ? 'refuses' : `leads to ${correct}`}.`,
 } as const;

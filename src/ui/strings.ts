@@ -34,10 +34,13 @@ export const STRINGS = {
   auditHolds: 'Audit holds',
   auditInFlight: 'Audit: in flight',
   auditBroken: 'Audit broken',
+  auditNone: 'No audit here',
+  auditOpen: 'Press for every rule and the steps that break one (A).',
   auditMeaning: {
     holds: 'Every rule that ties shadow tables, reverse map and TLB together holds here.',
     'in-flight': 'The hypervisor is at work. Rules may be false until it is done.',
     broken: 'A rule is broken at this step.',
+    none: 'No hypervisor keeps tables of its own here.',
   },
   transport: {
     home: 'First step (Home)',

@@ -4,6 +4,7 @@ import { correctSettings, planOf, RUNS, scenario, timelineOf } from '../../testi
 import { idText } from '../machine/tables.ts';
 import { Recorder } from '../operations/recorder.ts';
 import { SHIPPED_BUGS } from '../settings.ts';
+import { complaints, kernelAudits, RULE_OF_KERNEL_AUDIT } from './kernel-audits.ts';
 import { scan } from './scan.ts';
 
 describe('the audit', () => {
@@ -51,6 +52,40 @@ describe('the audit', () => {
         }
       }),
       { numRuns: Math.ceil(RUNS / 2) },
+    );
+  });
+
+  test("the kernel's own three checks pass after every operation, with the shipped bugs mended", () => {
+    fc.assert(
+      fc.property(scenario, correctSettings, (text, choices) => {
+        const { program } = planOf(text, { ...choices, 'shipped-bugs': 'none' });
+        const recorder = new Recorder(program);
+        while (!recorder.done) {
+          recorder.advance();
+          expect(complaints(kernelAudits(recorder.machine.world, program.settings))).toEqual([]);
+        }
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('what a check of the kernel complains of after an operation breaks one of our rules too', () => {
+    fc.assert(
+      fc.property(scenario, correctSettings, (text, choices) => {
+        const { program } = planOf(text, choices);
+        const recorder = new Recorder(program);
+        while (!recorder.done) {
+          recorder.advance();
+          if (recorder.stop !== undefined) return;
+          const { world } = recorder.machine;
+          const broken = new Set(
+            [...world.tables.violation.values()].filter((v) => v.mended !== true).map(({ rule }) => rule),
+          );
+          for (const name of complaints(kernelAudits(world, program.settings)))
+            expect([...broken]).toContain(RULE_OF_KERNEL_AUDIT[name]);
+        }
+      }),
+      { numRuns: RUNS },
     );
   });
 });

@@ -268,16 +268,25 @@ const Marks = memo(function Marks(props: {
   return (
     <>
       {marks.map((mark) => (
-        <MarkSign key={mark.step} mark={mark} x={(all(mark.step) + all(mark.step + 1)) / 2} y={LANE + 10} />
+        <MarkSign
+          key={`${mark.kind}${String(mark.step)}`}
+          mark={mark}
+          x={(all(mark.step) + all(mark.step + 1)) / 2 + (mark.shift ?? 0)}
+          y={LANE + 10}
+        />
       ))}
     </>
   );
 });
 
 /** Marks differ by shape and letter, never by colour alone. */
-function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
+export function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
   const shape =
-    mark.kind === 'flush' ? (
+    mark.kind === 'broken' ? (
+      <path d="M-3.5,-8.5 L3.5,-8.5 L8.5,-3.5 L8.5,3.5 L3.5,8.5 L-3.5,8.5 L-8.5,3.5 L-8.5,-3.5 Z" />
+    ) : mark.kind === 'harm' ? (
+      <path d="M-7.5,-8 L7.5,-8 L7.5,2 L0,9 L-7.5,2 Z" />
+    ) : mark.kind === 'flush' ? (
       <circle r={7} />
     ) : mark.kind === 'write-protect' ? (
       <rect x={-6} y={-6} width={12} height={12} transform="rotate(45)" />

@@ -1,0 +1,52 @@
+/**
+ * What the rules of the audit mean in the kernel's own terms, and where the model holds each of them to account. The
+ * rules in plain words are in audit.ts, what finds them false in scan.ts.
+ */
+import type { Violation } from '../machine/tables.ts';
+
+export interface RuleSpec {
+  /** The same in the kernel's terms. */
+  readonly means: string;
+  /** The points at which it must hold; in between it may be false for good reason. */
+  readonly points: readonly Violation['point'][];
+}
+
+/** The end of an exit's handling, the guest about to run, the end of an operation. */
+const EVERYWHERE = ['unlock', 'entry', 'op'] as const;
+
+export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
+  'INV-1': {
+    means: 'A present leaf spte holds the pfn of the gfn that its gpte names now.',
+    points: EVERYWHERE,
+  },
+  'INV-2': {
+    means: 'The entries of all rmaps are the leaf sptes with P=1 and W=1.',
+    points: EVERYWHERE,
+  },
+  'INV-3': {
+    means: 'A gfn with a shadow page that is not metaphysical has no leaf spte with W=1.',
+    points: EVERYWHERE,
+  },
+  'INV-4': {
+    means: 'A non-leaf spte is among the parent_ptes of the page that it links to, and the other way round.',
+    points: EVERYWHERE,
+  },
+  'INV-5': {
+    means: 'A kvm_mmu_page with root_count > 0 stays allocated.',
+    points: EVERYWHERE,
+  },
+  'INV-6': {
+    means:
+      'A change that takes a right from an spte obliges to a flush. None is past due while a TLB entry still grants more than the tables.',
+    points: ['entry', 'op'],
+  },
+  'INV-13': {
+    means:
+      'P, W, U and NX of a leaf spte allow no more than all gptes of the walk together. What CR0.WP=0 lets the kernel write is excepted.',
+    points: EVERYWHERE,
+  },
+  'INV-14': {
+    means: 'Between two page faults of one access some word of memory changes, at the latest after the 8th.',
+    points: ['op'],
+  },
+};
