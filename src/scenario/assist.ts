@@ -17,6 +17,7 @@ import {
   hostWordsFor,
   operationsFor,
   PRIVILEGES,
+  flippedFor,
   registersFor,
   RIGHTS,
   statementsFor,
@@ -117,6 +118,7 @@ function argumentsAfter(text: string, done: readonly Token[], settings: Settings
   const last = done.at(-1);
   if (last?.kind === 'arrow') return offer('word', TARGETS);
   if (last?.text === 'set') return offer('name', registersFor(settings));
+  if (last?.text === 'register') return offer('name', flippedFor(settings));
   if (last?.text === 'invpcid' || last?.text === 'tlbi')
     return offer('word', formsFor(last.text, settings, 'guest'));
   if (last?.text === 'load-cr3' || last?.text === 'load-ttbr0' || last?.text === 'in')

@@ -335,7 +335,7 @@ describe('problems have a place and a remedy', () => {
     [
       'native cpu=arm64',
       'begin\nv0 kernel set cr0.wp = 0',
-      '5:1 cr0 is a register of x86 | Remove the line: no register of arm64 can be set yet.',
+      '5:1 cr0 is a register of x86 | Write a bit of one of arm64: flip register sctlr_el1 bit=19.',
     ],
     [
       'native',

@@ -10,7 +10,7 @@ import {
 } from '../core/hardware/fault-bits.ts';
 import type { StageFault } from '../core/hardware/second-stage.ts';
 import type { TlbEntry } from '../core/machine/tables.ts';
-import type { Probe, ProbeOutcome } from '../core/operations/probe.ts';
+import type { Probe, ProbeOutcome } from '../core/operations/probe-result.ts';
 import { hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
 import { frameName } from './telling.ts';

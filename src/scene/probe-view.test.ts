@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { probe, type Flip, type Probe, type ProbeRequest } from '../core/operations/probe.ts';
+import { probe } from '../core/operations/probe.ts';
+import type { Flip } from '../core/operations/probe-flips.ts';
+import type { Probe, ProbeRequest } from '../core/operations/probe-result.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import { planScenario } from '../scenario/plan.ts';
 import { gfn } from '../core/quantities.ts';
@@ -8,7 +10,9 @@ import { record } from '../timeline/timeline.ts';
 import { insertOperation, lineAfter } from '../scenario/edits.ts';
 import { probeLines, typedAddress } from './probe-lines.ts';
 import { outcomeView } from './probe-outcome.ts';
-import { entryCards, partAt, probeRows, registerCards, toggled } from './probe-view.ts';
+import { toggled } from './probe-bits.ts';
+import { registerCards } from './probe-registers.ts';
+import { entryCards, partAt, probeRows } from './probe-view.ts';
 
 const TEXT =
   'mmuscope 1\nslot 0x0 16M\nlet V = 0x400000\nmap V -> gfn 0x40 rw user accessed dirty\nbegin\nv0 cpuid';

@@ -17,6 +17,7 @@ import {
   sweepCaches,
   type Sweep,
 } from '../hardware/invalidate.ts';
+import { outsideRegisters, placeOfBit } from '../hardware/outside-registers.ts';
 import type { HostOutcome, HostUse, WalkCaches } from '../hardware/page-walk.ts';
 import { structureCache } from '../hardware/psc.ts';
 import { PHYSICAL_BITS } from '../hardware/registers.ts';
@@ -37,16 +38,9 @@ import type { CacheTag } from '../machine/tables.ts';
 import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, guestFrameOf } from '../machine/world.ts';
 import type { FlipOperation, HostEntryOperation, InvalidateOperation } from '../operations/operation.ts';
 import { gfn, pfn } from '../quantities.ts';
+import { buildHostTables, HOST_ROOT, hostEntryValue, hostEntryWord, hostKindOf } from './host-tables.ts';
+import { ARM_WALK_REGISTERS, armHostStage, armRegisters, vmidOf } from './arm-registers.ts';
 import {
-  armHostFormat,
-  buildHostTables,
-  HOST_ROOT,
-  hostEntryValue,
-  hostEntryWord,
-  hostKindOf,
-} from './host-tables.ts';
-import {
-  armRegisters,
   currentPcid,
   guestRegisters,
   isArm,
@@ -74,6 +68,8 @@ export const bare: Engine = {
   setHostEntry,
   flipped: (m, operation: FlipOperation) =>
     operation.place === 'host' ? hostEntryWord(m, operation) : undefined,
+  flippedRegister: (m, { register, bit }) =>
+    outsideRegisters(m.settings).includes(register) ? placeOfBit(register, bit) : undefined,
   trivialExit: (m, reason) => {
     if (!isNested(m)) m.step('cpuid', {});
     else exitAndEnter(m, { reason, gva: 0n, code: 0n });
@@ -99,21 +95,29 @@ function start(m: Machine): void {
 function tagOf(m: Machine): CacheTag {
   const pcid = currentPcid(m);
   if (!isNested(m)) return { asid: 0, pcid, root: 0 };
-  return { asid: m.settings.cpu === 'vmx-novpid' ? 0 : OWN_NUMBER, pcid, root: ROOT_FRAME };
+  return { asid: m.settings.cpu === 'vmx-novpid' ? 0 : ownNumber(m), pcid, root: ROOT_FRAME };
 }
+
+const ownNumber = (m: Machine): number => (isArm(m.settings) ? vmidOf(m) : OWN_NUMBER);
 
 /** EPT's own translations carry the tables that they came from, and nothing of the guest. */
 const stageTag = (m: Machine): CacheTag => ({
-  asid: hostKindOf(m.settings) === 'ept' ? 0 : OWN_NUMBER,
+  asid: hostKindOf(m.settings) === 'ept' ? 0 : ownNumber(m),
   pcid: 0,
   root: ROOT_FRAME,
 });
 
+const X86_WALK_REGISTERS = ['cr0', 'cr3', 'cr4', 'efer', 'pdptr0', 'pdptr1', 'pdptr2', 'pdptr3'];
+const textOf = (m: Machine, names: readonly string[]): string =>
+  names.map((name) => m.reg(name).toString(16)).join(' ');
+
 /** The registers that say where and how a walk goes. */
 const registersText = (m: Machine): string =>
-  ['cr0', 'cr3', 'cr4', 'efer', 'pdptr0', 'pdptr1', 'pdptr2', 'pdptr3']
-    .map((name) => m.reg(name).toString(16))
-    .join(' ');
+  textOf(m, isArm(m.settings) ? ARM_WALK_REGISTERS : X86_WALK_REGISTERS);
+
+/** The same of the second stage: x86's has none that a scenario changes. */
+const hostRegistersText = (m: Machine): string =>
+  isArm(m.settings) ? textOf(m, ['vtcr_el2', 'vttbr_el2']) : '';
 
 type How = 'cached' | 'fresh';
 
@@ -242,28 +246,32 @@ const ANY = { read: true, write: true, execute: true } as const;
 
 /** Where guest physical addresses lie: behind the second stage, or at a plain offset. */
 function hostOf(m: Machine, request: Translated, how: How): HostHalf {
-  if (!isNested(m)) {
-    return {
-      host: (address) => ({
-        kind: 'ok',
-        address: address + NATIVE_BASE,
-        pageBits: WIDEST_PAGE,
-        rights: ANY,
-        dirty: true,
-      }),
-      flat: true,
-    };
-  }
+  if (!isNested(m)) return plainOffset(NATIVE_BASE);
   const stage = stageOf(m, request, how);
+  // With stage 2 off a guest's address is one of the host's.
+  if (stage === undefined) return plainOffset(0n);
+  const by = { tag: stageTag(m), under: hostRegistersText(m) };
   return {
-    host: how === 'cached' ? cachedStage(m, stage, stageTag(m)) : (gpa, use) => stage.locate(m, gpa, use),
+    host: how === 'cached' ? cachedStage(m, stage, by) : (gpa, use) => stage.locate(m, gpa, use),
   };
 }
+
+const plainOffset = (offset: bigint): HostHalf => ({
+  host: (address) => ({
+    kind: 'ok',
+    address: address + offset,
+    pageBits: WIDEST_PAGE,
+    rights: ANY,
+    dirty: true,
+  }),
+  flat: true,
+});
 
 /** A plain offset never narrows a page. */
 const WIDEST_PAGE = 64;
 
-function stageOf(m: Machine, request: Translated, how: How): SecondStage {
+/** Undefined where the second stage is off. */
+function stageOf(m: Machine, request: Translated, how: How): SecondStage | undefined {
   const cached = how === 'cached' && m.settings.psc === 'both';
   const { access } = request;
   switch (hostKindOf(m.settings)) {
@@ -287,7 +295,8 @@ function stageOf(m: Machine, request: Translated, how: How): SecondStage {
       );
     }
     case 'arm': {
-      const stage = { format: armHostFormat(m.settings), root: HOST_ROOT };
+      const stage = armHostStage(m);
+      if (stage === undefined) return undefined;
       const by = { access, el: request.user ? 0 : 1 } as const;
       const format = stage2Format(stage.format);
       return armStage(
@@ -318,7 +327,7 @@ function hostCache<Rights>(
     structureCache<Rights>(m, {
       stage: 'host',
       tag: stageTag(m),
-      under: '',
+      under: hostRegistersText(m),
       format,
       row: use.row,
       agrees: (table) =>
@@ -338,8 +347,8 @@ function placeOf(m: Machine, gpa: bigint): bigint {
   if (!isNested(m)) return NATIVE_BASE + gpa;
   const stage = stageOf(m, { gva: 0n, access: 'read', user: false }, 'fresh');
   const use = { row: 0, forTable: false, trail: { words: [], values: [], counted: true } };
-  const found = m.lookAside(() => stage.locate(m, gpa, use));
-  return found.kind === 'ok' ? found.address : NATIVE_BASE + gpa;
+  const found = m.lookAside(() => stage?.locate(m, gpa, use));
+  return found?.kind === 'ok' ? found.address : NATIVE_BASE + gpa;
 }
 
 function backs(m: Machine, address: bigint): boolean {

@@ -6,7 +6,9 @@ import { gfn, gva, vcpuId, wordOf } from '../quantities.ts';
 import { hostFrameOf, World } from '../machine/world.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../settings.ts';
 import type { MemoryWord, Operation, PlannedOperation, Program } from './operation.ts';
-import { probe, probeAccess, type Flip, type Probe, type ProbeRequest } from './probe.ts';
+import { probe, probeAccess } from './probe.ts';
+import type { Flip } from './probe-flips.ts';
+import type { Probe, ProbeRequest } from './probe-result.ts';
 
 const planned = (operation: Operation): PlannedOperation => ({ operation, text: '', line: 0, lastLine: 0 });
 

@@ -1,7 +1,7 @@
 /** Entries and registers with every bit as a button. */
 import { useState } from 'react';
-import type { Flip } from '../../core/operations/probe.ts';
-import type { BitView, Card } from '../../scene/probe-view.ts';
+import type { Flip } from '../../core/operations/probe-flips.ts';
+import type { BitView, Card } from '../../scene/probe-bits.ts';
 import { PROBE_STRINGS } from './strings.ts';
 
 interface Doing {
