@@ -89,14 +89,14 @@ function entryCard(
   const mask = flips.reduce((bits, flip) => bits ^ maskOf(entry, flip), 0n);
   const after = entry.before ^ mask;
   const names = bitsOf(entry, after, settings);
-  const flipOf = (bit: number): Flip =>
-    entry.word === undefined
-      ? { kind: 'register', register: entry.register, bit }
-      : { kind: 'entry', word: entry.word, bit: bit + entry.firstBit };
-  const views = bitViews(
-    { names, size: entry.bytes * 8, value: after, id },
-    { flips, flipOf, meaningOf: (bit) => unnamedBit(bit, entry, settings) },
-  );
+  const flipOf = flipIn(entry);
+  const views =
+    flipOf === undefined
+      ? []
+      : bitViews(
+          { names, size: entry.bytes * 8, value: after, id },
+          { flips, flipOf, meaningOf: (bit) => unnamedBit(bit, entry, settings) },
+        );
   return {
     id,
     title: `${tableName(entry, settings)}[${entry.index.toString(16).padStart(3, '0')}]`,
@@ -106,6 +106,12 @@ function entryCard(
     after,
     ...split(views, names),
   };
+}
+
+/** The flip of a bit of an entry; undefined for one that lies nowhere. */
+function flipIn({ word, register, firstBit }: ProbeEntry): ((bit: number) => Flip) | undefined {
+  if (word !== undefined) return (bit) => ({ kind: 'entry', word, bit: bit + firstBit });
+  return register && ((bit) => ({ kind: 'register', register, bit }));
 }
 
 function maskOf(entry: ProbeEntry, flip: Flip): bigint {
@@ -125,7 +131,8 @@ function tableName({ dimension, levelName, reader }: ProbeEntry, settings: Setti
 
 function aboutEntry(entry: ProbeEntry, uses: ReadonlySet<string>): string {
   const { word, reader, dimension } = entry;
-  if (word === undefined) return 'kept in a register since CR3 was loaded';
+  if (word === undefined)
+    return entry.register === undefined ? 'where no memory is' : 'kept in a register since CR3 was loaded';
   const frame = frameOfWord(word);
   const inGuest = frame >= FIRST_GUEST_PFN && frame < FIRST_SHADOW_PFN;
   const address = word * 8 + entry.firstBit / 8 - (inGuest ? FIRST_GUEST_PFN * 4096 : 0);

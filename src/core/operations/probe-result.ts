@@ -2,7 +2,6 @@
  * What a trial found, read off its journal: its steps, where it ended, and every entry that was read on the way with
  * what it held before the flips.
  */
-import { must } from '../assert.ts';
 import { guestFormatNow, hostFormatNow } from '../bare/formats.ts';
 import { isArm } from '../bare/registers.ts';
 import { armRemarks } from '../hardware/arm-registers.ts';
@@ -43,14 +42,12 @@ export interface ProbeStep {
   readonly changes: readonly { readonly place: Place; readonly before: AnyValue; readonly after: AnyValue }[];
 }
 
-/** An entry that was read on the way: in a word of memory, or one that the processor keeps in a register. */
-export type ProbeEntry = EntryRead &
-  (
-    | { readonly word: number; readonly register?: never }
-    | { readonly word: undefined; readonly register: OutsideRegister }
-  );
-
-interface EntryRead {
+/** An entry that was read on the way. */
+export interface ProbeEntry {
+  /** The word in which it lies; undefined for one in a register, and for one that the hypervisor found no memory for. */
+  readonly word: number | undefined;
+  /** The register that keeps it. */
+  readonly register: OutsideRegister | undefined;
   /** Bit of the word at which the entry begins: 32 for the upper half. */
   readonly firstBit: 0 | 32;
   readonly bytes: 4 | 8;
@@ -184,15 +181,13 @@ export function entriesOf(
     const format = read.dimension === 'host' ? reading.host : reading.guest;
     const bytes = format?.entryBytes ?? 8;
     const firstBit = bytes === 4 && index % 2 === 1 ? 32 : 0;
-    const lies =
-      word === undefined
-        ? { word, register: must(PDPTE_REGISTERS[index], 'a root entry in a register') }
-        : { word };
-    const whole = lies.word === undefined ? heldIn(by, lies.register) : world.word(lies.word);
+    const register = step.kind === 'walk-register' ? PDPTE_REGISTERS[index] : undefined;
+    const whole = word === undefined ? heldIn(by, register, after) : world.word(word);
     return [
       {
         ...read,
-        ...lies,
+        word,
+        register,
         firstBit,
         bytes,
         row: read.dimension === 'host' ? Number(step.facts['row']) : undefined,
@@ -208,8 +203,15 @@ export function entriesOf(
   });
 }
 
-const heldIn = ({ world, vcpu }: { world: World; vcpu: number }, register: OutsideRegister): bigint =>
-  valueOf(register, (name) => world.get('reg', `${String(vcpu)}.${name}`) ?? 0n);
+/** What a register held before the flips; what was read, where it is none. */
+const heldIn = (
+  { world, vcpu }: { world: World; vcpu: number },
+  register: OutsideRegister | undefined,
+  read: bigint,
+): bigint =>
+  register === undefined
+    ? read
+    : valueOf(register, (name) => world.get('reg', `${String(vcpu)}.${name}`) ?? 0n);
 
 /** An entry of x86 that names a page, should it be present. */
 const namesPage = (level: number, entry: bigint): boolean =>
