@@ -70,7 +70,7 @@ function reached(outcome: Extract<ProbeOutcome, { kind: 'reached' }>, settings: 
   const frame = settings.machine === 'native' ? '' : `, in ${frameName(Number(address >> 12n))}`;
   const size = entry === undefined ? '' : `A page of ${sizeWords(entry.pageBits)}. `;
   const from = outcome.stale
-    ? 'The TLB answers, with a translation that the tables no longer give.'
+    ? 'The TLB answers, with a translation that a walk would no longer give.'
     : outcome.fromCache
       ? 'The TLB answers: no table is read.'
       : '';

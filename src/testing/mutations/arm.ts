@@ -163,6 +163,38 @@ const GEOMETRY: readonly BrokenRule[] = [
     find: 'const BASE_ADDRESS = bitRange(47, 1);',
     replace: 'const BASE_ADDRESS = bitRange(63, 1);',
   },
+  {
+    id: 'arm-input-least',
+    rule: 'No input is smaller than 25 bits.',
+    file: 'arm-format.ts',
+    find: 'const MIN_INPUT_BITS = 25;',
+    replace: 'const MIN_INPUT_BITS = 24;',
+    unrecorded: true,
+  },
+  {
+    id: 'arm-input-most',
+    rule: 'No input is larger than 48 bits.',
+    file: 'arm-format.ts',
+    find: 'const MAX_INPUT_BITS = 48;',
+    replace: 'const MAX_INPUT_BITS = 49;',
+    unrecorded: true,
+  },
+  {
+    id: 'arm-granule-reserved',
+    rule: 'A reserved TG0 is taken as 4 KiB.',
+    file: 'arm-registers.ts',
+    find: 'TG0_GRANULES[tg0] ?? 12',
+    replace: 'TG0_GRANULES[tg0] ?? 14',
+    unrecorded: true,
+  },
+  {
+    id: 'arm-root-aligned',
+    rule: 'A root is aligned to its own size.',
+    file: 'arm-registers.ts',
+    find: ' & ~bitRange(lowestRootBit(format) - 1, 0)',
+    replace: '',
+    unrecorded: true,
+  },
 ];
 
 const FLAGS: readonly BrokenRule[] = [
