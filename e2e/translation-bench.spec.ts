@@ -82,6 +82,66 @@ test('the walk follows the cursor, and a register that the processor does not le
   await expect(outcome(page)).toContainText('It reaches host address');
 });
 
+test('on arm64 a field of a control register is flipped in the bench, bit by bit', async ({ page }) => {
+  await openApp(page, '#/s/why-24?cpu=arm64');
+  await press(page, 'End');
+  await openBench(page);
+  await bench(page).getByLabel('Caches empty').check();
+  await expect(outcome(page)).toContainText('It reaches host address 0x10022000');
+  const size = card(page, 'TCR_EL1').getByRole('button', { name: /^bit 4, T0SZ\[4\]/ });
+  await size.hover();
+  await expect(bench(page).locator('.hint')).toContainText('now 16: 48-bit addresses');
+  await size.click();
+  await expect(outcome(page)).toContainText('Stage 1 abort: translation fault, level 0.');
+  await expect(bench(page)).toContainText('TCR_EL1.T0SZ asks for 64-bit addresses');
+  await size.click();
+  await card(page, 'VTCR_EL2')
+    .getByRole('button', { name: /^bit 7, SL0/ })
+    .click();
+  await expect(bench(page)).toContainText('VTCR_EL2.SL0 = 0 starts at level 2');
+  await expect(outcome(page)).toContainText('Stage 2 abort');
+  await bench(page).getByRole('button', { name: 'Do this in the scenario' }).click();
+  await idle(page);
+  await expect(page.locator('.code')).toContainText('flip register vtcr_el2 bit=7');
+});
+
+test('a root entry that PAE keeps in a register is flipped in the bench, apart from memory', async ({
+  page,
+}) => {
+  await openApp(page, '#/s/four-registers');
+  await press(page, 'End');
+  await openBench(page);
+  await bench(page).getByLabel('Caches empty').check();
+  const kept = bench(page).locator('.card', { hasText: 'kept in a register since CR3 was loaded' });
+  await expect(outcome(page)).toContainText('It reaches');
+  await kept.getByRole('button', { name: /^bit 0, P/ }).click();
+  await expect(outcome(page)).toContainText('Page fault');
+  await expect(bench(page).getByRole('group', { name: /^Lines/ })).toContainText(
+    /flip register pdpte[0-3] bit=0/,
+  );
+});
+
+for (const { width, height } of [
+  { width: 1280, height: 720 },
+  { width: 390, height: 844 },
+]) {
+  test(`the walk grid beside the bench cuts no frame number, ${String(width)} wide`, async ({ page }) => {
+    await page.setViewportSize({ width, height });
+    await openApp(page, '#/s/why-24?guest=5-level&host=5-level');
+    await press(page, ']');
+    await press(page, 'ArrowLeft');
+    await page.getByRole('button', { name: 'Walk' }).click();
+    await expect(page.getByRole('gridcell', { name: /^Reference/ })).toHaveCount(35);
+    const names = page.locator('.cell .names');
+    await expect(names).toHaveCount(35);
+    const cut = await names.evaluateAll((spans) =>
+      spans.filter((span) => span.scrollWidth > span.clientWidth + 1).map((span) => span.textContent),
+    );
+    expect(cut).toEqual([]);
+    await expect(names.first()).toBeVisible();
+  });
+}
+
 for (const { width, height } of [
   { width: 1440, height: 900 },
   { width: 390, height: 844 },

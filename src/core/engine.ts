@@ -39,8 +39,8 @@ export interface RegisterWrite {
 }
 
 export interface Engine {
-  /** Control registers when a scenario begins, without CR3. */
-  readonly startRegisters: (settings: Settings) => Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>>;
+  /** Control registers when a scenario begins, by the machine's names for them, without CR3. */
+  readonly startRegisters: (settings: Settings) => Readonly<Record<string, bigint>>;
   /** Creates what the machine needs and enters the guest. Registers and memory are set already. */
   start(m: Machine): void;
   /** TLB, then a walk, as the processor does it for an access of the guest. */
@@ -63,6 +63,11 @@ export interface Engine {
   setHostEntry(m: Machine, operation: HostEntryOperation): void;
   /** The word of the entry that a bit flip is aimed at, where the tables reach so far. */
   flipped(m: Machine, operation: FlipOperation): number | undefined;
+  /** The same for a bit of a register: its name and place among the machine's, where the machine has it. */
+  flippedRegister(
+    m: Machine,
+    operation: Extract<FlipOperation, { place: 'register' }>,
+  ): { readonly name: string; readonly bit: number } | undefined;
   /** An exit that changes nothing in the MMU. */
   trivialExit(m: Machine, reason: 'cpuid'): void;
   /** Whether there are tables of a hypervisor's own making to be judged: by the audit, and access by access. */

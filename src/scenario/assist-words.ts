@@ -1,6 +1,7 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
 import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
+import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import type { Settings } from '../core/settings.ts';
 import { invalidationWords } from './machine-words.ts';
@@ -22,7 +23,7 @@ const STATEMENTS: WordList = [
   ['begin', 'Counters and step numbers start at 0.'],
   ['v0', 'An operation of vCPU 0.'],
   ['host', 'The hypervisor changes its tables, or invalidates cached translations.'],
-  ['flip', 'A bit of memory changes, and nobody in the machine did it.'],
+  ['flip', 'A bit of memory or of a register changes, and nobody in the machine did it.'],
   ['note', 'Said while the operation above runs.'],
   ['expect', 'What must come out at this place.'],
   ['try', 'A button that runs the same text under other settings.'],
@@ -117,6 +118,7 @@ const OTHER: WordList = [
   ['main', 'The address space of the first map lines.'],
   ['bit', 'A bit of the word, 0 to 63.'],
   ['shadow', "An entry of the hypervisor's shadow tables."],
+  ['register', 'A register that a flip reaches from outside: flip register tcr_el1 bit=39.'],
   ['keep', 'Cached translations of the address space stay (bit 63 of CR3).'],
   ['pcid', 'The number of an address space, 0 to 4095.'],
   ['asid', 'The number of an address space on arm64; of a guest on AMD.'],
@@ -160,6 +162,25 @@ export const registersFor = (settings: Settings): WordList => [
   ...REGISTER_BITS.map(({ register, name, meaning }) => [`${register}.${name} = `, meaning] as const),
   ...(isBare(settings) ? EXTRA_REGISTERS.map(([word, meaning]) => [`${word} = `, meaning] as const) : []),
 ];
+
+/** What `flip register` reaches on this machine. */
+export const flippedFor = (settings: Settings): WordList =>
+  outsideRegisters(settings).map((register) => [`${register} bit=`, OUTSIDE_MEANINGS[register]] as const);
+
+const PDPTE = 'A root entry of PAE paging, as the processor keeps it.';
+const OUTSIDE_MEANINGS: Readonly<Record<OutsideRegister, string>> = {
+  sctlr_el1: 'System control: stage 1 on or off, write implies execute never.',
+  tcr_el1: 'Translation control of stage 1: sizes, granule, hardware marks.',
+  ttbr0_el1: 'The root table of stage 1, and the ASID.',
+  pan: 'PSTATE.PAN: EL1 may not touch pages of EL0.',
+  hcr_el2: "The hypervisor's configuration: stage 2 on or off.",
+  vtcr_el2: 'Translation control of stage 2: sizes, granule, start level, hardware marks.',
+  vttbr_el2: 'The root table of stage 2, and the VMID.',
+  pdpte0: PDPTE,
+  pdpte1: PDPTE,
+  pdpte2: PDPTE,
+  pdpte3: PDPTE,
+};
 
 export const expectedFor = (settings: Settings): WordList =>
   isBare(settings) ? [...EXPECTED, ...EXPECTED_BARE] : EXPECTED;

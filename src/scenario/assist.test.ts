@@ -45,6 +45,7 @@ describe('what may stand there', () => {
     ['values that fit the machine', `${TWO}machine two-stage psc=|`, 'both'],
     ['words of arm64', `${ARM}v0 kernel |`, 'load-ttbr0'],
     ['forms of arm64', `${ARM}v0 kernel tlbi |`, 'vmalle1'],
+    ['registers that a flip reaches', `${ARM}flip register |`, 'tcr_el1 bit='],
     ['ends of a handler', 'begin\nv0 user read 0x1\n  on #PF\n    |', 'retry'],
   ])('%s', (_name, text, expected) => {
     expect(offered(text)).toContain(expected);

@@ -18,6 +18,7 @@ import {
   MAP_FLAGS,
   operationsFor,
   PRIVILEGES,
+  flippedFor,
   registersFor,
   RIGHTS,
   statementsFor,
@@ -130,6 +131,7 @@ function argumentsAfter(text: string, done: readonly Token[], settings: Settings
   const last = done.at(-1);
   if (last?.kind === 'arrow') return offer('word', TARGETS);
   if (last?.text === 'set') return offer('name', registersFor(settings));
+  if (last?.text === 'register') return offer('name', flippedFor(settings));
   if (last?.text === 'invpcid' || last?.text === 'tlbi')
     return offer('word', formsFor(last.text, settings, 'guest'));
   if (last?.text === 'load-cr3' || last?.text === 'load-ttbr0' || last?.text === 'in')

@@ -5,6 +5,7 @@
 import type { SettingName } from '../core/settings.ts';
 import type { EntryFlags } from '../core/hardware/encode.ts';
 import type { InvalidationName } from '../core/hardware/invalidate.ts';
+import type { OutsideRegister } from '../core/hardware/outside-registers.ts';
 import type {
   AccessKind,
   ControlRegister,
@@ -151,13 +152,14 @@ export interface Invalidate {
   readonly tag: number;
 }
 
-/** Memory that something outside the guest and its hypervisor changes. */
+/** Memory, or a register, that something outside the guest and its hypervisor changes. */
 export type FlipTarget =
   | { readonly kind: 'guest'; readonly gpa: bigint }
   /** The shadow entry of `level` that serves an address now. */
   | { readonly kind: 'shadow'; readonly gva: bigint; readonly level: number }
   /** The entry of the second stage that serves a guest physical address. */
-  | { readonly kind: 'host'; readonly gpa: bigint; readonly level?: number };
+  | { readonly kind: 'host'; readonly gpa: bigint; readonly level?: number }
+  | { readonly kind: 'register'; readonly register: OutsideRegister };
 
 export interface OperationStatement {
   readonly vcpu: number;

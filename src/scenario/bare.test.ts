@@ -143,6 +143,8 @@ describe('what a line asks for', () => {
     [ARM, 'host set-entry 0x21000 -> raw 0x7ff', { level: 3, change: { kind: 'raw', value: 0x7ffn } }],
     [INTEL, 'flip host 0x21000 bit=1', { kind: 'flip', place: 'host', gpa: 0x21000n, level: 1, bit: 1 }],
     [INTEL, 'flip host 0x21000 level=3 bit=1', { kind: 'flip', place: 'host', level: 3 }],
+    [ARM, 'flip register vtcr_el2 bit=21', { place: 'register', register: 'vtcr_el2', bit: 21 }],
+    ['native guest=pae', 'flip register pdpte3 bit=0', { place: 'register', register: 'pdpte3', bit: 0 }],
   ])('%s: %s', (machine, line, expected) => {
     const text = textOf(machine, 'map 0x1000 -> absent', 'begin', line);
     const operation: Operation | undefined = planOf(text).program.body[0]?.operation;
@@ -338,7 +340,7 @@ describe('problems have a place and a remedy', () => {
     [
       'native cpu=arm64',
       'begin\nv0 kernel set cr0.wp = 0',
-      '5:1 cr0 is a register of x86 | Remove the line: no register of arm64 can be set yet.',
+      '5:1 cr0 is a register of x86 | Write a bit of one of arm64: flip register sctlr_el1 bit=19.',
     ],
     [
       'native',
@@ -395,6 +397,22 @@ describe('problems have a place and a remedy', () => {
       'native',
       'begin\nflip shadow 0x1000 bit=1',
       '5:1 There are no shadow tables on machine native | Write: flip 0x10000 bit=1.',
+    ],
+    [
+      'native cpu=arm64',
+      'begin\nflip register vtcr_el2 bit=1',
+      '5:1 This machine keeps no register vtcr_el2 | Use one of: sctlr_el1, tcr_el1, ttbr0_el1, pan.',
+    ],
+    [
+      'two-stage cpu=svm guest=pae',
+      'begin\nflip register pdpte0 bit=1',
+      '5:1 This machine keeps no register pdpte0 | Write a register of it: v0 kernel set cr0.wp = 0.',
+    ],
+    ['native cpu=arm64', 'begin\nflip register pan bit=1', '5:23 the bit is 1 | Write 0.'],
+    [
+      'native cpu=arm64',
+      'begin\nflip register tcr_el2 bit=1',
+      '5:15 Found "tcr_el2" where a register was expected | Did you mean tcr_el1?',
     ],
     [
       'kvm-2007',

@@ -129,7 +129,10 @@ export class Cursor {
     if (value < BigInt(range.min) || value > BigInt(range.max)) {
       this.fail(token, {
         message: `${what} is ${String(value)}`,
-        remedy: `Write a number from ${String(range.min)} to ${String(range.max)}.`,
+        remedy:
+          range.min === range.max
+            ? `Write ${String(range.min)}.`
+            : `Write a number from ${String(range.min)} to ${String(range.max)}.`,
       });
     }
     return Number(value);

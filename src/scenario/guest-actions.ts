@@ -1,8 +1,17 @@
 /** The parts of a line that say what a guest does: accesses, changes of its entries, privileged instructions. */
 import type { EntryFlags } from '../core/hardware/encode.ts';
+import { OUTSIDE_REGISTERS, widthOf } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS, registerMask } from '../core/hardware/registers.ts';
 import type { AccessKind, ControlRegister, ExtraRegister, Privilege } from '../core/operations/operation.ts';
-import type { EntryChange, GuestAction, Line, MapTarget, OperationStatement, Token } from './ast.ts';
+import type {
+  EntryChange,
+  FlipTarget,
+  GuestAction,
+  Line,
+  MapTarget,
+  OperationStatement,
+  Token,
+} from './ast.ts';
 import type { Cursor } from './cursor.ts';
 import { readInvpcid, readLevel, readTag, readTlbi } from './invalidations.ts';
 
@@ -163,20 +172,22 @@ function readWhole(cursor: Cursor, register: string): { mask: bigint; value: big
 }
 
 /**
- * `flip 0x10118 bit=1`, `flip shadow V level=1 bit=1`, or `flip host 0x21000 bit=1`: nobody in the guest or the
- * hypervisor does it.
+ * `flip 0x10118 bit=1`, `flip shadow V level=1 bit=1`, `flip host 0x21000 bit=1` or `flip register tcr_el1 bit=39`:
+ * nobody in the guest or the hypervisor does it.
  */
 export function readFlip(cursor: Cursor, line: Line): OperationStatement {
   cursor.take('flip');
+  if (cursor.take('register')) {
+    const register = cursor.oneOf(OUTSIDE_REGISTERS, 'a register');
+    const bit = readBit(cursor, widthOf(register) - 1);
+    return flipStatement({ kind: 'register', register }, bit, line);
+  }
   const shadow = cursor.take('shadow');
   const host = !shadow && cursor.take('host');
   const place = cursor.peek();
   const address = cursor.number('an address');
   const level = shadow || host ? readLevel(cursor) : undefined;
-  cursor.oneOf(['bit'], 'bit=');
-  cursor.equals();
-  const bit = cursor.small('the bit', { min: 0, max: 63 });
-  cursor.end();
+  const bit = readBit(cursor, 63);
   if (!shadow && !host && address >> 12n > BigInt(MAX_GFN)) {
     cursor.fail(place, {
       message: 'Guest memory ends at 256M on this machine',
@@ -188,8 +199,23 @@ export function readFlip(cursor: Cursor, line: Line): OperationStatement {
     : host
       ? ({ kind: 'host', gpa: address, ...(level === undefined ? {} : { level }) } as const)
       : ({ kind: 'guest', gpa: address - (address % 8n) } as const);
-  return { vcpu: 0, privilege: 'kernel', action: { kind: 'flip', target, bit }, line };
+  return flipStatement(target, bit, line);
 }
+
+function readBit(cursor: Cursor, max: number): number {
+  cursor.oneOf(['bit'], 'bit=');
+  cursor.equals();
+  const bit = cursor.small('the bit', { min: 0, max });
+  cursor.end();
+  return bit;
+}
+
+const flipStatement = (target: FlipTarget, bit: number, line: Line): OperationStatement => ({
+  vcpu: 0,
+  privilege: 'kernel',
+  action: { kind: 'flip', target, bit },
+  line,
+});
 
 /** `<gva> [level=N] -> <target> <flags>`, as in `map` and `set-pte`. */
 export function readChange(cursor: Cursor, { of }: { of: 'map' | 'set-pte' }): EntryChange {

@@ -1,7 +1,8 @@
 /** Which operations exist on which machine: what a line asks for and this machine does not have, and what it has instead. */
 import { INVALIDATIONS, invalidationOf, type InvalidationName } from '../core/hardware/invalidate.ts';
+import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import type { Settings } from '../core/settings.ts';
-import type { GuestAction, Invalidate, LoadRoot } from './ast.ts';
+import type { FlipTarget, GuestAction, Invalidate, LoadRoot } from './ast.ts';
 import type { Said } from './machine-check.ts';
 
 const FAMILIES = ['invpcid', 'invvpid', 'invept', 'tlb-control', 'tlbi'];
@@ -34,9 +35,33 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
     case 'set-host-entry':
       return settings.machine === 'two-stage' ? undefined : noHost(settings);
     case 'flip':
-      if (action.target.kind === 'shadow') return isKvm(settings) ? undefined : noShadow(settings);
-      return action.target.kind === 'host' && settings.machine !== 'two-stage' ? noHost(settings) : undefined;
+      return missingTarget(action.target, settings);
   }
+}
+
+function missingTarget(target: FlipTarget, settings: Settings): Said | undefined {
+  switch (target.kind) {
+    case 'guest':
+      return undefined;
+    case 'shadow':
+      return isKvm(settings) ? undefined : noShadow(settings);
+    case 'host':
+      return settings.machine === 'two-stage' ? undefined : noHost(settings);
+    case 'register':
+      return missingOutside(target.register, settings);
+  }
+}
+
+function missingOutside(register: OutsideRegister, settings: Settings): Said | undefined {
+  const known = outsideRegisters(settings);
+  if (known.includes(register)) return undefined;
+  return {
+    message: `This machine keeps no register ${register}`,
+    remedy:
+      known.length === 0
+        ? 'Write a register of it: v0 kernel set cr0.wp = 0.'
+        : `Use one of: ${known.join(', ')}.`,
+  };
 }
 
 export const pagingOff = ({ guest }: Settings): Said | undefined =>
@@ -92,7 +117,7 @@ function missingRegister(register: string, settings: Settings): Said | undefined
   if (isArm(settings))
     return {
       message: `${register} is a register of x86`,
-      remedy: 'Remove the line: no register of arm64 can be set yet.',
+      remedy: 'Write a bit of one of arm64: flip register sctlr_el1 bit=19.',
     };
   return isKvm(settings) && EXTRA.includes(register)
     ? { message: `${register} ${OLD}`, remedy: 'Use machine native or two-stage.' }

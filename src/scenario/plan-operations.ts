@@ -129,6 +129,8 @@ export class OperationPlanner {
     const vcpu = vcpuId(0);
     if (target.kind === 'host')
       return flipOfHost(this.ground, { gpa: target.gpa, level: target.level, bit }, line);
+    if (target.kind === 'register')
+      return { kind: 'flip', vcpu, bit, place: 'register', register: target.register };
     if (target.kind === 'guest') {
       const index = Number((target.gpa & 0xfffn) >> 3n);
       return { kind: 'flip', vcpu, bit, place: 'guest', gfn: gfn(Number(target.gpa >> 12n)), index };

@@ -1,7 +1,9 @@
 /** Between a person's text and a translation that is tried out: an address as typed, and the lines that do the same. */
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import type { AccessOperation, Operation } from '../core/operations/operation.ts';
-import { preparationsOf, probeAccess, type ProbeRequest } from '../core/operations/probe.ts';
+import { probeAccess } from '../core/operations/probe.ts';
+import { preparationsOf } from '../core/operations/probe-flips.ts';
+import type { ProbeRequest } from '../core/operations/probe-result.ts';
 import type { World } from '../core/machine/world.ts';
 import { hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
@@ -70,6 +72,7 @@ function lineOf(operation: Operation, names: Names): readonly string[] {
       const bit = `bit=${String(operation.bit)}`;
       if (operation.place === 'guest')
         return [`flip ${hex(BigInt(operation.gfn) * 4096n + BigInt(operation.index * 8))} ${bit}`];
+      if (operation.place === 'register') return [`flip register ${operation.register} ${bit}`];
       const level = `level=${String(operation.level)}`;
       return operation.place === 'shadow'
         ? [`flip shadow ${addressText(operation.gva, names)} ${level} ${bit}`]

@@ -10,7 +10,7 @@ import {
 } from '../core/hardware/fault-bits.ts';
 import type { StageFault } from '../core/hardware/second-stage.ts';
 import type { TlbEntry } from '../core/machine/tables.ts';
-import type { Probe, ProbeOutcome } from '../core/operations/probe.ts';
+import type { Probe, ProbeOutcome } from '../core/operations/probe-result.ts';
 import { hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
 import { frameName } from './telling.ts';
@@ -70,7 +70,7 @@ function reached(outcome: Extract<ProbeOutcome, { kind: 'reached' }>, settings: 
   const frame = settings.machine === 'native' ? '' : `, in ${frameName(Number(address >> 12n))}`;
   const size = entry === undefined ? '' : `A page of ${sizeWords(entry.pageBits)}. `;
   const from = outcome.stale
-    ? 'The TLB answers, with a translation that the tables no longer give.'
+    ? 'The TLB answers, with a translation that a walk would no longer give.'
     : outcome.fromCache
       ? 'The TLB answers: no table is read.'
       : '';

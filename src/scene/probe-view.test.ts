@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { probe, type Flip, type Probe, type ProbeRequest } from '../core/operations/probe.ts';
+import { probe } from '../core/operations/probe.ts';
+import type { Flip, ProbeRegister } from '../core/operations/probe-flips.ts';
+import type { Probe, ProbeRequest } from '../core/operations/probe-result.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import { planScenario } from '../scenario/plan.ts';
 import { gfn } from '../core/quantities.ts';
@@ -8,7 +10,9 @@ import { record } from '../timeline/timeline.ts';
 import { insertOperation, lineAfter } from '../scenario/edits.ts';
 import { probeLines, typedAddress } from './probe-lines.ts';
 import { outcomeView } from './probe-outcome.ts';
-import { entryCards, partAt, probeRows, registerCards, toggled } from './probe-view.ts';
+import { toggled } from './probe-bits.ts';
+import { registerCards } from './probe-registers.ts';
+import { entryCards, partAt, probeRows } from './probe-view.ts';
 
 const TEXT =
   'mmuscope 1\nslot 0x0 16M\nlet V = 0x400000\nmap V -> gfn 0x40 rw user accessed dirty\nbegin\nv0 cpuid';
@@ -134,6 +138,128 @@ describe('what flips do', () => {
     const smap = cards.find(({ id }) => id === 'cr4')?.named.find(({ short }) => short === 'SMAP');
     expect(smap).toMatchObject({ set: true, flipped: true });
     expect(cards.find(({ id }) => id === 'pkru')?.named).toHaveLength(32);
+  });
+});
+
+describe('registers of arm64 and root entries of PAE', () => {
+  const cardsOn = (settings: SettingChoices, flips: readonly Flip[] = []) => {
+    const { world, settings: all } = benchOn(settings);
+    return registerCards(world, all, { vcpu: 0, flips });
+  };
+  const labelOf = (
+    cards: ReturnType<typeof registerCards>,
+    [title, short]: readonly [string, string],
+  ): string | undefined => {
+    const card = cards.find((candidate) => candidate.title === title);
+    return [...(card?.named ?? []), ...(card?.rest ?? [])].find((bit) => bit.short === short)?.label;
+  };
+  const flip = (register: ProbeRegister, bit: number): Flip => ({ kind: 'register', register, bit });
+
+  test.each<[string, SettingChoices, readonly string[]]>([
+    ['native', { machine: 'native', cpu: 'arm64' }, ['SCTLR_EL1', 'TCR_EL1', 'TTBR0_EL1', 'PSTATE.PAN']],
+    [
+      'two-stage',
+      { machine: 'two-stage', cpu: 'arm64' },
+      ['SCTLR_EL1', 'TCR_EL1', 'TTBR0_EL1', 'PSTATE.PAN', 'HCR_EL2', 'VTCR_EL2', 'VTTBR_EL2'],
+    ],
+    [
+      'PAE',
+      { machine: 'native', cpu: 'svm', guest: 'pae' },
+      [
+        ...['CR0', 'CR4', 'EFER', 'EFLAGS.AC', 'PKRU', 'PKRS', 'CR3'],
+        ...['PDPTE0', 'PDPTE1', 'PDPTE2', 'PDPTE3'],
+      ],
+    ],
+    ['a shadow MMU', {}, ['CR0', 'CR4', 'EFER', 'CR3']],
+  ])('%s', (_name, settings, titles) => {
+    expect(cardsOn(settings).map(({ title }) => title)).toEqual(titles);
+  });
+
+  const ARM: SettingChoices = { machine: 'two-stage', cpu: 'arm64' };
+  test.each<[readonly [string, string], readonly Flip[], string]>([
+    [['SCTLR_EL1', 'M'], [], 'bit 0, M: stage 1 translates, set'],
+    [
+      ['TCR_EL1', 'T0SZ[4]'],
+      [],
+      'bit 4, T0SZ[4]: size of the addresses: 64 minus this many bits (now 16: 48-bit addresses), set',
+    ],
+    [
+      ['TCR_EL1', 'T0SZ[4]'],
+      [flip('tcr_el1', 4)],
+      'bit 4, T0SZ[4]: size of the addresses: 64 minus this many bits (now 0: 64-bit addresses, which this processor does not have), clear, flipped',
+    ],
+    [
+      ['TCR_EL1', 'TG0[1]'],
+      [flip('tcr_el1', 14), flip('tcr_el1', 15)],
+      'bit 15, TG0[1]: size of the smallest page (now 3: reserved, taken as 4 KiB), set, flipped',
+    ],
+    [['VTCR_EL2', 'SL0[0]'], [], 'bit 6, SL0[0]: the level at which the walk starts (now 2: level 0), clear'],
+    [
+      ['VTCR_EL2', 'PS[1]'],
+      [flip('vtcr_el2', 17)],
+      'bit 17, PS[1]: size of physical addresses (now 7: more than there are, taken as 48 bits), set, flipped',
+    ],
+    [['VTTBR_EL2', '48'], [], 'bit 48, VMID: number of the virtual machine, set'],
+    [['TTBR0_EL1', '16'], [], 'bit 16, BADDR: where the root table lies, set'],
+    [
+      ['PSTATE.PAN', 'PAN'],
+      [],
+      'bit 0, PAN: privileged access never: EL1 may not touch pages that EL0 may use, clear',
+    ],
+  ])('%j after %j', (place, flips, label) => {
+    expect(labelOf(cardsOn(ARM, flips), place)).toBe(label);
+  });
+
+  test('a root entry in a register is flipped in place, at the walk and among the registers', () => {
+    const { look, settings } = benchOn({ machine: 'native', cpu: 'svm', guest: 'pae' });
+    const [root] = entryCards([look()], settings);
+    expect(root).toMatchObject({ title: 'PDPT[000]', about: 'kept in a register since CR3 was loaded' });
+    expect(root?.named.map(({ short }) => short)).toEqual(['P', 'wt', 'cd']);
+    expect(root?.named[0]?.flip).toEqual(flip('pdpte0', 0));
+    const now = look({ flips: [flip('pdpte0', 0)] });
+    expect(now.outcome.kind).toBe('page-fault');
+    const [changed] = entryCards([look(), now], settings);
+    expect((changed?.before ?? 0n) ^ (changed?.after ?? 0n)).toBe(1n);
+    expect(changed?.named[0]).toMatchObject({ set: false, flipped: true });
+  });
+
+  test('their lines are lines of the language', () => {
+    const text = TEXT.replace('begin', 'machine two-stage cpu=arm64\nbegin');
+    const { plan, world, settings, ask } = benchOn({}, text);
+    const flips = [flip('tcr_el1', 39), flip('vttbr_el2', 48)];
+    const lines = probeLines({ world, settings, names: plan.names }, ask({ flips }));
+    expect(lines).toEqual([
+      'flip register tcr_el1 bit=39',
+      'flip register vttbr_el2 bit=48',
+      'v0 user read V+0x10',
+    ]);
+    const added = insertOperation(text, { after: lineAfter(text, '1'), operation: lines.join('\n') });
+    expect(planScenario(added.text).kind).toBe('ok');
+  });
+});
+
+describe('bits of a protection key', () => {
+  test.each<[string, SettingChoices, readonly Flip[], string]>([
+    [
+      'in force with CR4.PKE',
+      { guest: '4-level' },
+      [{ kind: 'register', register: 'cr4', bit: 22 }],
+      'bit 59, PK0: protection key, bit 0: PKRU, or for kernel pages PKRS, says what is allowed, clear',
+    ],
+    [
+      'ignored without',
+      { guest: '4-level' },
+      [],
+      'bit 59, part of a protection key, ignored while CR4.PKE and CR4.PKS are clear, clear',
+    ],
+    ['unknown to PAE', { guest: 'pae' }, [], 'bit 59, no name, clear'],
+  ])('%s', (_name, settings, flips, label) => {
+    const { look, settings: all } = benchOn({ machine: 'native', cpu: 'svm', ...settings });
+    const leaf = entryCards([look(), look({ flips })], all).at(-1);
+    const bits = [...(leaf?.named ?? []), ...(leaf?.rest ?? [])];
+    expect(bits.find((bit) => bit.label.startsWith('bit 59,'))?.label).toBe(label);
+    const table = entryCards([look({ flips })], all)[0];
+    expect(table?.rest.find(({ short }) => short === '59')?.label).toBe('bit 59, no name, clear');
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * A translation that was tried out, as it is drawn: its steps as sentences, where it ends and with which fault code,
- * and every bit of the entries and registers on the way with its name, its meaning and the flip that changes it.
+ * A translation that was tried out, as it is drawn: its steps as sentences, the first at which two trials part, and the
+ * entries on the way as cards.
  */
 import {
   STAGE_1_LEAF_BITS,
@@ -10,13 +10,14 @@ import {
 } from '../core/hardware/arm-bits.ts';
 import { DESC_TABLE, LAST_LEVEL } from '../core/hardware/arm-format.ts';
 import { EPT_BITS } from '../core/hardware/ept-format.ts';
-import { REGISTER_BITS } from '../core/hardware/registers.ts';
-import { X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
+import { PDPTE_BITS, PROTECTION_KEY_BITS, X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
 import { SPTE_BITS } from '../core/kvm/spte-2007.ts';
-import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, type World } from '../core/machine/world.ts';
-import type { Flip, Probe, ProbeEntry, ProbeRegister, ProbeStep } from '../core/operations/probe.ts';
+import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN } from '../core/machine/world.ts';
+import type { Flip } from '../core/operations/probe-flips.ts';
+import type { Probe, ProbeEntry, ProbeStep } from '../core/operations/probe-result.ts';
 import { frameOfWord, hex } from '../core/quantities.ts';
 import type { Settings } from '../core/settings.ts';
+import { bitViews, split, type Card } from './probe-bits.ts';
 import { sentenceOf } from './sentences.ts';
 import type { Sentence } from './telling.ts';
 
@@ -25,32 +26,6 @@ export interface ProbeRow extends Sentence {
   readonly reaction: boolean;
   /** The entry that the step reads. */
   readonly entry: string | undefined;
-}
-
-export interface BitView {
-  readonly id: string;
-  /** For a button: `W`, or the bit's number. */
-  readonly short: string;
-  /** `bit 1, W: writable, set`. */
-  readonly label: string;
-  readonly set: boolean;
-  readonly flipped: boolean;
-  readonly flip: Flip;
-}
-
-/** An entry or a register. */
-export interface Card {
-  readonly id: string;
-  readonly title: string;
-  /** Where it lies, and what it is for. */
-  readonly about: string;
-  readonly dimension: ProbeEntry['dimension'] | 'register';
-  readonly before: bigint;
-  readonly after: bigint;
-  /** Bits that have a name, lowest first. */
-  readonly named: readonly BitView[];
-  /** All others, highest first. */
-  readonly rest: readonly BitView[];
 }
 
 const isKvm = ({ machine }: Settings): boolean => machine.startsWith('kvm-');
@@ -84,18 +59,6 @@ const entryId = ({ word, firstBit, dimension, level, index }: ProbeEntry): strin
     ? `register ${dimension} ${String(level)} ${String(index)}`
     : `${String(word)}.${String(firstBit)}`;
 
-const sameFlip = (a: Flip, b: Flip): boolean =>
-  a.bit === b.bit &&
-  (a.kind === 'entry'
-    ? b.kind === 'entry' && a.word === b.word
-    : b.kind === 'register' && a.register === b.register);
-
-/** The flips with one more, or with one less where it was among them. */
-export const toggled = (flips: readonly Flip[], flip: Flip): readonly Flip[] =>
-  flips.some((other) => sameFlip(other, flip))
-    ? flips.filter((other) => !sameFlip(other, flip))
-    : [...flips, flip];
-
 /** Each entry on the way of these walks once, in the order of the first walk that reads it. */
 export function entryCards(probes: readonly Probe[], settings: Settings): readonly Card[] {
   const flips = probes.flatMap(({ request }) => request.flips);
@@ -103,29 +66,20 @@ export function entryCards(probes: readonly Probe[], settings: Settings): readon
   for (const probe of probes) {
     for (const entry of probe.entries) {
       const known = found.get(entryId(entry));
-      const use = useOf(entry, { probe, settings });
-      if (known === undefined) found.set(entryId(entry), { entry, uses: new Set([use]) });
-      else known.uses.add(use);
+      // The last walk that reads it says what it is: flips of registers may change that.
+      found.set(entryId(entry), { entry, uses: (known?.uses ?? new Set()).add(useOf(entry, probe)) });
     }
   }
   return [...found].map(([id, { entry, uses }]) => entryCard(id, { entry, uses, flips, settings }));
 }
 
 /** For what the second stage's entry is needed: a table of the guest, or the page itself. */
-function useOf({ row }: ProbeEntry, by: { probe: Probe; settings: Settings }): string {
+function useOf({ row }: ProbeEntry, { entries, guestLevels }: Probe): string {
   if (row === undefined) return '';
-  if (row >= (GUEST_LEVELS[by.settings.guest] ?? 0)) return 'the page';
-  const guests = by.probe.entries.filter(({ dimension }) => dimension === 'guest');
+  if (row >= guestLevels) return 'the page';
+  const guests = entries.filter(({ dimension }) => dimension === 'guest');
   return `guest ${guests[row]?.levelName ?? `table ${String(row + 1)}`}`;
 }
-
-const GUEST_LEVELS: Readonly<Record<string, number>> = {
-  '5-level': 5,
-  '4-level': 4,
-  '3-level': 3,
-  pae: 3,
-  '2-level': 2,
-};
 
 function entryCard(
   id: string,
@@ -134,18 +88,14 @@ function entryCard(
   const { entry, settings, flips } = of;
   const mask = flips.reduce((bits, flip) => bits ^ maskOf(entry, flip), 0n);
   const after = entry.before ^ mask;
-  const { word } = entry;
-  const names = word === undefined ? [] : bitsOf(entry, after, settings);
+  const names = bitsOf(entry, after, settings);
+  const flipOf = flipIn(entry);
   const views =
-    word === undefined
+    flipOf === undefined
       ? []
       : bitViews(
           { names, size: entry.bytes * 8, value: after, id },
-          {
-            flips,
-            flipOf: (bit) => ({ kind: 'entry', word, bit: bit + entry.firstBit }),
-            meaningOf: (bit) => frameMeaning(bit, { bytes: entry.bytes, arm: isArm(settings) }),
-          },
+          { flips, flipOf, meaningOf: (bit) => unnamedBit(bit, entry, settings) },
         );
   return {
     id,
@@ -158,8 +108,15 @@ function entryCard(
   };
 }
 
+/** The flip of a bit of an entry; undefined for one that lies nowhere. */
+function flipIn({ word, register, firstBit }: ProbeEntry): ((bit: number) => Flip) | undefined {
+  if (word !== undefined) return (bit) => ({ kind: 'entry', word, bit: bit + firstBit });
+  return register && ((bit) => ({ kind: 'register', register, bit }));
+}
+
 function maskOf(entry: ProbeEntry, flip: Flip): bigint {
-  if (flip.kind !== 'entry' || flip.word !== entry.word) return 0n;
+  if (flip.kind === 'register') return flip.register === entry.register ? 1n << BigInt(flip.bit) : 0n;
+  if (flip.word !== entry.word) return 0n;
   const bit = flip.bit - entry.firstBit;
   return bit < 0 || bit >= entry.bytes * 8 ? 0n : 1n << BigInt(bit);
 }
@@ -174,7 +131,8 @@ function tableName({ dimension, levelName, reader }: ProbeEntry, settings: Setti
 
 function aboutEntry(entry: ProbeEntry, uses: ReadonlySet<string>): string {
   const { word, reader, dimension } = entry;
-  if (word === undefined) return 'kept in a register since CR3 was loaded';
+  if (word === undefined)
+    return entry.register === undefined ? 'where no memory is' : 'kept in a register since CR3 was loaded';
   const frame = frameOfWord(word);
   const inGuest = frame >= FIRST_GUEST_PFN && frame < FIRST_SHADOW_PFN;
   const address = word * 8 + entry.firstBit / 8 - (inGuest ? FIRST_GUEST_PFN * 4096 : 0);
@@ -194,117 +152,22 @@ function bitsOf(entry: ProbeEntry, value: bigint, settings: Settings): readonly 
     return table ? STAGE_1_TABLE_BITS : STAGE_1_LEAF_BITS;
   }
   if (dimension === 'host') return settings.cpu === 'svm' ? X86_BITS : EPT_BITS;
+  if (isPdpte(entry, settings)) return PDPTE_BITS;
+  if (entry.key === 'counts') return [...X86_BITS, ...PROTECTION_KEY_BITS];
   const names = dimension === 'single' && isKvm(settings) ? SPTE_BITS : X86_BITS;
   return names.filter(({ bit }) => bit < entry.bytes * 8);
 }
 
-const frameMeaning = (bit: number, { bytes, arm }: { bytes: 4 | 8; arm: boolean }): string => {
-  const top = bytes === 4 ? 31 : arm ? 47 : 51;
-  return bit >= 12 && bit <= top ? 'part of the address' : 'no name';
-};
+/** A root entry of PAE paging, in a register or in memory. */
+const isPdpte = ({ dimension, level }: ProbeEntry, { guest }: Settings): boolean =>
+  guest === 'pae' && dimension !== 'host' && level === PDPT_LEVEL;
+const PDPT_LEVEL = 3;
 
-function bitViews(
-  of: {
-    names: readonly Pick<EntryBit, 'bit' | 'short' | 'meaning'>[];
-    size: number;
-    value: bigint;
-    id: string;
-  },
-  by: { flips: readonly Flip[]; flipOf: (bit: number) => Flip; meaningOf: (bit: number) => string },
-): readonly BitView[] {
-  return Array.from({ length: of.size }, (_, bit): BitView => {
-    const name = of.names.find((candidate) => candidate.bit === bit);
-    const set = ((of.value >> BigInt(bit)) & 1n) === 1n;
-    const flip = by.flipOf(bit);
-    const flipped = by.flips.some((other) => sameFlip(other, flip));
-    const meaning = name === undefined ? by.meaningOf(bit) : `${name.short}: ${name.meaning}`;
-    return {
-      id: `${of.id} ${String(bit)}`,
-      short: name?.short ?? String(bit),
-      label: `bit ${String(bit)}, ${meaning}, ${set ? 'set' : 'clear'}${flipped ? ', flipped' : ''}`,
-      set,
-      flipped,
-      flip,
-    };
-  });
-}
-
-function split(
-  views: readonly BitView[],
-  names: readonly { readonly bit: number }[],
-): Pick<Card, 'named' | 'rest'> {
-  const named = new Set(names.map(({ bit }) => bit));
-  return {
-    named: views.filter((_, bit) => named.has(bit)),
-    rest: views.filter((_, bit) => !named.has(bit)).reverse(),
-  };
-}
-
-/** The registers on which a walk of this machine depends. */
-export function registerCards(
-  world: World,
-  settings: Settings,
-  { vcpu, flips }: { vcpu: number; flips: readonly Flip[] },
-): readonly Card[] {
-  if (isArm(settings)) return [];
-  const names: readonly ProbeRegister[] = isKvm(settings)
-    ? ['cr0', 'cr4', 'efer', 'cr3']
-    : ['cr0', 'cr4', 'efer', 'ac', 'pkru', 'pkrs', 'cr3'];
-  return names.map((register) => {
-    const before = world.get('reg', `${String(vcpu)}.${register}`) ?? 0n;
-    const after = flips.reduce(
-      (value, flip) =>
-        flip.kind === 'register' && flip.register === register ? value ^ (1n << BigInt(flip.bit)) : value,
-      before,
-    );
-    const bits = registerBits(register);
-    const size = register === 'cr3' ? 64 : Math.max(...bits.map(({ bit }) => bit)) + 1;
-    const views = bitViews(
-      { names: bits, size, value: after, id: register },
-      { flips, flipOf: (bit) => ({ kind: 'register', register, bit }), meaningOf: cr3Meaning },
-    );
-    const parts = split(views, bits);
-    return {
-      id: register,
-      title: register === 'ac' ? 'EFLAGS.AC' : register.toUpperCase(),
-      about: ABOUT_REGISTER[register],
-      dimension: 'register',
-      before,
-      after,
-      named: parts.named,
-      rest: register === 'cr3' ? parts.rest : [],
-    };
-  });
-}
-
-const ABOUT_REGISTER: Readonly<Record<ProbeRegister, string>> = {
-  cr0: 'paging and write protection',
-  cr3: 'where the root table lies',
-  cr4: 'what paging can do',
-  efer: 'long mode and no-execute',
-  ac: 'lets the kernel touch user pages under SMAP',
-  pkru: 'protection keys of user pages',
-  pkrs: 'protection keys of kernel pages',
-};
-
-const cr3Meaning = (bit: number): string => (bit >= 12 && bit < 52 ? 'part of the address' : 'no name');
-
-const KEYS = 16;
-
-function registerBits(register: ProbeRegister): readonly Pick<EntryBit, 'bit' | 'short' | 'meaning'>[] {
-  if (register === 'cr3') return [];
-  if (register === 'ac')
-    return [{ bit: 0, short: 'AC', meaning: 'the kernel may touch user pages, whatever SMAP says' }];
-  if (register === 'pkru' || register === 'pkrs')
-    return Array.from({ length: KEYS * 2 }, (_, bit) => {
-      const key = String(Math.floor(bit / 2));
-      return bit % 2 === 0
-        ? { bit, short: `AD${key}`, meaning: `no access to pages of key ${key}` }
-        : { bit, short: `WD${key}`, meaning: `no write to pages of key ${key}` };
-    });
-  return REGISTER_BITS.filter((bit) => bit.register === register).map(({ bit, name, meaning }) => ({
-    bit,
-    short: name.toUpperCase(),
-    meaning,
-  }));
+function unnamedBit(bit: number, entry: ProbeEntry, settings: Settings): string {
+  const top = entry.bytes === 4 ? 31 : isArm(settings) ? 47 : 51;
+  if (bit >= 12 && bit <= top) return 'part of the address';
+  const key = PROTECTION_KEY_BITS.find((candidate) => candidate.bit === bit);
+  return key !== undefined && entry.key === 'ignored'
+    ? 'part of a protection key, ignored while CR4.PKE and CR4.PKS are clear'
+    : 'no name';
 }

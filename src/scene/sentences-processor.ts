@@ -20,7 +20,7 @@ export const OF_PROCESSOR = {
   'tlb-hit': ({ write, stale }) =>
     stale
       ? {
-          what: 'The TLB answers, with a translation that the tables no longer give.',
+          what: 'The TLB answers, with a translation that a walk would no longer give.',
           why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
         }
       : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },

@@ -78,6 +78,10 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `Bit ${String(bit)} of the ${told.shadow ? 'shadow' : 'host'} ${tableOn(level, told)} entry becomes ${set ? '1' : '0'}, from outside.`,
     why: 'The hypervisor did not do it and will not look. The TLB may still hold what was there.',
   }),
+  'outside-flip-register': ({ register, bit, set }) => ({
+    what: `Bit ${String(bit)} of ${register.toUpperCase()} becomes ${set ? '1' : '0'}, from outside.`,
+    why: 'Nobody in the machine did it, so nothing is flushed. The TLB may still hold what was found before.',
+  }),
   'outside-nothing': ({ level }, told) => ({
     what: `There is no ${told.shadow ? 'shadow' : 'host'} ${tableOn(level, told)} entry for this address now.`,
     why: 'The tables do not reach so far, so nothing changes.',

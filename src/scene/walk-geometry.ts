@@ -1,12 +1,17 @@
 /** The levels that the processor of a run walks, and how it reads their entries. */
-import { guestFormat, hostFormat } from '../core/bare/formats.ts';
-import type { Settings } from '../core/settings.ts';
+import { guestFormatNow, hostFormatNow } from '../core/bare/formats.ts';
+import type { Timeline } from '../timeline/timeline.ts';
 import type { WalkGeometry } from './walk-record.ts';
 
-/** Under shadow paging the processor walks in one dimension: the shadow tables, of the guest's own format. */
-export function geometryOf(settings: Settings): WalkGeometry {
-  const guest = guestFormat(settings);
-  const host = hostFormat(settings);
+/**
+ * By the registers at the timeline's position: a walk changes none. Under shadow paging the processor walks in one
+ * dimension: the shadow tables, of the guest's own format.
+ */
+export function geometryOf({ program, world }: Pick<Timeline, 'program' | 'world'>): WalkGeometry {
+  const { settings } = program;
+  const registers = { reg: (name: string) => world.get('reg', `0.${name}`) ?? 0n };
+  const guest = guestFormatNow(settings, registers);
+  const host = hostFormatNow(settings, registers);
   const isShadow = settings.machine.startsWith('kvm-');
   return {
     guest: guest.levels.map((at) => (isShadow ? { ...at, name: `shadow ${at.name}` } : at)),

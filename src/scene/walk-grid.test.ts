@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { levelsOf } from '../core/hardware/x86-format.ts';
 import type { Machine } from '../core/machine/machine.ts';
 import { stage1Format, stage2Format } from '../core/hardware/arm-format.ts';
-import { stage1Of, stage2Of } from '../core/hardware/arm-walk.ts';
+import { stage1Of, stage2Of } from '../core/hardware/arm-registers.ts';
 import { replayVector, type ArmVector, type WalkVector } from '../core/hardware/vectors.ts';
 import { readVectors } from '../cli/walk.ts';
 import { must } from '../core/assert.ts';
@@ -380,7 +380,7 @@ describe('which walk is shown', () => {
   });
   test('in a run of today, the walks over shadow tables: one dimension, four references or a fault', () => {
     const today = timelineOf(catalogueText('three-exits'));
-    const geometry = geometryOf(today.program.settings);
+    const geometry = geometryOf(today);
     let walks = 0;
     for (let position = today.begin; position <= today.length; position += 1) {
       today.seek(position);

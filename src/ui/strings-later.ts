@@ -34,7 +34,7 @@ export const WALK = {
   mark: { accessed: 'A', dirty: 'D' },
   marked: { accessed: 'the walk set its accessed bit', dirty: 'the walk set its dirty bit' },
   empty: 'empty',
-  frame: (frame: string): string => `→${frame}`,
+  arrow: '→',
   state: {
     'to come': 'still to come',
     read: 'read',

@@ -26,6 +26,6 @@ function endOf(outcome: WalkOutcome<StageFault> | HostOutcome<StageFault>): stri
       return outcome.kind;
     case 'fault':
     case 'host-fault':
-      return `${outcome.fault.kind} ${outcome.fault.code.toString(16)}`;
+      return `${outcome.fault.kind} ${outcome.fault.code.toString(16)} ${outcome.fault.gpa.toString(16)}`;
   }
 }

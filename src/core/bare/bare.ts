@@ -13,6 +13,7 @@ import {
   sweepOf,
   type Sweep,
 } from '../hardware/invalidate.ts';
+import { outsideRegisters, placeOfBit } from '../hardware/outside-registers.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -44,6 +45,8 @@ export const bare: Engine = {
   setHostEntry,
   flipped: (m, operation: FlipOperation) =>
     operation.place === 'host' ? hostEntryWord(m, operation) : undefined,
+  flippedRegister: (m, { register, bit }) =>
+    outsideRegisters(m.settings).includes(register) ? placeOfBit(register, bit) : undefined,
   trivialExit: (m, reason) => {
     if (!isNested(m)) m.step('cpuid', {});
     else exitAndEnter(m, { reason, gva: 0n, code: 0n });

@@ -13,15 +13,10 @@ import { isCanonical } from '../hardware/x86-entry.ts';
 import { x86Format } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import { agrees } from './agreement.ts';
-import { isNested, NATIVE_BASE, stageTag, tagOf } from './ground.ts';
+import { hostRegistersText, isNested, NATIVE_BASE, registersText, stageTag, tagOf } from './ground.ts';
 import { stageOf, type How } from './host-stage.ts';
-import { armRegisters, guestRegisters, isArm } from './registers.ts';
-
-/** The registers that say where and how a walk goes. */
-const registersText = (m: Machine): string =>
-  ['cr0', 'cr3', 'cr4', 'efer', 'pdptr0', 'pdptr1', 'pdptr2', 'pdptr3']
-    .map((name) => m.reg(name).toString(16))
-    .join(' ');
+import { armRegisters } from './arm-registers.ts';
+import { guestRegisters, isArm } from './registers.ts';
 
 export function translateAccess(m: Machine, request: Translated): Translation {
   const common = {
@@ -134,23 +129,26 @@ const ANY = { read: true, write: true, execute: true } as const;
 
 /** Where guest physical addresses lie: behind the second stage, or at a plain offset. */
 function hostOf(m: Machine, request: Translated, how: How): HostHalf {
-  if (!isNested(m)) {
-    return {
-      host: (address) => ({
-        kind: 'ok',
-        address: address + NATIVE_BASE,
-        pageBits: WIDEST_PAGE,
-        rights: ANY,
-        dirty: true,
-      }),
-      flat: true,
-    };
-  }
-  const stage = stageOf(m, request, how);
-  return {
-    host: how === 'cached' ? cachedStage(m, stage, stageTag(m)) : (gpa, use) => stage.locate(m, gpa, use),
-  };
+  if (!isNested(m)) return plainOffset(NATIVE_BASE);
+  const fresh = stageOf(m, request, 'fresh');
+  const cached = stageOf(m, request, how);
+  // With stage 2 off a guest's address is one of the host's.
+  if (fresh === undefined || cached === undefined) return plainOffset(0n);
+  if (how === 'fresh') return { host: (gpa, use) => fresh.locate(m, gpa, use) };
+  const by = { tag: stageTag(m), under: hostRegistersText(m) };
+  return { host: cachedStage(m, { cached, fresh }, by) };
 }
+
+const plainOffset = (offset: bigint): HostHalf => ({
+  host: (address) => ({
+    kind: 'ok',
+    address: address + offset,
+    pageBits: WIDEST_PAGE,
+    rights: ANY,
+    dirty: true,
+  }),
+  flat: true,
+});
 
 /** A plain offset never narrows a page. */
 const WIDEST_PAGE = 64;

@@ -10,13 +10,15 @@ import { eptStage, nptStage, type HostCaches, type SecondStage } from '../hardwa
 import { x86Format } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import { agrees } from './agreement.ts';
-import { isNested, NATIVE_BASE, stageTag } from './ground.ts';
-import { armHostFormat, HOST_ROOT, hostKindOf } from './host-tables.ts';
+import { armHostStage } from './arm-registers.ts';
+import { hostRegistersText, isNested, NATIVE_BASE, stageTag } from './ground.ts';
+import { HOST_ROOT, hostKindOf } from './host-tables.ts';
 
 /** Whether caches may be asked, or the tables alone. */
 export type How = 'cached' | 'fresh';
 
-export function stageOf(m: Machine, request: Translated, how: How): SecondStage {
+/** Undefined where the second stage is off. */
+export function stageOf(m: Machine, request: Translated, how: How): SecondStage | undefined {
   const cached = how === 'cached' && m.settings.psc === 'both';
   const { access } = request;
   switch (hostKindOf(m.settings)) {
@@ -40,7 +42,8 @@ export function stageOf(m: Machine, request: Translated, how: How): SecondStage 
       );
     }
     case 'arm': {
-      const stage = { format: armHostFormat(m.settings), root: HOST_ROOT };
+      const stage = armHostStage(m);
+      if (stage === undefined) return undefined;
       const by = { access, el: request.user ? 0 : 1 } as const;
       const format = stage2Format(stage.format);
       return armStage(
@@ -71,7 +74,7 @@ function hostCache<Rights>(
     structureCache<Rights>(m, {
       stage: 'host',
       tag: stageTag(m),
-      under: '',
+      under: hostRegistersText(m),
       format,
       row: use.row,
       agrees: (table) =>
@@ -91,6 +94,6 @@ export function placeOf(m: Machine, gpa: bigint): bigint {
   if (!isNested(m)) return NATIVE_BASE + gpa;
   const stage = stageOf(m, { gva: 0n, access: 'read', user: false }, 'fresh');
   const use = { row: 0, forTable: false, trail: { words: [], values: [], counted: true } };
-  const found = m.lookAside(() => stage.locate(m, gpa, use));
-  return found.kind === 'ok' ? found.address : NATIVE_BASE + gpa;
+  const found = m.lookAside(() => stage?.locate(m, gpa, use));
+  return found?.kind === 'ok' ? found.address : NATIVE_BASE + gpa;
 }

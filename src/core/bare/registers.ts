@@ -4,8 +4,6 @@
  * vol. 2 (MOV CR, INVLPG and PCID rules), Arm ARM (TTBR0_EL1).
  */
 import type { RegisterWrite } from '../engine.ts';
-import { stage1Start } from '../hardware/arm-format.ts';
-import type { ArmRegisters } from '../hardware/arm-walk.ts';
 import { pdptesAt } from '../hardware/pdptes.ts';
 import { countSwept, sweepCaches, sweepOfCr3, sweepOfGuest, sweepOfSpace } from '../hardware/invalidate.ts';
 import {
@@ -31,13 +29,15 @@ import { bitRange } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
+import { armStartRegisters, asidOf, type Registers } from './arm-registers.ts';
 
 const EFER_LME = 1n << 8n;
 const CR0_PE = 1n;
 const LONG = EFER_LME | EFER_LMA;
 
 /** Registers of a vCPU when a scenario begins: paging on, write protect, no-execute and global pages on. */
-export function startRegisters(settings: Settings): Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> {
+export function startRegisters(settings: Settings): Readonly<Record<string, bigint>> {
+  if (isArm(settings)) return armStartRegisters(settings);
   const cr0 = CR0_PG | CR0_WP | CR0_PE;
   switch (settings.guest) {
     case 'nonpaging':
@@ -56,7 +56,10 @@ export function startRegisters(settings: Settings): Readonly<Record<'cr0' | 'cr4
 export const isArm = (settings: Settings): boolean => settings.cpu === 'arm64';
 
 /** How the processor walks the guest's tables now. AMD's nested paging reads PAE root entries from memory. */
-export function guestRegisters(m: Machine, options: { nested: boolean }): PagingRegisters {
+export function guestRegisters(
+  m: Registers & Pick<Machine, 'settings'>,
+  options: { nested: boolean },
+): PagingRegisters {
   const registers = pagingRegisters({
     cr0: m.reg('cr0'),
     cr3: m.reg('cr3'),
@@ -71,32 +74,9 @@ export function guestRegisters(m: Machine, options: { nested: boolean }): Paging
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`)) };
 }
 
-export const ARM_INPUT_BITS: Readonly<Record<string, number>> = { '4-level': 48, '3-level': 39 };
-export const ARM_OUTPUT_BITS = 48;
-
-/** The same on arm64: 4 KiB granule, hardware access flag, no hardware dirty state. */
-export function armRegisters(m: Machine): ArmRegisters {
-  const inputBits = ARM_INPUT_BITS[m.settings.guest];
-  if (inputBits === undefined) return { pan: false };
-  const format = {
-    granule: 12,
-    inputBits,
-    startLevel: stage1Start(12, inputBits),
-    outputBits: ARM_OUTPUT_BITS,
-    ha: true,
-    hd: false,
-    hpd: false,
-  } as const;
-  return { stage1: { format, root: m.reg('cr3') & bitRange(47, 12), wxn: false }, pan: false };
-}
-
 /** The identifier of the address space now: PCID, or stage 1's ASID. */
 export const currentPcid = (m: Machine): number =>
-  isArm(m.settings)
-    ? Number(m.reg('ttbr0_asid'))
-    : (m.reg('cr4') & CR4_PCIDE) === 0n
-      ? 0
-      : Number(m.reg('cr3') & 0xfffn);
+  isArm(m.settings) ? asidOf(m) : (m.reg('cr4') & CR4_PCIDE) === 0n ? 0 : Number(m.reg('cr3') & 0xfffn);
 
 /**
  * Writes a register in the guest itself, without an exit. False where the processor raises #GP. `place` says where a

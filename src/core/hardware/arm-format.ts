@@ -34,6 +34,13 @@ export function armLevels(granule: Granule, inputBits: number, start: number): r
 export const stage1Start = (granule: Granule, inputBits: number): number =>
   LAST_LEVEL + 1 - Math.ceil((inputBits - granule) / indexBits(granule));
 
+/** Sizes of input addresses that a processor without small translation tables has. */
+export const MIN_INPUT_BITS = 25;
+export const MAX_INPUT_BITS = 48;
+
+export const inputFits = ({ inputBits }: Pick<ArmFormatOptions, 'inputBits'>): boolean =>
+  inputBits >= MIN_INPUT_BITS && inputBits <= MAX_INPUT_BITS;
+
 /** Tables that may stand in a row at the start of stage 2, as a power of two. */
 const CONCATENATED_BITS = 4;
 
@@ -42,8 +49,15 @@ export function stage2StartFits(options: ArmFormatOptions): boolean {
   const { granule, inputBits, startLevel } = options;
   const bits = inputBits - shiftOf(granule, startLevel);
   const top = granule === 12 ? 0 : 1;
+  if (!inputFits(options)) return false;
   return startLevel >= top && bits >= 1 && bits <= indexBits(granule) + CONCATENATED_BITS;
 }
+
+/** The lowest bit of a root's address: a root is aligned to its own size, and what lies below counts for nothing. */
+export const lowestRootBit = ({ granule, inputBits, startLevel }: RootOptions): number =>
+  Math.max(1, inputBits - shiftOf(granule, startLevel) + 3);
+
+type RootOptions = Pick<ArmFormatOptions, 'granule' | 'inputBits' | 'startLevel'>;
 
 /** Levels at which a block may stand. */
 const blockLevels = (granule: Granule): readonly number[] => (granule === 12 ? [1, 2] : [2]);

@@ -10,15 +10,15 @@ import {
   DESC_NOT_GLOBAL,
   LAST_LEVEL,
   S2AP_WRITE,
+  inputFits,
   stage1Format,
-  stage1Start,
   stage2Format,
   stage2StartFits,
   type ArmFormatOptions,
-  type Granule,
   type Stage1Rights,
   type Stage2Rights,
 } from './arm-format.ts';
+import type { ArmRegisters, ArmStage } from './arm-registers.ts';
 import type { PathRights } from './fault.ts';
 import type { PagingFormat } from './format.ts';
 import {
@@ -36,19 +36,6 @@ import type { HostCaches, SecondStage, StageFault } from './second-stage.ts';
 import type { WalkFault, WalkOutcome } from './walk.ts';
 import { bitRange } from './x86-format.ts';
 
-/** A stage of translation, decoded from its control registers. */
-export interface ArmStage {
-  readonly format: ArmFormatOptions;
-  readonly root: bigint;
-}
-
-export interface ArmRegisters {
-  /** Undefined while stage 1 is off. */
-  readonly stage1?: ArmStage & { readonly wxn: boolean };
-  /** PSTATE.PAN. */
-  readonly pan: boolean;
-}
-
 export interface ArmRequest {
   readonly va: bigint;
   readonly access: AccessKind;
@@ -61,50 +48,6 @@ export interface ArmRequest {
   readonly caches?: WalkCaches<Stage1Rights>;
 }
 
-/** Physical address sizes by the encoding of PS and IPS. */
-const OUTPUT_BITS: readonly number[] = [32, 36, 40, 42, 44, 48];
-const TG0_GRANULES: readonly Granule[] = [12, 16, 14];
-const BASE_ADDRESS = bitRange(47, 1);
-
-/** Decodes TCR_EL1 and TTBR0_EL1. */
-export function stage1Of(raw: { tcr: bigint; ttbr0: bigint; sctlr: bigint }): ArmRegisters['stage1'] {
-  const { tcr, ttbr0, sctlr } = raw;
-  if ((sctlr & 1n) === 0n) return undefined;
-  const granule = must(TG0_GRANULES[field(tcr, 15, 14)], 'a granule');
-  const inputBits = 64 - field(tcr, 5, 0);
-  const format: ArmFormatOptions = {
-    granule,
-    inputBits,
-    startLevel: stage1Start(granule, inputBits),
-    outputBits: OUTPUT_BITS[field(tcr, 34, 32)] ?? 48,
-    ha: field(tcr, 39, 39) === 1,
-    hd: field(tcr, 40, 39) === 3,
-    hpd: field(tcr, 41, 41) === 1,
-  };
-  return { format, root: ttbr0 & BASE_ADDRESS, wxn: (sctlr & (1n << 19n)) !== 0n };
-}
-
-/** Start level of stage 2 by SL0; 16 and 64 KiB granules count one lower. */
-const stage2Start = (granule: Granule, sl0: number): number => (granule === 12 ? 2 - sl0 : 3 - sl0);
-
-/** Decodes VTCR_EL2 and VTTBR_EL2. */
-export function stage2Of({ vtcr, vttbr }: { vtcr: bigint; vttbr: bigint }): ArmStage {
-  const granule = must(TG0_GRANULES[field(vtcr, 15, 14)], 'a granule');
-  const format: ArmFormatOptions = {
-    granule,
-    inputBits: 64 - field(vtcr, 5, 0),
-    startLevel: stage2Start(granule, field(vtcr, 7, 6)),
-    outputBits: OUTPUT_BITS[field(vtcr, 18, 16)] ?? 48,
-    ha: field(vtcr, 21, 21) === 1,
-    hd: field(vtcr, 22, 21) === 3,
-    hpd: false,
-  };
-  return { format, root: vttbr & BASE_ADDRESS };
-}
-
-const field = (value: bigint, high: number, low: number): number =>
-  Number((value >> BigInt(low)) & bitRange(high - low, 0));
-
 /** An abort of stage 1 is a page fault whose code is the syndrome; one of stage 2 goes to the hypervisor. */
 export function walkArm(m: Machine, request: ArmRequest): WalkOutcome<StageFault> {
   return m.call('page walk', { gva: request.va, access: request.access }, () => walkStages(m, request));
@@ -114,7 +57,7 @@ function walkStages(m: Machine, request: ArmRequest): WalkOutcome<StageFault> {
   const trail: Trail = { words: [], values: [], counted: false };
   const { stage1 } = request.registers;
   if (stage1 === undefined) return finish(request, trail, { address: request.va });
-  const tooLarge = beyondInput(stage1, request.va);
+  const tooLarge = inputFits(stage1.format) ? beyondInput(stage1, request.va) : 'absent';
   if (tooLarge !== undefined) return stage1Abort(m, request, { level: 0, why: tooLarge });
   const walked = walkTables<Stage1Rights, StageFault>(m, {
     format: formatOf(stage1Formats, stage1.format, stage1Format),

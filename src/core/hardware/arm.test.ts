@@ -3,8 +3,16 @@ import { describe, expect, test } from 'vitest';
 import { must } from '../assert.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
-import { armLevels, stage1Start, stage2Format, type ArmFormatOptions, type Granule } from './arm-format.ts';
-import { armStage, stage1Of, stage2Of, walkArm, type ArmRequest, type ArmStage } from './arm-walk.ts';
+import {
+  armLevels,
+  stage1Start,
+  stage2Format,
+  type ArmFormatOptions,
+  type Granule,
+  inputFits,
+} from './arm-format.ts';
+import { stage1Of, stage2Of, type ArmStage } from './arm-registers.ts';
+import { armStage, walkArm, type ArmRequest } from './arm-walk.ts';
 import type { StageFault } from './second-stage.ts';
 import type { WalkOutcome } from './walk.ts';
 import { wordAt } from './format.ts';
@@ -117,6 +125,25 @@ describe('control registers', () => {
     expect(stage2Of({ vtcr: vtcrOf(asked), vttbr: 0n }).format).toMatchObject(expected);
     const stage1 = stage1Of({ tcr: tcrOf(asked), ttbr0: 0n, sctlr: 1n });
     expect(stage1?.format).toMatchObject(expected);
+  });
+  test.each([
+    [24, false],
+    [25, true],
+    [48, true],
+    [49, false],
+  ])('input addresses of %i bits: %s', (inputBits, fits) => {
+    expect(inputFits({ inputBits })).toBe(fits);
+  });
+  test('a reserved TG0 is taken as 4 KiB, in either stage', () => {
+    const tg0 = 3n << 14n;
+    expect(stage1Of({ tcr: 16n | tg0, ttbr0: 0n, sctlr: 1n })?.format.granule).toBe(12);
+    expect(stage2Of({ vtcr: 16n | tg0, vttbr: 0n }).format.granule).toBe(12);
+  });
+  test('a root is aligned to its own size', () => {
+    const root = 0x8000_fffen;
+    expect(stage1Of({ tcr: tcrOf({ bits: 48 }), ttbr0: root, sctlr: 1n })?.root).toBe(0x8000_f000n);
+    expect(stage1Of({ tcr: tcrOf({ bits: 40 }), ttbr0: root, sctlr: 1n })?.root).toBe(0x8000_fff0n);
+    expect(stage2Of({ vtcr: vtcrOf({ ipaBits: 40, sl0: 1 }), vttbr: root }).root).toBe(0x8000_e000n);
   });
   test('neither VMID nor ASID nor CnP is part of the root; SCTLR.M off is no stage 1', () => {
     expect(stage2Of({ vtcr: vtcrOf({}), vttbr: 0x00ab_0000_8000_0001n }).root).toBe(0x8000_0000n);

@@ -15,7 +15,9 @@ export function pdptesAt(
 ): readonly bigint[] | 'malformed' {
   const root = rootOf(by.cr3, 'pae');
   const entries = [0n, 1n, 2n, 3n].map((index) => readEntry(m, by.place(root + index * 8n), 8));
-  const reserved = reservedInPdpte(by.physicalBits);
-  const malformed = entries.some((entry) => (entry & PTE_P) !== 0n && (entry & reserved) !== 0n);
-  return malformed ? 'malformed' : entries;
+  return entries.some((entry) => isMalformedPdpte(entry, by.physicalBits)) ? 'malformed' : entries;
 }
+
+/** Present, and a bit set that must be clear. */
+export const isMalformedPdpte = (entry: bigint, physicalBits: number): boolean =>
+  (entry & PTE_P) !== 0n && (entry & reservedInPdpte(physicalBits)) !== 0n;

@@ -43,6 +43,8 @@ function deepest<Rights>(m: Machine, options: PscOptions<Rights>, address: bigin
   let best: PscEntry | undefined;
   for (const entry of m.world.tables.psc.values()) {
     if (!isOurs(m, entry, options) || address >> BigInt(entry.shift) !== entry.prefix) continue;
+    // A table found with another granule or start level is none of this walk's.
+    if (options.format.levels[entry.depth - 1]?.shift !== entry.shift) continue;
     if (best === undefined || entry.depth > best.depth) best = entry;
   }
   return best;

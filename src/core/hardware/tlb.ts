@@ -248,16 +248,17 @@ function noteUse(m: Machine, entry: TlbEntry): void {
 
 /**
  * The second stage with the guest-physical translations that the TLB holds: what is known is not walked for, what was
- * walked for is kept.
+ * walked for is kept. `under` are the registers that decide how the second stage is walked, as text.
  */
 export function cachedStage(
   m: Machine,
   stage: SecondStage,
-  tag: CacheTag,
+  by: { readonly tag: CacheTag; readonly under: string },
 ): (gpa: bigint, use: HostUse) => HostOutcome<StageFault> {
+  const { tag, under } = by;
   return (gpa, use) => {
     const entry = findGuestPhysical(m, { gpa, tag, asked: stage.asks(use) });
-    if (entry !== undefined) return useGuestPhysical(m, entry, { gpa, use, stage });
+    if (entry !== undefined) return useGuestPhysical(m, entry, { gpa, use, stage, under });
     const start = use.trail.words.length;
     const found = stage.locate(m, gpa, use);
     if (found.kind === 'fault') return found;
@@ -266,7 +267,7 @@ export function cachedStage(
     put(m, {
       ...tag,
       pcid: 0,
-      under: '',
+      under,
       kind: 'guest-physical',
       address: gpa,
       target: found.address,
@@ -306,7 +307,7 @@ function findGuestPhysical(
 function useGuestPhysical(
   m: Machine,
   entry: TlbEntry,
-  by: { gpa: bigint; use: HostUse; stage: SecondStage },
+  by: { gpa: bigint; use: HostUse; stage: SecondStage; under: string },
 ): HostOutcome<StageFault> {
   const { gpa, use, stage } = by;
   const refs = entry.filledFrom.length;
@@ -347,9 +348,9 @@ function useGuestPhysical(
 function isStaleStage(
   m: Machine,
   entry: TlbEntry,
-  by: { gpa: bigint; use: HostUse; stage: SecondStage; address: bigint },
+  by: { gpa: bigint; use: HostUse; stage: SecondStage; under: string; address: bigint },
 ): boolean {
-  if (!differsFromTables(m.world, entry)) return false;
+  if (entry.filledUnder === by.under && !differsFromTables(m.world, entry)) return false;
   const use = { ...by.use, trail: { words: [], values: [], counted: true } };
   const fresh = m.lookAside(() => by.stage.locate(m, by.gpa, use));
   return fresh.kind === 'fault' || fresh.address !== by.address;

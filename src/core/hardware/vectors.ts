@@ -7,7 +7,8 @@
  * permission faults that are no S1PTW, and the syndrome of the instruction.
  */
 import type { Machine } from '../machine/machine.ts';
-import { armStage, stage1Of, stage2Of, walkArm } from './arm-walk.ts';
+import { stage1Of, stage2Of } from './arm-registers.ts';
+import { armStage, walkArm } from './arm-walk.ts';
 import { readEntry, writeEntry } from './format.ts';
 import type { AccessKind, PagingRegisters } from './registers.ts';
 import { pagingRegisters } from './registers.ts';

@@ -35,6 +35,18 @@ export const X86_BITS: readonly EntryBit[] = entryBits(MANUAL, [
   [63, 'XD', 'NX', 'no instruction fetch, when EFER.NXE is set'],
 ]);
 
+/** In a leaf of long mode, where CR4.PKE (user pages) or CR4.PKS (kernel pages) is set. */
+export const PROTECTION_KEY_BITS: readonly EntryBit[] = [0, 1, 2, 3].map((index) => ({
+  name: `PK${String(index)}`,
+  short: `PK${String(index)}`,
+  bit: 59 + index,
+  meaning: `protection key, bit ${String(index)}: PKRU, or for kernel pages PKRS, says what is allowed`,
+  source: 'Intel SDM vol. 3, protection keys',
+}));
+
+/** A root entry of PAE paging grants and marks nothing. */
+export const PDPTE_BITS = X86_BITS.filter(({ name }) => ['P', 'PWT', 'PCD'].includes(name));
+
 const bit = (name: string): bigint => {
   const found = X86_BITS.find((candidate) => candidate.name === name);
   if (found === undefined) throw new Error(`assertion failed: no entry bit ${name}`);

@@ -58,6 +58,7 @@ export const kvm2007: Engine = {
   invalidate: neverPlanned,
   setHostEntry: neverPlanned,
   flipped: (m, operation) => (operation.place === 'shadow' ? shadowEntry(m, operation) : undefined),
+  flippedRegister: () => undefined,
   judged: true,
   pageFault: (m, fault) =>
     duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () =>

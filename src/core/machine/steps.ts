@@ -66,6 +66,7 @@ export const STEPS = {
 
   'outside-flip': spec('host', 'write', 'page', { gpa: 'w', bit: 'n', set: 'b' }),
   'outside-flip-shadow': spec('host', 'write', 'sPT', { gva: 'w', level: 'n', bit: 'n', set: 'b' }),
+  'outside-flip-register': spec('host', 'write', 'vcpu', { register: 's', bit: 'n', set: 'b' }),
   'outside-nothing': spec('host', 'check', 'sPT', { gva: 'w', level: 'n' }),
 
   'host-table': spec('host', 'alloc', 'EPT', { pfn: 'n', level: 'n', gpa: 'w' }),

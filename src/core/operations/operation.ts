@@ -4,6 +4,7 @@
  */
 import type { Gfn, Gva, VcpuId } from '../quantities.ts';
 import type { InvalidationName } from '../hardware/invalidate.ts';
+import type { OutsideRegister } from '../hardware/outside-registers.ts';
 import type { HostRights } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
 
@@ -85,8 +86,8 @@ export type HostEntryChange =
   | { readonly kind: 'raw'; readonly value: bigint };
 
 /**
- * One bit of memory changes, and neither the guest nor its hypervisor did it or hears of it: a device that writes
- * where it should not, a debugger, a fault of the memory.
+ * One bit of memory or of a register changes, and neither the guest nor its hypervisor did it or hears of it: a device
+ * that writes where it should not, a debugger, a fault of the memory.
  */
 export type FlipOperation = {
   readonly kind: 'flip';
@@ -98,6 +99,7 @@ export type FlipOperation = {
   | { readonly place: 'shadow'; readonly gva: Gva; readonly level: number }
   /** The entry of `level` of the second stage that serves a guest physical address. */
   | { readonly place: 'host'; readonly gpa: bigint; readonly level: number }
+  | { readonly place: 'register'; readonly register: OutsideRegister }
 );
 
 /** An operation with its place in the scenario's text. */

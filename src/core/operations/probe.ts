@@ -4,114 +4,28 @@
  * nothing. There is no second walk.
  */
 import { assert } from '../assert.ts';
-import type { AccessRequest } from '../hardware/fault.ts';
-import { pagingModeOf } from '../hardware/registers.ts';
-import { TABLE_NAMES_BY_LEVEL } from '../hardware/x86-entry.ts';
 import type { Translation } from '../hardware/tlb.ts';
-import { levelOfRole } from '../kvm/role-2007.ts';
-import { shadowPageAt } from '../kvm/shadow-page.ts';
-import { hostLevels } from '../hardware/encode.ts';
-import { Journal, type AnyValue, type Facts, type Place } from '../machine/journal.ts';
+import { Journal, type AnyValue } from '../machine/journal.ts';
 import { Machine } from '../machine/machine.ts';
-import type { StepKind } from '../machine/steps.ts';
-import type { TableName, TlbEntry } from '../machine/tables.ts';
-import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, guestFrameOf, type World } from '../machine/world.ts';
-import { frameOfWord, gva as toGva, vcpuId, type VcpuId } from '../quantities.ts';
+import type { TableName } from '../machine/tables.ts';
+import type { World } from '../machine/world.ts';
+import { gva as toGva, vcpuId } from '../quantities.ts';
 import type { Settings } from '../settings.ts';
 import { runAccess, type AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
-import type {
-  AccessOperation,
-  ControlRegister,
-  ExtraRegister,
-  FlipOperation,
-  Operation,
-} from './operation.ts';
+import type { AccessOperation, Operation } from './operation.ts';
+import { preparationsOf } from './probe-flips.ts';
+import {
+  entriesOf,
+  outcomeOf,
+  readingOf,
+  remarksOf,
+  stepAt,
+  type Probe,
+  type ProbeRequest,
+  type Reading,
+} from './probe-result.ts';
 import { runOperation, stopOf } from './recorder.ts';
-
-export type ProbeRegister = ControlRegister | ExtraRegister | 'cr3';
-
-/** A bit to change before the access: of a word of memory by nobody in the machine, of a register by the kernel. */
-export type Flip =
-  | { readonly kind: 'entry'; readonly word: number; readonly bit: number }
-  | { readonly kind: 'register'; readonly register: ProbeRegister; readonly bit: number };
-
-export interface ProbeRequest extends AccessRequest {
-  readonly vcpu: number;
-  readonly gva: bigint;
-  readonly flips: readonly Flip[];
-  /** What the TLB and the paging-structure caches of the vCPU hold when the access begins. */
-  readonly caches: 'as they are' | 'empty';
-}
-
-export interface ProbeStep {
-  readonly kind: StepKind;
-  readonly facts: Facts;
-  readonly reads: readonly Place[];
-  readonly changes: readonly { readonly place: Place; readonly before: AnyValue; readonly after: AnyValue }[];
-}
-
-/** An entry that was read on the way. */
-export interface ProbeEntry {
-  /** The word in which it lies; undefined for one that the processor keeps in a register. */
-  readonly word: number | undefined;
-  /** Bit of the word at which the entry begins: 32 for the upper half. */
-  readonly firstBit: 0 | 32;
-  readonly bytes: 4 | 8;
-  readonly dimension: 'single' | 'guest' | 'host';
-  /** The hypervisor reads the guest's tables itself where the processor does not. */
-  readonly reader: 'processor' | 'hypervisor';
-  /** Of the second stage: the row of the guest's walk that it serves. */
-  readonly row: number | undefined;
-  readonly level: number;
-  readonly levelName: string;
-  readonly index: number;
-  readonly before: bigint;
-  /** As it was read: with the flips. */
-  readonly after: bigint;
-  /** The step that read it. */
-  readonly step: number;
-}
-
-export type ProbeOutcome =
-  /** `entry` is the cached translation that was used or made; `physical` is in the machine's physical space. */
-  | {
-      readonly kind: 'reached';
-      readonly address: bigint;
-      readonly physical: bigint;
-      readonly entry: TlbEntry | undefined;
-      readonly stale: boolean;
-      readonly fromCache: boolean;
-    }
-  | Exclude<Translation, { kind: 'ok' }>
-  /** The modelled host stops before anything is translated. */
-  | { readonly kind: 'stopped'; readonly message: string };
-
-/** What becomes of the access after its first translation has failed, where a hypervisor reacts. */
-export interface ProbeEnd {
-  readonly result: AccessResult | undefined;
-  /** The hypervisor ran the instruction itself. */
-  readonly emulated: boolean;
-  readonly exits: number;
-  readonly stopped: string | undefined;
-}
-
-export interface Probe {
-  readonly request: ProbeRequest;
-  /** Steps of the access. */
-  readonly steps: readonly ProbeStep[];
-  /** How many of the steps belong to the first translation. */
-  readonly translated: number;
-  readonly outcome: ProbeOutcome;
-  readonly end: ProbeEnd | undefined;
-  readonly entries: readonly ProbeEntry[];
-  /** Memory references of the first translation, references that caches spared, and marks that were set. */
-  readonly refs: number;
-  readonly spared: number;
-  readonly adw: number;
-  /** What was done before the access, and which of it the processor refused or found nothing to do. */
-  readonly preparations: readonly { readonly operation: Operation; readonly done: boolean }[];
-}
 
 /** Tries an access out. The world is afterwards as it was. */
 export function probe(world: World, settings: Settings, request: ProbeRequest): Probe {
@@ -133,85 +47,6 @@ export function probe(world: World, settings: Settings, request: ProbeRequest): 
   }
   assert(world.size() === size, 'looking changes nothing');
   return finished(trial, { world, settings, journal, request });
-}
-
-/** The operations that make the flips: registers first, as their writes may build tables anew. */
-export function preparationsOf(
-  world: World,
-  settings: Settings,
-  request: Pick<ProbeRequest, 'flips' | 'gva' | 'vcpu'>,
-): readonly Operation[] {
-  const vcpu = vcpuId(request.vcpu);
-  const registers: Operation[] = [];
-  for (const register of WHOLE) {
-    const mask = request.flips.reduce((bits, flip) => bits | maskIn(flip, register), 0n);
-    if (mask === 0n) continue;
-    const value = (world.get('reg', `${String(vcpu)}.${register}`) ?? 0n) ^ mask;
-    registers.push({ kind: 'set-register', vcpu, register, mask: ALL_BITS, value });
-  }
-  const entries: Operation[] = [];
-  for (const flip of request.flips) {
-    if (flip.kind === 'entry') {
-      const operation = flipOperation(world, { settings, gva: request.gva, vcpu, flip });
-      if (operation !== undefined) entries.push(operation);
-    } else if (!WHOLE.includes(flip.register)) {
-      const mask = 1n << BigInt(flip.bit);
-      const now = world.get('reg', `${String(vcpu)}.${flip.register}`) ?? 0n;
-      registers.push({ kind: 'set-register', vcpu, register: flip.register, mask, value: ~now & mask });
-    }
-  }
-  return [...registers, ...entries];
-}
-
-/** Registers that are written as a whole: their bits have no names. */
-const WHOLE: readonly ProbeRegister[] = ['cr3', 'pkru', 'pkrs', 'ac'];
-const ALL_BITS = (1n << 64n) - 1n;
-
-const maskIn = (flip: Flip, register: ProbeRegister): bigint =>
-  flip.kind === 'register' && flip.register === register ? 1n << BigInt(flip.bit) : 0n;
-
-/** Undefined for a word that no scenario can name: a freed table. */
-function flipOperation(
-  world: World,
-  of: { settings: Settings; gva: bigint; vcpu: VcpuId; flip: Extract<Flip, { kind: 'entry' }> },
-): FlipOperation | undefined {
-  const { settings, vcpu } = of;
-  const { word, bit } = of.flip;
-  const frame = frameOfWord(word);
-  const index = word % WORDS_PER_FRAME;
-  if (frame >= FIRST_GUEST_PFN && frame < FIRST_SHADOW_PFN)
-    return { kind: 'flip', vcpu, bit, place: 'guest', gfn: guestFrameOf(frame), index };
-  const page = shadowPageAt(world, frame);
-  if (page !== undefined)
-    return {
-      kind: 'flip',
-      vcpu,
-      bit,
-      place: 'shadow',
-      gva: toGva(of.gva),
-      level: levelOfRole(page.role),
-    };
-  const found = hostPlace(world, settings, word);
-  return found === undefined ? undefined : { kind: 'flip', vcpu, bit, place: 'host', ...found };
-}
-
-const WORDS_PER_FRAME = 512;
-
-/** Which entry of the second stage a word is: the first guest physical address that it serves. */
-function hostPlace(
-  world: World,
-  settings: Settings,
-  word: number,
-): { gpa: bigint; level: number } | undefined {
-  if (settings.machine !== 'two-stage') return undefined;
-  const levels = hostLevels(settings);
-  for (const table of world.tables.hostTable.values()) {
-    const at = levels[table.depth];
-    const index = word - table.pfn * WORDS_PER_FRAME;
-    if (at === undefined || index < 0 || index >= 2 ** at.bits) continue;
-    return { gpa: table.gpa + (BigInt(index) << BigInt(at.shift)), level: at.level };
-  }
-  return undefined;
 }
 
 /** Takes the cached translations of a vCPU out of the world, and gives them. */
@@ -245,7 +80,8 @@ interface Trial {
   readonly last: Translation | undefined;
   readonly costs: Costs;
   readonly exits: number;
-  readonly fourBytes: boolean;
+  readonly reading: Reading;
+  readonly remarks: Probe['remarks'];
   readonly result: AccessResult | undefined;
   readonly stopped: string | undefined;
 }
@@ -289,7 +125,8 @@ function runTrial(
     last,
     costs: less(costs, before),
     exits: costsOf(m).exits - before.exits,
-    fourBytes: hasFourByteEntries(m),
+    reading: readingOf(m),
+    remarks: remarksOf(m),
     result,
     stopped,
   };
@@ -345,11 +182,6 @@ const less = (after: Costs, before: Costs): Costs => ({
   exits: after.exits - before.exits,
 });
 
-function hasFourByteEntries(m: Machine): boolean {
-  if (m.settings.cpu === 'arm64' || m.settings.machine === 'kvm-2007') return false;
-  return pagingModeOf({ cr0: m.reg('cr0'), cr4: m.reg('cr4'), efer: m.reg('efer') }) === '2-level';
-}
-
 function finished(
   trial: Trial,
   by: { world: World; settings: Settings; journal: Journal; request: ProbeRequest },
@@ -374,92 +206,12 @@ function finished(
             stopped: trial.stopped,
           }
         : undefined,
-    entries: entriesOf(steps, { world, settings, fourBytes: trial.fourBytes }),
+    entries: entriesOf(steps, { world, settings, vcpu: request.vcpu, reading: trial.reading }),
+    remarks: trial.remarks,
+    guestLevels: trial.reading.guest.levels.length,
     refs: costs.refs,
     spared: costs.spared,
     adw: costs.adw,
     preparations,
   };
-}
-
-function stepAt(journal: Journal, step: number): ProbeStep {
-  const changes: ProbeStep['changes'][number][] = [];
-  const end = journal.changesBefore(step + 1);
-  for (let change = journal.changesBefore(step); change < end; change += 1) {
-    changes.push({
-      place: journal.changedPlace(change),
-      before: journal.valueBefore(change),
-      after: journal.valueAfter(change),
-    });
-  }
-  return { kind: journal.kind(step), facts: journal.factsOf(step), reads: journal.readsOf(step), changes };
-}
-
-function outcomeOf(trial: Trial, by: { world: World; steps: readonly ProbeStep[] }): ProbeOutcome {
-  const { translation, stopped } = trial;
-  if (translation === undefined) return { kind: 'stopped', message: stopped ?? '' };
-  if (translation.kind !== 'ok') return translation;
-  const hit = by.steps.find((step) => step.kind === 'tlb-hit');
-  return {
-    kind: 'reached',
-    address: translation.address,
-    physical: trial.physical,
-    entry: hit === undefined ? filledEntry(by.steps) : usedEntry(by.world, hit),
-    stale: translation.stale !== undefined,
-    fromCache: hit !== undefined,
-  };
-}
-
-function filledEntry(steps: readonly ProbeStep[]): TlbEntry | undefined {
-  const fill = steps.findLast((step) => step.kind === 'tlb-fill');
-  const made = fill?.changes.find(({ place, after }) => place.table === 'tlb' && after !== undefined);
-  return made?.after as TlbEntry | undefined;
-}
-
-function usedEntry(world: World, hit: ProbeStep): TlbEntry | undefined {
-  const key = hit.reads.find((place) => place.table === 'tlb')?.key;
-  return key === undefined ? undefined : world.get('tlb', String(key));
-}
-
-const READS: Readonly<
-  Partial<Record<StepKind, { dimension: ProbeEntry['dimension']; reader: ProbeEntry['reader'] }>>
-> = {
-  'walk-read': { dimension: 'single', reader: 'processor' },
-  'walk-register': { dimension: 'single', reader: 'processor' },
-  'guest-entry-read': { dimension: 'guest', reader: 'processor' },
-  'host-entry-read': { dimension: 'host', reader: 'processor' },
-  'guest-walk-read': { dimension: 'guest', reader: 'hypervisor' },
-};
-
-function entriesOf(
-  steps: readonly ProbeStep[],
-  by: { world: World; settings: Settings; fourBytes: boolean },
-): readonly ProbeEntry[] {
-  const { world, settings } = by;
-  return steps.flatMap((step, at): ProbeEntry[] => {
-    const read = READS[step.kind];
-    if (read === undefined) return [];
-    const [level, index] = [Number(step.facts['level']), Number(step.facts['index'])];
-    const after = step.facts['entry'] as bigint;
-    const place = step.reads.find(({ table }) => table === 'word');
-    const word = place === undefined ? undefined : Number(place.key);
-    const bytes = by.fourBytes && read.dimension !== 'host' ? 4 : 8;
-    const firstBit = bytes === 4 && index % 2 === 1 ? 32 : 0;
-    const whole = word === undefined ? after : world.word(word);
-    return [
-      {
-        ...read,
-        word,
-        firstBit,
-        bytes,
-        row: read.dimension === 'host' ? Number(step.facts['row']) : undefined,
-        level,
-        levelName: settings.cpu === 'arm64' ? `level ${String(level)}` : (TABLE_NAMES_BY_LEVEL[level] ?? ''),
-        index,
-        before: bytes === 8 ? whole : (whole >> BigInt(firstBit)) & 0xffff_ffffn,
-        after,
-        step: at,
-      },
-    ];
-  });
 }

@@ -244,6 +244,10 @@ function writeRegister(m: Machine, write: RegisterWrite): void {
 
 function flip(m: Machine, operation: FlipOperation): void {
   const { bit } = operation;
+  if (operation.place === 'register') {
+    flipRegister(m, operation);
+    return;
+  }
   const word =
     operation.place === 'guest'
       ? wordOf(hostFrameOf(operation.gfn), operation.index)
@@ -261,8 +265,17 @@ function flip(m: Machine, operation: FlipOperation): void {
   noteFlip(m);
 }
 
+function flipRegister(m: Machine, operation: Extract<FlipOperation, { place: 'register' }>): void {
+  const { register, bit } = operation;
+  const { name, bit: at } = must(engineOf(m.settings).flippedRegister(m, operation), 'a register');
+  const after = m.reg(name) ^ (1n << BigInt(at));
+  m.step('outside-flip-register', { register, bit, set: ((after >> BigInt(at)) & 1n) === 1n });
+  m.setReg(name, after);
+  noteFlip(m);
+}
+
 /** The address and level of an entry in tables that the hypervisor made. */
-function aimOf(operation: FlipOperation): { gva: bigint; level: number } {
+function aimOf(operation: Exclude<FlipOperation, { place: 'register' }>): { gva: bigint; level: number } {
   if (operation.place === 'shadow') return { gva: operation.gva, level: operation.level };
   if (operation.place === 'host') return { gva: operation.gpa, level: operation.level };
   return { gva: BigInt(operation.gfn) << 12n, level: 0 };

@@ -7,7 +7,7 @@ import { isArm } from '../../core/bare/registers.ts';
 import { STAGE1_BITS, STAGE2_BITS } from '../../core/hardware/arm-bits.ts';
 import { EPT_BITS } from '../../core/hardware/ept-format.ts';
 import type { EntryKind, PagingFormat, TableLevel } from '../../core/hardware/format.ts';
-import { X86_BITS, type EntryBit } from '../../core/hardware/x86-entry.ts';
+import { PDPTE_BITS, PROTECTION_KEY_BITS, X86_BITS, type EntryBit } from '../../core/hardware/x86-entry.ts';
 import type { Settings } from '../../core/settings.ts';
 
 /** One place of an entry's flags. */
@@ -85,9 +85,6 @@ const STAGE2_LETTERS: readonly Letter[] = [
   letter(STAGE2_BITS, 'AF', { only: 'leaf' }),
 ];
 
-/** In PAE paging the root entries grant and mark nothing. */
-const PDPTE_BITS = X86_BITS.filter((bit) => ['P', 'PWT', 'PCD'].includes(bit.name));
-
 /** Of a descriptor's bits some say something in a table's, some in a page's or block's. */
 const FIRST_TABLE_BIT = 59;
 const LAST_COMMON_BIT = 1;
@@ -95,6 +92,8 @@ const armBits =
   (bits: readonly EntryBit[]): Dialect['bits'] =>
   (kind) =>
     bits.filter(({ bit }) => bit <= LAST_COMMON_BIT || (kind === 'table') === bit >= FIRST_TABLE_BIT);
+
+const LEAF_BITS = [...X86_BITS, ...PROTECTION_KEY_BITS];
 
 /** The guest's tables; none where paging stays off. */
 export function guestDialect(settings: Settings): Dialect | undefined {
@@ -108,7 +107,11 @@ export function guestDialect(settings: Settings): Dialect | undefined {
     ...format,
     prefix: '',
     letters: X86_LETTERS,
-    bits: (_kind, at) => (settings.guest === 'pae' && at.level === 3 ? PDPTE_BITS : X86_BITS),
+    bits: (kind, at) => {
+      if (settings.guest === 'pae' && at.level === 3) return PDPTE_BITS;
+      const keyed = kind === 'leaf' && (settings.guest === '4-level' || settings.guest === '5-level');
+      return keyed ? LEAF_BITS : X86_BITS;
+    },
   };
 }
 

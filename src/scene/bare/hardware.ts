@@ -82,13 +82,18 @@ function modeRow(context: Context, settings: Settings): SceneRow {
     id: isArm(settings) ? 'mode' : 'reg:cr0',
     index: 'mode',
     text: mode === 'nonpaging' ? 'paging off' : mode === 'pae' ? 'PAE' : mode,
-    title: Object.entries(raw)
+    title: Object.entries(isArm(settings) ? armRegisters(context) : raw)
       .map(([name, value]) => `${name.toUpperCase()} 0x${hex(value)}`)
       .join('\n'),
     flags: [],
-    state: registerState(context, ['cr0', 'cr4', 'efer']),
+    state: registerState(context, ['cr0', 'cr4', 'efer', 'sctlr_el1', 'tcr_el1']),
   };
 }
+
+const armRegisters = (context: Context): Readonly<Record<string, bigint>> => ({
+  sctlr_el1: register(context, 'sctlr_el1'),
+  tcr_el1: register(context, 'tcr_el1'),
+});
 
 const STAGE_ROOTS = { ept: 'EPTP', npt: 'nCR3', arm: 'VTTBR' } as const;
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { armStage, stage1Of, stage2Of, walkArm } from '../../core/hardware/arm-walk.ts';
+import { stage1Of, stage2Of } from '../../core/hardware/arm-registers.ts';
+import { armStage, walkArm } from '../../core/hardware/arm-walk.ts';
 import { readEntry, writeEntry } from '../../core/hardware/format.ts';
 import { pdptesAt } from '../../core/hardware/pdptes.ts';
 import { pagingRegisters, type AccessKind, type PagingRegisters } from '../../core/hardware/registers.ts';

@@ -1,7 +1,7 @@
 /** Entries and registers with every bit as a button. */
 import { useState } from 'react';
-import type { Flip } from '../../core/operations/probe.ts';
-import type { BitView, Card } from '../../scene/probe-view.ts';
+import type { Flip } from '../../core/operations/probe-flips.ts';
+import type { BitView, Card } from '../../scene/probe-bits.ts';
 import { PROBE_STRINGS } from './strings.ts';
 
 interface Doing {
@@ -25,6 +25,8 @@ export function Cards({ cards, ...doing }: { cards: readonly Card[] } & Doing): 
 function CardView({ card, ...doing }: { card: Card } & Doing): React.JSX.Element {
   const [whole, setWhole] = useState(false);
   const changed = card.before !== card.after;
+  const label =
+    card.named.length === 0 ? PROBE_STRINGS.bitsOf(card.title) : PROBE_STRINGS.otherBits(card.title);
   return (
     <div className={`card ${card.dimension}`} role="group" aria-label={card.title}>
       <p className="card-title">
@@ -47,13 +49,13 @@ function CardView({ card, ...doing }: { card: Card } & Doing): React.JSX.Element
             type="button"
             className="more"
             aria-expanded={whole}
-            aria-label={PROBE_STRINGS.otherBits(card.title)}
-            title={PROBE_STRINGS.otherBits(card.title)}
+            aria-label={label}
+            title={label}
             onClick={() => {
               setWhole(!whole);
             }}
           >
-            {whole ? '−' : '…'}
+            {whole ? '−' : card.named.length === 0 ? PROBE_STRINGS.allBits : '…'}
           </button>
         )}
       </div>

@@ -1,5 +1,5 @@
 /** Where the translation ends: before and after the flips, and the fault code field by field. */
-import type { Probe } from '../../core/operations/probe.ts';
+import type { Probe } from '../../core/operations/probe-result.ts';
 import type { Settings } from '../../core/settings.ts';
 import { outcomeView, type CodeView, type OutcomeView } from '../../scene/probe-outcome.ts';
 import { PROBE_STRINGS } from './strings.ts';

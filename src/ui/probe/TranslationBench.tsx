@@ -1,11 +1,15 @@
 /** The translation bench: an access tried out at this step, its bits flipped, and the same as lines of the text. */
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
-import { probe, type Flip, type Probe, type ProbeRequest } from '../../core/operations/probe.ts';
+import { probe } from '../../core/operations/probe.ts';
+import type { Flip } from '../../core/operations/probe-flips.ts';
+import type { Probe, ProbeRequest } from '../../core/operations/probe-result.ts';
 import { addressesIn } from '../../scenario/assist.ts';
 import { addressAt } from '../../scene/address.ts';
 import { addressText } from '../../scene/inspected.ts';
 import { probeLines, typedAddress } from '../../scene/probe-lines.ts';
-import { entryCards, registerCards, toggled } from '../../scene/probe-view.ts';
+import { toggled } from '../../scene/probe-bits.ts';
+import { registerCards } from '../../scene/probe-registers.ts';
+import { entryCards } from '../../scene/probe-view.ts';
 import { addOperation, checkOperation } from '../../store/operations.ts';
 import { set, store, type Run } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
@@ -275,6 +279,11 @@ function Results(props: {
             : PROBE_STRINGS.refusedWrite}
         </p>
       )}
+      {now.remarks.map((remark) => (
+        <p key={remark} className="note">
+          {remark}
+        </p>
+      ))}
       <Codes probe={now} settings={settings} />
       <h3>{PROBE_STRINGS.entries}</h3>
       {entries.length === 0 && <p className="quiet">{PROBE_STRINGS.noEntries}</p>}

@@ -1,5 +1,5 @@
 /** The steps of a walk as sentences, with the place at which it parts from the walk without flips. */
-import type { Probe } from '../../core/operations/probe.ts';
+import type { Probe } from '../../core/operations/probe-result.ts';
 import type { Settings } from '../../core/settings.ts';
 import { partAt, probeRows, type ProbeRow } from '../../scene/probe-view.ts';
 import { PROBE_STRINGS } from './strings.ts';

@@ -25,6 +25,8 @@ export const PROBE_STRINGS = {
   parts: 'Here the two walks part. Without the flips:',
   ends: 'it ends here.',
   reaction: (count: number): string => `What the hypervisor does then: ${String(count)} steps`,
+  allBits: 'All bits',
+  bitsOf: (of: string): string => `All bits of ${of}`,
   otherBits: (of: string): string => `All other bits of ${of}`,
   hint: 'Point at a bit to read what it means. Press it to flip it.',
   reset: (count: number): string => (count === 1 ? 'Take 1 flip back' : `Take ${String(count)} flips back`),

@@ -35,15 +35,11 @@ export default function WalkGrid({ side }: { side: 0 | 1 }): React.JSX.Element |
   const selected = useApp((state) => state.selected);
   const timeline = at?.run.timeline;
   const cursor = at?.cursor ?? 0;
-  const geometry = useMemo(
-    () => (timeline === undefined ? undefined : geometryOf(timeline.program.settings)),
-    [timeline],
-  );
   const grid = useMemo(() => {
-    if (timeline === undefined || geometry === undefined) return undefined;
+    if (timeline === undefined) return undefined;
     timeline.seek(cursor);
-    return walkGridAt(timeline, geometry, selected);
-  }, [timeline, cursor, geometry, selected]);
+    return walkGridAt(timeline, geometryOf(timeline), selected);
+  }, [timeline, cursor, selected]);
   if (timeline === undefined) return null;
   const next = grid === undefined ? nextWalk(timeline) : undefined;
   return (

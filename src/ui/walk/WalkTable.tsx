@@ -1,6 +1,6 @@
 /** The grid itself: a table whose cells the arrow keys go through. Enter goes to the step of a cell. */
 import { useRef } from 'react';
-import type { WalkCell, WalkGrid, WalkRow } from '../../scene/walk-grid.ts';
+import type { CellReading, WalkCell, WalkGrid, WalkRow } from '../../scene/walk-grid.ts';
 import { WALK as walk } from '../strings-later.ts';
 import { reasonOf, spokenCell } from './words.ts';
 
@@ -181,6 +181,18 @@ function Cell({ cell, spoken, isActive, ...on }: CellProps): React.JSX.Element {
   );
 }
 
+/** The frame that an entry names. Where there is no room for all of it, the pointer brings it up. */
+function Names({ reading }: { reading: CellReading }): React.JSX.Element {
+  const { isEmpty, names, entry } = reading;
+  const text = isEmpty ? walk.empty : (names ?? entry);
+  return (
+    <span className="names" title={isEmpty || names === undefined ? entry : walk.reading.names(names)}>
+      {!isEmpty && names !== undefined && <span className="arrow">{walk.arrow}</span>}
+      {text}
+    </span>
+  );
+}
+
 function Content({ cell }: { cell: WalkCell }): React.JSX.Element {
   const { reading, state } = cell;
   const chip =
@@ -201,15 +213,7 @@ function Content({ cell }: { cell: WalkCell }): React.JSX.Element {
         {state === 'not needed' && <span className="why wide">{walk.notNeeded}</span>}
       </div>
       <div className="line">
-        {reading !== undefined && (
-          <span className="names">
-            {reading.isEmpty
-              ? walk.empty
-              : reading.names === undefined
-                ? reading.entry
-                : walk.frame(reading.names)}
-          </span>
-        )}
+        {reading !== undefined && <Names reading={reading} />}
         {chip !== undefined && <i className="chip">{chip}</i>}
         {state === 'not needed' && <span className="why">{reasonOf(cell)}</span>}
         {state === 'never reached' && <span className="why">{walk.notReached}</span>}
