@@ -229,7 +229,7 @@ function endOf(outcome: WalkOutcome<StageFault> | HostOutcome<StageFault>): stri
       return outcome.kind;
     case 'fault':
     case 'host-fault':
-      return `${outcome.fault.kind} ${outcome.fault.code.toString(16)}`;
+      return `${outcome.fault.kind} ${outcome.fault.code.toString(16)} ${outcome.fault.gpa.toString(16)}`;
   }
 }
 
@@ -254,10 +254,9 @@ function hostOf(m: Machine, request: Translated, how: How): HostHalf {
       flat: true,
     };
   }
-  const stage = stageOf(m, request, how);
-  return {
-    host: how === 'cached' ? cachedStage(m, stage, stageTag(m)) : (gpa, use) => stage.locate(m, gpa, use),
-  };
+  const fresh = stageOf(m, request, 'fresh');
+  if (how === 'fresh') return { host: (gpa, use) => fresh.locate(m, gpa, use) };
+  return { host: cachedStage(m, { cached: stageOf(m, request, how), fresh }, stageTag(m)) };
 }
 
 /** A plain offset never narrows a page. */
