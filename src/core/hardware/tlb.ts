@@ -135,14 +135,21 @@ export function grantsMoreThanTables(m: Machine, entry: TlbEntry, registers: Pag
 
 /**
  * A fault that the processor delivers drops what translated the address, tables too, so that it does not recur once the
- * tables in memory allow the access. One of the second stage also drops what translated the guest physical address.
+ * tables in memory allow the access. One of the guest's tables does so for every second stage; one of the second stage
+ * for its own, and also drops what translated the guest physical address.
  */
 function forgetFaulted(m: Machine, lookup: Lookup, gpa: bigint | undefined): void {
-  const own = (entry: TlbEntry): boolean => entry.kind === lookup.kind && sameSpace(entry, lookup.tag);
+  const { asid, pcid, root } = lookup.tag;
+  const ofStage = (of: CacheTag): boolean => gpa === undefined || of.root === root;
+  const own = (entry: TlbEntry): boolean =>
+    entry.kind === lookup.kind &&
+    entry.asid === asid &&
+    (entry.global || entry.pcid === pcid) &&
+    ofStage(entry);
   const doomed = [...entriesAt(m, lookup.va)].filter(own);
   if (gpa !== undefined) {
     for (const entry of entriesAt(m, gpa)) {
-      if (entry.kind === 'guest-physical' && entry.root === lookup.tag.root) doomed.push(entry);
+      if (entry.kind === 'guest-physical' && ofStage(entry)) doomed.push(entry);
     }
   }
   for (const entry of doomed) m.set('tlb', tlbKey(entry), undefined);
@@ -150,9 +157,8 @@ function forgetFaulted(m: Machine, lookup: Lookup, gpa: bigint | undefined): voi
     if (table.vcpu !== m.vcpu) continue;
     const used = table.stage === 'guest' ? lookup.va : gpa;
     if (used === undefined || used >> BigInt(table.shift) !== table.prefix) continue;
-    const { asid, pcid, root } = lookup.tag;
-    const ours = table.stage === 'guest' ? table.asid === asid && table.pcid === pcid : table.root === root;
-    if (ours) m.set('psc', key, undefined);
+    const ours = table.stage === 'host' || (table.asid === asid && table.pcid === pcid);
+    if (ours && ofStage(table)) m.set('psc', key, undefined);
   }
 }
 

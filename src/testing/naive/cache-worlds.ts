@@ -12,7 +12,11 @@ export const LARGE = 0x8000_0000n;
 export const HUGE = 0x4000_0000n;
 /** Maps the table of `SMALL[0]` and `SMALL[1]`. */
 export const WINDOW = 0x8040_0000n;
-export const ADDRESSES = [...SMALL, LARGE, HUGE, WINDOW] as const;
+/** A frame of data as a guest physical address, which no table of a guest with paging maps. */
+export const UNMAPPED = 0x4_0000n;
+/** Beyond the canonical addresses of 48 bits; on arm64 beyond 39 bits. */
+export const FAR = 0x8000_0000_0000n;
+export const ADDRESSES = [...SMALL, LARGE, HUGE, WINDOW, ...SMALL, UNMAPPED, FAR] as const;
 
 /** Frames of guest memory. */
 export const FRAMES = 0x200;

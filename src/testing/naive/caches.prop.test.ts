@@ -11,6 +11,7 @@ import type { Operation, Program } from '../../core/operations/operation.ts';
 import { Recorder } from '../../core/operations/recorder.ts';
 import { gfn } from '../../core/quantities.ts';
 import { SOAKING } from '../scenarios.ts';
+import { plant, strangersOf } from './cache-strangers.ts';
 import { enumeratedOn, MACHINES, sequenceOn, type Sequence } from './cache-sequences.ts';
 import { FRAMES } from './cache-worlds.ts';
 import type { RememberedTable, Seen, Translation } from './caches.ts';
@@ -133,10 +134,14 @@ const COUNTED: readonly (keyof Tally)[] = [
 /** In the order of use where the TLB can run full, else in the order of filling. */
 const modelTranslations = (world: World): readonly string[] =>
   [...world.tables.tlb.values()]
+    .filter(({ vcpu }) => vcpu === 0)
     .sort((a, b) => a.used - b.used || a.serial - b.serial)
     .map((entry) => modelTranslation(entry));
 const modelTables = (world: World): readonly string[] =>
-  [...world.tables.psc.values()].sort((a, b) => a.serial - b.serial).map((table) => modelTable(table));
+  [...world.tables.psc.values()]
+    .filter(({ vcpu }) => vcpu === 0)
+    .sort((a, b) => a.serial - b.serial)
+    .map((table) => modelTable(table));
 
 interface State {
   readonly end: string;
@@ -197,6 +202,10 @@ function compare(sequence: Sequence): void {
       asid: 0,
     },
   });
+  const strangers = strangersOf(sequence.settings);
+  plant(recorder.machine, strangers);
+  naive.processor.caches.translations = strangers.translations;
+  naive.processor.caches.tables = strangers.tables;
   for (const operation of sequence.operations) {
     recorder.advance();
     const { result } = recorder.operations.at(-1) ?? {};

@@ -205,7 +205,9 @@ export class Processor {
 
   #forgetWhatLedTo(stop: Stop, va: bigint): void {
     const { guest, space, root } = this.whose;
-    const ours = (entry: Whose): boolean => entry.guest === guest && entry.root === root;
+    // A page fault concerns every second stage, a fault of the second stage only its own.
+    const anyRoot = stop.t === 'page fault';
+    const ours = (entry: Whose): boolean => entry.guest === guest && (anyRoot || entry.root === root);
     this.caches.forget(
       (entry) =>
         entry.kind !== 'guest-physical' &&
@@ -222,9 +224,11 @@ export class Processor {
     );
     if (stop.t !== 'host fault') return;
     const { gpa } = stop;
-    this.caches.forget((entry) => entry.kind === 'guest-physical' && covers(entry, gpa));
+    this.caches.forget(
+      (entry) => entry.kind === 'guest-physical' && entry.root === root && covers(entry, gpa),
+    );
     this.caches.forgetTables(
-      (table) => table.stage === 'host' && gpa >> BigInt(table.shift) === table.prefix,
+      (table) => table.stage === 'host' && table.root === root && gpa >> BigInt(table.shift) === table.prefix,
     );
   }
 
@@ -372,9 +376,7 @@ export class Processor {
   #locate(gpa: bigint, use: HostUse, run: Run): HostPlace | Stop {
     if (!this.nested) return { t: 'place', at: gpa + MEMORY, size: 64, allows: ALL, dirty: true };
     if (!run.cached) return this.#walkHost(gpa, use, run, undefined);
-    const known = this.caches.find(
-      (entry) => entry.kind === 'guest-physical' && covers(entry, gpa) && this.#servesStage(entry, use),
-    );
+    const known = this.caches.find((entry) => covers(entry, gpa) && this.#servesStage(entry, use));
     if (known !== undefined) return this.#useStage(known, gpa, use, run);
     const start = run.seen.length;
     const found = this.#walkHost(gpa, use, run, undefined);
@@ -395,7 +397,9 @@ export class Processor {
 
   #servesStage(entry: Translation, use: HostUse): boolean {
     const { read, write, fetch } = this.#wants(use);
+    const { guest, root } = this.#stageWhose;
     const { host } = entry;
+    if (entry.kind !== 'guest-physical' || entry.guest !== guest || entry.root !== root) return false;
     if (host === undefined || (read && !host.read)) return false;
     if (fetch && !(use.q.user ? host.fetchUser : host.fetchKernel)) return false;
     return !write || (host.write && entry.dirty);
