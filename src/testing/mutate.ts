@@ -73,6 +73,8 @@ function makeCopy(directory: string): string {
   for (const name of [VECTORS, 'node_modules', 'public', 'package.json', 'tsconfig.json']) {
     symlinkSync(join(root, name), join(directory, name));
   }
+  // Copied, not linked: what it names beside itself are the copies. It has every machine's engine loaded.
+  cpSync(join(root, 'vite.config.ts'), join(directory, 'vite.config.ts'));
   return directory;
 }
 

@@ -99,18 +99,29 @@ v0 user write 0x40000000 = 1`,
     expect(cached).toBe(walked);
   });
 
-  test('arm64: whether stage 2 lets fetch is kept for both exception levels, whoever filled the entry', () => {
-    const timeline = run(
-      'two-stage cpu=arm64',
-      `map ${V} -> gfn 0x21 ro user accessed
+  // XN[1:0], bits 54:53 of the descriptor: 1 lets EL0 fetch, 3 EL1.
+  test.each([
+    ['EL0', 'flip host 0x21000 bit=53', ['0x10021000', '0x10021000', 'stage 2 abort']],
+    [
+      'EL1',
+      'flip host 0x21000 bit=53\nflip host 0x21000 bit=54',
+      ['0x10021000', 'stage 2 abort', '0x10021000'],
+    ],
+  ])(
+    'arm64: where stage 2 lets %s fetch, the TLB keeps it for both, whoever filled it',
+    (_name, flips, expected) => {
+      const timeline = run(
+        'two-stage cpu=arm64',
+        `map ${V} -> gfn 0x21 ro user accessed
 begin
-flip host 0x21000 bit=53
-v0 user read ${V}
+${flips}
+v0 kernel read ${V}
 v0 user exec ${V}
 v0 kernel exec ${V}`,
-    );
-    expect(ends(timeline)).toEqual(['0x10021000', '0x10021000', 'stage 2 abort']);
-  });
+      );
+      expect(ends(timeline)).toEqual(expected);
+    },
+  );
 });
 
 describe('paging-structure caches', () => {
