@@ -1,6 +1,7 @@
 /**
- * `npm run mutate [parts of ids]`: breaks the rules of the walk one at a time, in copies of the sources, and says for
- * each whether the recorded walks or the tests of src/core/hardware notice. Every rule must be noticed.
+ * `npm run mutate [parts of ids]`: breaks the rules of the walk and of its caches one at a time, in copies of the sources, and says for
+ * each whether the recorded walks, the tests of src/core/hardware, or the comparison of the caches notice. Every rule
+ * must be noticed.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -16,19 +17,31 @@ import {
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BROKEN_ARM } from './mutations/arm.ts';
+import { BROKEN_ARM_RIGHTS, BROKEN_ARM_SYNDROMES } from './mutations/arm-access.ts';
+import { BROKEN_ARM_FLAGS, BROKEN_ARM_GEOMETRY } from './mutations/arm-tables.ts';
 import { BROKEN_EPT } from './mutations/ept.ts';
+import { BROKEN_PSC } from './mutations/psc.ts';
 import type { BrokenRule } from './mutations/rule.ts';
+import { BROKEN_TLB } from './mutations/tlb.ts';
 import { BROKEN_NPT, BROKEN_WALK } from './mutations/walk.ts';
-import { BROKEN_X86_ACCESS, BROKEN_X86_FORMATS } from './mutations/x86.ts';
+import { BROKEN_X86_REGISTERS, BROKEN_X86_RIGHTS } from './mutations/x86-access.ts';
+import { BROKEN_X86_LEGACY } from './mutations/x86-legacy.ts';
+import { BROKEN_X86_LONG } from './mutations/x86-long.ts';
 
 const RULES: readonly BrokenRule[] = [
-  ...BROKEN_X86_FORMATS,
-  ...BROKEN_X86_ACCESS,
+  ...BROKEN_X86_LONG,
+  ...BROKEN_X86_LEGACY,
+  ...BROKEN_X86_REGISTERS,
+  ...BROKEN_X86_RIGHTS,
   ...BROKEN_WALK,
   ...BROKEN_NPT,
   ...BROKEN_EPT,
-  ...BROKEN_ARM,
+  ...BROKEN_ARM_GEOMETRY,
+  ...BROKEN_ARM_FLAGS,
+  ...BROKEN_ARM_RIGHTS,
+  ...BROKEN_ARM_SYNDROMES,
+  ...BROKEN_TLB,
+  ...BROKEN_PSC,
 ];
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -60,6 +73,8 @@ function makeCopy(directory: string): string {
   for (const name of [VECTORS, 'node_modules', 'public', 'package.json', 'tsconfig.json']) {
     symlinkSync(join(root, name), join(directory, name));
   }
+  // Copied, not linked: what it names beside itself are the copies. It has every machine's engine loaded.
+  cpSync(join(root, 'vite.config.ts'), join(directory, 'vite.config.ts'));
   return directory;
 }
 
@@ -110,11 +125,14 @@ interface TestReport {
   }[];
 }
 
+const TESTS = ['src/core/hardware'];
+const TESTS_OF_CACHES = [...TESTS, 'src/testing/naive/caches.prop'];
+
 /** The tests beside the walk, without those that replay vectors. */
-async function test(directory: string): Promise<Verdict> {
+async function test(directory: string, files: readonly string[]): Promise<Verdict> {
   const report = join(directory, 'report.json');
   rmSync(report, { force: true });
-  const args = ['run', 'src/core/hardware', '--bail=1', '--reporter=json', `--outputFile=${report}`];
+  const args = ['run', ...files, '--bail=1', '--reporter=json', `--outputFile=${report}`];
   const ended = await node(directory, [
     'node_modules/vitest/vitest.mjs',
     ...args,
@@ -138,9 +156,11 @@ async function judge(directory: string, rule: BrokenRule): Promise<Verdict> {
     sound.replace(rule.find, () => rule.replace),
   );
   try {
+    const ofCaches = rule.by === 'caches';
     const replayed: Verdict =
-      rule.unrecorded === true ? { kind: 'not noticed' } : await replay(directory, rule.file);
-    return replayed.kind === 'not noticed' ? await test(directory) : replayed;
+      rule.unrecorded === true || ofCaches ? { kind: 'not noticed' } : await replay(directory, rule.file);
+    if (replayed.kind !== 'not noticed') return replayed;
+    return await test(directory, ofCaches ? TESTS_OF_CACHES : TESTS);
   } finally {
     writeFileSync(path, sound);
   }
@@ -186,7 +206,7 @@ async function main(parts: readonly string[]): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), 'mmuscope-mutate-'));
   try {
     const whole = makeCopy(join(scratch, 'whole'));
-    const unbroken = [await replay(whole, 'walk.ts'), await test(whole)];
+    const unbroken = [await replay(whole, 'walk.ts'), await test(whole, TESTS_OF_CACHES)];
     if (unbroken.some(({ kind }) => kind !== 'not noticed')) {
       console.log('the unbroken walk does not pass:', unbroken);
       return 1;

@@ -98,6 +98,7 @@ function finish(
     dirty: !clean && (located?.dirty ?? true),
     global: walked !== undefined && (walked.leaf & DESC_NOT_GLOBAL) === 0n,
     ...(located === undefined || request.flat === true ? {} : { host: located.rights }),
+    ...(trail.under === undefined ? {} : { under: trail.under }),
     words: trail.words,
     values: trail.values,
   };
@@ -128,7 +129,7 @@ export function armRefusal(entry: TlbEntry, request: ArmRequest): number | undef
         (el === 1 && registers.pan && entry.user && registers.stage1 !== undefined) ||
         (access === 'write' && !entry.writable);
   if (!refused) return undefined;
-  return Number(syndromeOf(request, { stage: 1, status: STATUS.permission + LAST_LEVEL }));
+  return Number(syndromeOf(request, { stage: 1, status: STATUS.permission + (entry.level ?? LAST_LEVEL) }));
 }
 
 /** The translation of intermediate addresses, for tables of stage 1 and for the access itself. */
@@ -160,7 +161,12 @@ export function armStage(
     });
     if (walked.kind === 'ok') {
       const { address, at, rights, leaf } = walked;
-      const granted = { read: rights.read, write: rights.write, execute: mayFetch(rights, by.el) };
+      const granted = {
+        read: rights.read,
+        write: rights.write,
+        execute: mayFetch(rights, 1),
+        userExecute: mayFetch(rights, 0),
+      };
       const dirty = (leaf & S2AP_WRITE) !== 0n;
       const place = { kind: 'ok', address, pageBits: at.shift, rights: granted, dirty } as const;
       if (!use.forTable || (rights.write && dirty)) return place;
@@ -174,7 +180,8 @@ export function armStage(
     asks: ({ forTable }) => ({
       read: forTable || by.access === 'read',
       write: !forTable && by.access === 'write',
-      execute: !forTable && by.access === 'execute',
+      execute: !forTable && by.access === 'execute' && by.el === 1,
+      userExecute: !forTable && by.access === 'execute' && by.el === 0,
     }),
     locate: (m, ipa, use) => locate(m, ipa, { use, write: !use.forTable && by.access === 'write' }),
   };

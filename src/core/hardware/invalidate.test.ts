@@ -145,6 +145,7 @@ describe('paging-structure caches', () => {
     shift: 39,
     table: 0n,
     place: 0n,
+    writable: true,
     rights: {},
     filledFrom: [],
     filledValues: [],

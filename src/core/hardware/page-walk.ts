@@ -28,6 +28,8 @@ export interface Trail {
   readonly values: bigint[];
   /** Whether the walk has been counted: with its first reference. */
   counted: boolean;
+  /** The registers under which the table was found that the walk began from, as text; absent where it began at the root. */
+  under?: string;
 }
 
 /** Why an address of this walk has to be translated by the other dimension. */
@@ -59,7 +61,11 @@ export interface KnownTable<Rights> {
   readonly table: bigint;
   /** Where the table lies in memory. */
   readonly place: bigint;
+  /** Whether marks may be written there, as far as the other dimension is concerned, without asking it. */
+  readonly writable: boolean;
   readonly rights: Rights;
+  /** The registers under which it was found, as text; absent where a walk depends on none. */
+  readonly under?: string;
   readonly words: readonly number[];
   readonly values: readonly bigint[];
 }
@@ -125,8 +131,10 @@ interface Position<Rights> {
   rights: Rights;
   /** How much had been read before this walk began. */
   readonly start: number;
-  /** The depth of the table that need not be kept: the root, or what a cache knew already. */
-  readonly known: number;
+  /** The depth of the table that need not be kept: the root, what a cache knew already, or what a register names. */
+  known: number;
+  /** Whether marks may be written to a table whose place is known. */
+  readonly writable: boolean;
 }
 
 /** Walks from the root to the leaf. A format without levels translates nothing: the address stands for itself. */
@@ -168,8 +176,17 @@ function begin<Rights, HostFault>(walk: TableWalk<Rights, HostFault>): Position<
   const known = walk.caches?.find(walk.address);
   if (known === undefined) {
     const place = walk.host === undefined ? walk.root : undefined;
-    return { depth: 0, table: walk.root, place, rights: walk.format.allRights, start, known: 0 };
+    return {
+      depth: 0,
+      table: walk.root,
+      place,
+      rights: walk.format.allRights,
+      start,
+      known: 0,
+      writable: true,
+    };
   }
+  if (known.under !== undefined) walk.trail.under = known.under;
   walk.trail.words.push(...known.words);
   walk.trail.values.push(...known.values);
   return {
@@ -179,6 +196,7 @@ function begin<Rights, HostFault>(walk: TableWalk<Rights, HostFault>): Position<
     rights: known.rights,
     start,
     known: known.depth,
+    writable: known.writable,
   };
 }
 
@@ -200,33 +218,57 @@ function readAt<Rights, HostFault>(
   const register = depth === 0 ? walk.rootRegisters?.[index] : undefined;
   if (register !== undefined) {
     m.step('walk-register', { level: at.level, index, entry: register });
+    position.known = 1;
     return { kind: 'ok', entry: register, place: undefined };
   }
   const offset = BigInt(index * walk.format.entryBytes);
   const address = position.table + offset;
   let place: Pick<HostPlace<HostFault>, 'address' | 'refuseWrite'>;
   if (position.place !== undefined || walk.host === undefined) {
-    place = { address: (position.place ?? position.table) + offset };
+    place = knownPlace(walk, { position, address, offset });
   } else {
     const located = walk.host(address, { row: depth, forTable: true, trail: walk.trail });
     if (located.kind === 'fault') return { kind: 'host-fault', fault: located.fault };
     place = located;
   }
-  if (depth > position.known) keepTable(walk, { position, place: place.address - offset });
+  if (depth > position.known) {
+    const writable = place.refuseWrite === undefined;
+    keepTable(walk, { position, place: place.address - offset, writable });
+  }
   const entry = readEntry(m, place.address, walk.format.entryBytes);
   sayRead(m, walk, { at, index, entry, address, place: place.address });
   return { kind: 'ok', entry, place };
 }
 
+/** A table whose place is known. Where the other dimension has not allowed to write there, a mark asks it. */
+function knownPlace<Rights, HostFault>(
+  walk: TableWalk<Rights, HostFault>,
+  by: { position: Position<Rights>; address: bigint; offset: bigint },
+): Pick<HostPlace<HostFault>, 'address' | 'refuseWrite'> {
+  const { position, address, offset } = by;
+  const { host, trail } = walk;
+  const place = { address: (position.place ?? position.table) + offset };
+  if (position.writable || position.depth !== position.known || host === undefined) return place;
+  return {
+    ...place,
+    refuseWrite: () => {
+      const located = host(address, { row: position.depth, forTable: true, trail });
+      return located.kind === 'fault' ? located.fault : located.refuseWrite?.();
+    },
+  };
+}
+
 function keepTable<Rights, HostFault>(
   walk: TableWalk<Rights, HostFault>,
-  { position, place }: { position: Position<Rights>; place: bigint },
+  { position, place, writable }: { position: Position<Rights>; place: bigint; writable: boolean },
 ): void {
   if (walk.caches === undefined) return;
   const { depth, table, rights, start } = position;
   const words = walk.trail.words.slice(start);
   const values = walk.trail.values.slice(start);
-  walk.caches.keep(walk.address, { depth, table, place, rights, words, values });
+  const { under } = walk.trail;
+  const found = under === undefined ? {} : { under };
+  walk.caches.keep(walk.address, { depth, table, place, writable, rights, ...found, words, values });
 }
 
 function sayRead<Rights, HostFault>(
@@ -257,6 +299,8 @@ function mark<Rights, HostFault>(
   const { at, kind, entry, place } = used;
   const after = walk.format.afterUse(entry, { kind, at, write: walk.write });
   if (after === entry || place === undefined) return after;
+  // Asking the other dimension may read more.
+  const last = walk.trail.values.length - 1;
   const refused = place.refuseWrite?.();
   if (refused !== undefined) return { kind: 'host-fault', fault: refused };
   const dirty = kind === 'leaf' && walk.write;
@@ -267,7 +311,6 @@ function mark<Rights, HostFault>(
   writeEntry(m, { address: place.address, bytes }, after);
   m.count('adw');
   const { values } = walk.trail;
-  const last = values.length - 1;
   values[last] = bytes === 8 ? after : withHalf(values[last] as bigint, place.address, after);
   return after;
 }

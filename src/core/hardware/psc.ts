@@ -12,7 +12,7 @@ import { differsFromTables } from './tlb.ts';
 export interface PscOptions<Rights> {
   readonly stage: 'guest' | 'host';
   readonly tag: CacheTag;
-  /** The registers that decide how a walk goes, as text. */
+  /** The registers that decide how a walk goes, as text; empty where it depends on none. */
   readonly under: string;
   readonly format: PagingFormat<Rights>;
   /** In the host's half: the row of the guest's walk that is served. */
@@ -61,7 +61,9 @@ const knownTable = <Rights>(entry: PscEntry): KnownTable<Rights> => ({
   depth: entry.depth,
   table: entry.table,
   place: entry.place,
+  writable: entry.writable,
   rights: entry.rights as Rights,
+  ...(entry.filledUnder === '' ? {} : { under: entry.filledUnder }),
   words: entry.filledFrom,
   values: entry.filledValues,
 });
@@ -112,8 +114,10 @@ function keep<Rights>(
     shift: above.shift,
     table: table.table,
     place: table.place,
+    writable: table.writable,
     rights: table.rights,
-    filledUnder: options.under,
+    // A table reached from a remembered one depends on the registers that led there, whatever they are now.
+    filledUnder: options.under === '' ? '' : (table.under ?? options.under),
     filledFrom: Object.freeze([...table.words]),
     filledValues: Object.freeze([...table.values]),
   });

@@ -47,19 +47,20 @@ export function translate(m: Machine, lookup: Lookup): Translation {
     fill(m, lookup, outcome);
     return { kind: 'ok', address: outcome.address };
   }
+  if (outcome.kind === 'not-canonical') return outcome;
   m.amendLastStep(() => {
-    forgetFaulted(m, lookup, outcome);
+    forgetFaulted(m, lookup, outcome.kind === 'host-fault' ? outcome.fault.gpa : undefined);
   });
   return outcome;
 }
 
-/** An entry that can serve the request. One whose page is clean cannot serve a write: the dirty mark comes first. */
+/** An entry that can serve the request. One whose page is clean serves no write that is allowed: the mark comes first. */
 function findEntry(m: Machine, lookup: Lookup): TlbEntry | undefined {
   const { request } = lookup;
   for (const entry of entriesAt(m, lookup.va)) {
     if (entry.kind !== lookup.kind || !sameSpace(entry, lookup.tag)) continue;
-    if (request.access === 'write' && entry.writable && !entry.dirty) continue;
-    if (entry.host !== undefined && !grants(entry.host, request.access)) continue;
+    if (request.access === 'write' && !entry.dirty && mayWrite(entry, lookup)) continue;
+    if (entry.host !== undefined && !grants(entry.host, request)) continue;
     return entry;
   }
   return undefined;
@@ -68,8 +69,15 @@ function findEntry(m: Machine, lookup: Lookup): TlbEntry | undefined {
 const sameSpace = (entry: TlbEntry, tag: CacheTag): boolean =>
   entry.asid === tag.asid && entry.root === tag.root && (entry.global || entry.pcid === tag.pcid);
 
-const grants = (rights: HostRights, access: AccessRequest['access']): boolean =>
-  access === 'read' ? rights.read : access === 'write' ? rights.write : rights.execute;
+/** The kernel may write a read-only page too, with CR0.WP clear. */
+const mayWrite = (entry: TlbEntry, lookup: Lookup): boolean =>
+  entry.writable || lookup.refuses(entry) === undefined;
+
+const grants = (rights: HostRights, { access, user }: AccessRequest): boolean => {
+  if (access === 'read') return rights.read;
+  if (access === 'write') return rights.write;
+  return user ? (rights.userExecute ?? rights.execute) : rights.execute;
+};
 
 /** Every entry of the vCPU for an address, of whatever page size. */
 function* entriesAt(m: Machine, address: bigint): Generator<TlbEntry> {
@@ -84,7 +92,7 @@ function useEntry(m: Machine, entry: TlbEntry, lookup: Lookup): Translation {
   if (errorCode !== undefined) {
     m.step('tlb-refuse', { serial: entry.serial, errorCode });
     m.reads('tlb', tlbKey(entry));
-    m.set('tlb', tlbKey(entry), undefined);
+    forgetFaulted(m, lookup, undefined);
     return { kind: 'page-fault', errorCode, level: 0 };
   }
   const address = addressIn(entry, lookup.va);
@@ -125,31 +133,39 @@ export function grantsMoreThanTables(m: Machine, entry: TlbEntry, registers: Pag
   });
 }
 
-/** A fault that the processor delivers drops what translated the address; one of the second stage, also what led to it. */
-function forgetFaulted(
-  m: Machine,
-  lookup: Lookup,
-  outcome: Exclude<WalkOutcome<StageFault>, WalkSuccess>,
-): void {
-  if (outcome.kind === 'not-canonical') return;
-  const own = (entry: TlbEntry): boolean => entry.kind === lookup.kind && sameSpace(entry, lookup.tag);
+/**
+ * A fault that the processor delivers drops what translated the address, tables too, so that it does not recur once the
+ * tables in memory allow the access. One of the guest's tables does so for every second stage; one of the second stage
+ * for its own, and also drops what translated the guest physical address.
+ */
+function forgetFaulted(m: Machine, lookup: Lookup, gpa: bigint | undefined): void {
+  const { asid, pcid, root } = lookup.tag;
+  const ofStage = (of: CacheTag): boolean => gpa === undefined || of.root === root;
+  const own = (entry: TlbEntry): boolean =>
+    entry.kind === lookup.kind &&
+    entry.asid === asid &&
+    (entry.global || entry.pcid === pcid) &&
+    ofStage(entry);
   const doomed = [...entriesAt(m, lookup.va)].filter(own);
-  if (outcome.kind === 'host-fault') {
-    for (const entry of entriesAt(m, outcome.fault.gpa)) {
-      if (entry.kind === 'guest-physical' && entry.root === lookup.tag.root) doomed.push(entry);
+  if (gpa !== undefined) {
+    for (const entry of entriesAt(m, gpa)) {
+      if (entry.kind === 'guest-physical' && ofStage(entry)) doomed.push(entry);
     }
   }
   for (const entry of doomed) m.set('tlb', tlbKey(entry), undefined);
   for (const [key, table] of [...m.world.tables.psc]) {
-    const serves = lookup.va >> BigInt(table.shift) === table.prefix;
-    const ours = table.asid === lookup.tag.asid && table.pcid === lookup.tag.pcid;
-    if (table.vcpu === m.vcpu && table.stage === 'guest' && serves && ours) m.set('psc', key, undefined);
+    if (table.vcpu !== m.vcpu) continue;
+    const used = table.stage === 'guest' ? lookup.va : gpa;
+    if (used === undefined || used >> BigInt(table.shift) !== table.prefix) continue;
+    const ours = table.stage === 'host' || (table.asid === asid && table.pcid === pcid);
+    if (ours && ofStage(table)) m.set('psc', key, undefined);
   }
 }
 
 function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
   const { rights, dirty } = found;
-  makeRoom(m);
+  const { kind, va: address } = lookup;
+  makeRoom(m, { ...lookup.tag, kind, address, pageBits: found.pageBits });
   m.step('tlb-fill', {
     serial: nextSerial(m),
     pfn: Number(found.address >> 12n),
@@ -157,11 +173,12 @@ function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
   });
   put(m, {
     ...lookup.tag,
-    under: lookup.under,
-    kind: lookup.kind,
-    address: lookup.va,
+    under: found.under ?? lookup.under,
+    kind,
+    address,
     target: found.address,
     pageBits: found.pageBits,
+    level: found.level,
     rights: {
       readable: true,
       ...rights,
@@ -175,12 +192,17 @@ function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
   });
 }
 
-interface NewEntry extends CacheTag {
-  readonly under: string;
+/** The page, kind and space of an entry to be: an entry with the same goes for it. */
+interface Slot extends CacheTag {
   readonly kind: TlbEntry['kind'];
   readonly address: bigint;
-  readonly target: bigint;
   readonly pageBits: number;
+}
+
+interface NewEntry extends Slot {
+  readonly under: string;
+  readonly target: bigint;
+  readonly level?: number;
   readonly rights: Pick<
     TlbEntry,
     'readable' | 'writable' | 'user' | 'executable' | 'userExecutable' | 'global' | 'dirty' | 'protectionKey'
@@ -194,11 +216,7 @@ interface NewEntry extends CacheTag {
 function put(m: Machine, made: NewEntry): void {
   const { asid, pcid, root, kind, pageBits } = made;
   const vpn = pageNumber(made.address, pageBits);
-  for (const key of [...(m.world.tlbKeys(m.vcpu, pageBits, vpn) ?? [])]) {
-    const old = m.must('tlb', key);
-    if (old.kind === kind && old.asid === asid && old.pcid === pcid && old.root === root)
-      m.set('tlb', key, undefined);
-  }
+  for (const key of replacedBy(m, made)) m.set('tlb', key, undefined);
   const serial = m.serial(serialName(m.vcpu));
   const frame = Number(made.target >> 12n);
   const entry: TlbEntry = Object.freeze({
@@ -210,8 +228,9 @@ function put(m: Machine, made: NewEntry): void {
     root,
     vpn,
     pageBits,
-    pfn: pfn(frame - (frame % framesOf(pageBits))),
+    pfn: pfn(frame - (Number(made.address >> 12n) - vpn)),
     ...made.rights,
+    ...(made.level === undefined ? {} : { level: made.level }),
     ...(made.host === undefined ? {} : { host: made.host }),
     filledFrom: made.words,
     filledValues: made.values,
@@ -222,16 +241,25 @@ function put(m: Machine, made: NewEntry): void {
   m.count('tlb_fills');
 }
 
+/** Keys of the entries that one of this page, kind and space replaces. */
+function replacedBy(m: Machine, { asid, pcid, root, kind, pageBits, address }: Slot): readonly string[] {
+  const keys = m.world.tlbKeys(m.vcpu, pageBits, pageNumber(address, pageBits)) ?? [];
+  return [...keys].filter((key) => {
+    const old = m.must('tlb', key);
+    return old.kind === kind && old.asid === asid && old.pcid === pcid && old.root === root;
+  });
+}
+
 const nextSerial = (m: Machine): number => (m.get('serial', serialName(m.vcpu)) ?? 0) + 1;
 
 /** How many entries the TLB holds; undefined where it never runs full. */
 const capacityOf = (m: Machine): number | undefined =>
   m.settings.tlb === 'unlimited' ? undefined : Number(m.settings.tlb);
 
-/** A full TLB gives up the entry used longest ago. */
-function makeRoom(m: Machine): void {
+/** A full TLB gives up the entry used longest ago, unless one is replaced anyway. */
+function makeRoom(m: Machine, slot: Slot): void {
   const capacity = capacityOf(m);
-  if (capacity === undefined) return;
+  if (capacity === undefined || replacedBy(m, slot).length > 0) return;
   const held = [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu);
   if (held.length < capacity) return;
   const [oldest] = held.sort((a, b) => a.used - b.used);
@@ -248,35 +276,33 @@ function noteUse(m: Machine, entry: TlbEntry): void {
 
 /**
  * The second stage with the guest-physical translations that the TLB holds: what is known is not walked for, what was
- * walked for is kept. `under` are the registers that decide how the second stage is walked, as text.
+ * walked for is kept. `fresh` walks without paging-structure caches: it tells what the tables in memory say. `under` are
+ * the registers that decide how the second stage is walked, as text.
  */
 export function cachedStage(
   m: Machine,
-  stage: SecondStage,
+  { cached: stage, fresh }: { readonly cached: SecondStage; readonly fresh: SecondStage },
   by: { readonly tag: CacheTag; readonly under: string },
 ): (gpa: bigint, use: HostUse) => HostOutcome<StageFault> {
   const { tag, under } = by;
   return (gpa, use) => {
     const entry = findGuestPhysical(m, { gpa, tag, asked: stage.asks(use) });
-    if (entry !== undefined) return useGuestPhysical(m, entry, { gpa, use, stage, under });
+    if (entry !== undefined) return useGuestPhysical(m, entry, { gpa, use, stage, fresh, under });
     const start = use.trail.words.length;
     const found = stage.locate(m, gpa, use);
     if (found.kind === 'fault') return found;
-    makeRoom(m);
+    const slot: Slot = { ...tag, pcid: 0, kind: 'guest-physical', address: gpa, pageBits: found.pageBits };
+    makeRoom(m, slot);
     m.step('tlb-fill-gpa', { serial: nextSerial(m), gpa, pfn: Number(found.address >> 12n) });
     put(m, {
-      ...tag,
-      pcid: 0,
+      ...slot,
       under,
-      kind: 'guest-physical',
-      address: gpa,
       target: found.address,
-      pageBits: found.pageBits,
       rights: {
         readable: found.rights.read,
         writable: found.rights.write,
         executable: found.rights.execute,
-        userExecutable: found.rights.execute,
+        userExecutable: found.rights.userExecute ?? found.rights.execute,
         user: true,
         global: false,
         dirty: found.dirty,
@@ -296,8 +322,9 @@ function findGuestPhysical(
 ): TlbEntry | undefined {
   for (const entry of entriesAt(m, by.gpa)) {
     if (entry.kind !== 'guest-physical' || entry.asid !== by.tag.asid || entry.root !== by.tag.root) continue;
-    const { read, write, execute } = by.asked;
+    const { read, write, execute, userExecute } = by.asked;
     if ((read && !entry.readable) || (execute && !entry.executable)) continue;
+    if (userExecute === true && !entry.userExecutable) continue;
     if (write && !(entry.writable && entry.dirty)) continue;
     return entry;
   }
@@ -307,12 +334,12 @@ function findGuestPhysical(
 function useGuestPhysical(
   m: Machine,
   entry: TlbEntry,
-  by: { gpa: bigint; use: HostUse; stage: SecondStage; under: string },
+  by: { gpa: bigint; use: HostUse; stage: SecondStage; fresh: SecondStage; under: string },
 ): HostOutcome<StageFault> {
-  const { gpa, use, stage } = by;
+  const { gpa, use, stage, fresh } = by;
   const refs = entry.filledFrom.length;
   const address = addressIn(entry, gpa);
-  const stale = isStaleStage(m, entry, { ...by, address });
+  const stale = isStaleStage(m, entry, { gpa, use, fresh, under: by.under, address });
   m.step('walk-spared', {
     dimension: 'host',
     row: use.row,
@@ -332,7 +359,12 @@ function useGuestPhysical(
     kind: 'ok',
     address,
     pageBits: entry.pageBits,
-    rights: { read: entry.readable, write: entry.writable, execute: entry.executable },
+    rights: {
+      read: entry.readable,
+      write: entry.writable,
+      execute: entry.executable,
+      userExecute: entry.userExecutable,
+    },
     dirty: entry.dirty,
   } as const;
   if (!use.forTable || (entry.writable && entry.dirty)) return place;
@@ -348,12 +380,12 @@ function useGuestPhysical(
 function isStaleStage(
   m: Machine,
   entry: TlbEntry,
-  by: { gpa: bigint; use: HostUse; stage: SecondStage; under: string; address: bigint },
+  by: { gpa: bigint; use: HostUse; fresh: SecondStage; under: string; address: bigint },
 ): boolean {
   if (entry.filledUnder === by.under && !differsFromTables(m.world, entry)) return false;
   const use = { ...by.use, trail: { words: [], values: [], counted: true } };
-  const fresh = m.lookAside(() => by.stage.locate(m, by.gpa, use));
-  return fresh.kind === 'fault' || fresh.address !== by.address;
+  const found = m.lookAside(() => by.fresh.locate(m, by.gpa, use));
+  return found.kind === 'fault' || found.address !== by.address;
 }
 
 /** Removes every entry of this vCPU that `which` picks, inside the step marked last. */
@@ -389,5 +421,5 @@ function pageNumber(gva: bigint, pageBits: number): number {
 
 function addressIn(entry: TlbEntry, gva: bigint): bigint {
   const size = 1n << BigInt(entry.pageBits);
-  return (BigInt(entry.pfn) << 12n) | (gva & (size - 1n));
+  return (BigInt(entry.pfn) << 12n) + (gva & (size - 1n));
 }

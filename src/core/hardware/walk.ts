@@ -52,6 +52,8 @@ export interface WalkSuccess {
   readonly userExecutable?: boolean;
   /** What the second stage grants. */
   readonly host?: HostRights;
+  /** The registers under which the table was found that the walk began from; absent where it began at the root. */
+  readonly under?: string;
   /** The words read, in order, and what they hold after the walk. */
   readonly words: readonly number[];
   readonly values: readonly bigint[];
@@ -122,6 +124,7 @@ function finish<HostFault>(by: {
     dirty: (at.level === 0 || (leaf & PTE_D) !== 0n) && (located?.dirty ?? true),
     global: (leaf & PTE_G) !== 0n && request.registers.pge,
     ...(located === undefined || request.flat === true ? {} : { host: located.rights }),
+    ...(trail.under === undefined ? {} : { under: trail.under }),
     words: trail.words,
     values: trail.values,
   };

@@ -63,6 +63,8 @@ export interface TlbEntry extends CacheTag {
   readonly executable: boolean;
   /** arm64: whether EL0 may fetch; `executable` is EL1's then. */
   readonly userExecutable: boolean;
+  /** Level of the leaf in the guest's tables, which arm64 names in a fault; absent for `guest-physical`. */
+  readonly level?: number;
   readonly global: boolean;
   readonly dirty: boolean;
   readonly protectionKey: number;
@@ -81,6 +83,8 @@ export interface HostRights {
   readonly read: boolean;
   readonly write: boolean;
   readonly execute: boolean;
+  /** arm64: whether EL0 may fetch; `execute` is EL1's then. */
+  readonly userExecute?: boolean;
 }
 
 /** A table that a paging-structure cache remembers: where the walk of the addresses with this prefix may begin. */
@@ -97,6 +101,8 @@ export interface PscEntry extends CacheTag {
   readonly table: bigint;
   /** Where the table lies in memory. */
   readonly place: bigint;
+  /** Whether the second stage has allowed to write marks there. */
+  readonly writable: boolean;
   /** Rights of the path so far, as the format of the walk has them. */
   readonly rights: unknown;
   readonly filledUnder: string;

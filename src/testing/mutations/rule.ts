@@ -10,4 +10,6 @@ export interface BrokenRule {
   readonly replace: string;
   /** No recorded walk can show it, so only the tests are run. */
   readonly unrecorded?: true;
+  /** A rule of the caches: no recorded walk has any, so only the tests are run, with the comparison of the caches. */
+  readonly by?: 'caches';
 }

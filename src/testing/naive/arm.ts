@@ -246,7 +246,7 @@ function indexOf(tables: Table, address: bigint, level: number): bigint {
   return field(address, top - 1, shift);
 }
 
-function kindOf(descriptor: bigint, granule: Granule, level: number): 'invalid' | 'table' | 'leaf' {
+export function kindOf(descriptor: bigint, granule: Granule, level: number): 'invalid' | 'table' | 'leaf' {
   if (!bit(descriptor, 0)) return 'invalid';
   if (level === 3) return bit(descriptor, 1) ? 'leaf' : 'invalid';
   if (bit(descriptor, 1)) return 'table';

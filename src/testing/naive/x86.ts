@@ -44,7 +44,8 @@ export interface Stopped {
 
 type Walked = X86Outcome | Stopped;
 
-interface Page {
+/** What the entries of a path allow together. */
+export interface Page {
   readonly w: boolean;
   readonly u: boolean;
   readonly x: boolean;
@@ -98,7 +99,7 @@ export function loadPdptes(q: Pick<X86Request, 'cr3' | 'maxPhyAddr'>, memory: Me
   return four.some((pdpte) => bit(pdpte, 0) && pdpteIsBad(pdpte, q.maxPhyAddr)) ? 'gp' : four;
 }
 
-function pdpteIsBad(pdpte: bigint, maxPhyAddr: number): boolean {
+export function pdpteIsBad(pdpte: bigint, maxPhyAddr: number): boolean {
   if (bit(pdpte, 1) || bit(pdpte, 2)) return true;
   if (bit(pdpte, 5) || bit(pdpte, 6) || bit(pdpte, 7) || bit(pdpte, 8)) return true;
   return field(pdpte, 63, maxPhyAddr) !== 0n;
@@ -167,7 +168,7 @@ function pdpteFor(q: X86Request, port: TablePort): bigint | undefined {
   return port.read(keep(q.cr3, 31, 5) + index * 8n);
 }
 
-function paeEntryIsBad(q: X86Request, entry: bigint): boolean {
+export function paeEntryIsBad(q: Pick<X86Request, 'maxPhyAddr' | 'efer'>, entry: bigint): boolean {
   if (field(entry, 62, q.maxPhyAddr) !== 0n) return true;
   return bit(entry, 63) && !bit(q.efer, 11);
 }
@@ -232,7 +233,8 @@ function finish(q: X86Request, port: TablePort, leaf: { at: bigint; page: Page; 
   return { t: 'ok', pa: leaf.pa };
 }
 
-function rightsRefuse(q: X86Request, page: Page): boolean {
+/** Whether the bits of the entries alone refuse the access. */
+export function rightsRefuse(q: X86Request, page: Page): boolean {
   const nxe = bit(q.efer, 11) && bit(q.cr4, 5);
   if (q.cpl === 3) {
     if (!page.u) return true;
@@ -248,7 +250,7 @@ function rightsRefuse(q: X86Request, page: Page): boolean {
 }
 
 /** A user access to a supervisor page is refused without its key being looked at. */
-function protectionKeyRefuses(q: X86Request, page: Page): boolean {
+export function protectionKeyRefuses(q: X86Request, page: Page): boolean {
   if (!bit(q.efer, 10) || q.access === 'x') return false;
   if (!page.u && q.cpl === 3) return false;
   if (page.u && !bit(q.cr4, 22)) return false;
@@ -259,7 +261,7 @@ function protectionKeyRefuses(q: X86Request, page: Page): boolean {
 }
 
 /** The part of an error code that the request alone decides. */
-function requestCode(q: X86Request): number {
+export function requestCode(q: X86Request): number {
   let ec = 0;
   if (q.access === 'w') ec |= 2;
   if (q.cpl === 3) ec |= 4;
