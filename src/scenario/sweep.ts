@@ -5,7 +5,7 @@
  */
 import { BOUNDS } from '../core/bounds.ts';
 import { COUNTERS, type CounterName } from '../core/counters.ts';
-import { settingAccepts, settingOf } from '../core/settings.ts';
+import { settingAccepts, settingOf, type SettingName } from '../core/settings.ts';
 import { seenApart, type Seen } from '../timeline/seen.ts';
 import type { RunSummary } from '../timeline/summary.ts';
 import type { SettingChoices } from './ast.ts';
@@ -57,6 +57,24 @@ export function checkVaried(varied: readonly Varied[]): readonly string[] {
 /** Number of combinations. */
 export const runsOf = (varied: readonly Varied[]): number =>
   varied.reduce((product, { values }) => product * values.length, 1);
+
+/** What the author's suggestions change, each with the text's own value first; as far as a table has room. */
+export function suggestVaried({
+  suggestions,
+  ownSettings,
+}: Pick<Plan, 'suggestions' | 'ownSettings'>): readonly Varied[] {
+  const found = new Map<string, Set<string>>();
+  for (const { choices } of suggestions)
+    for (const [name, value] of Object.entries(choices))
+      found.set(name, (found.get(name) ?? new Set([ownSettings[name as SettingName]])).add(value));
+  return [...found]
+    .map(([name, values]) => ({ name, values: [...values] }))
+    .filter(({ values }) => values.length > 1)
+    .reduce<readonly Varied[]>(
+      (kept, next) => (checkVaried([...kept, next]).length === 0 ? [...kept, next] : kept),
+      [],
+    );
+}
 
 /** Plans every combination over `base`; the last setting changes fastest. */
 export function planSweep(

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { catalogueText, correctSettings, RUNS, scenario, timelineOf } from '../testing/scenarios.ts';
 import { alignRuns, matchKeys } from './align.ts';
-import { compareRuns, LEVELS, nextPlace } from './compare.ts';
+import { compareRuns, LEVELS } from './compare.ts';
+import { nextPlace } from './navigate.ts';
 import { seenApart } from './seen.ts';
 
 const settings = { numRuns: Math.ceil(RUNS / 8) };

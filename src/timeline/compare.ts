@@ -5,15 +5,9 @@
 import { engineOf } from '../core/operations/engines.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
 import { alignRuns, pairOperations, type Axis } from './align.ts';
-import {
-  costsOf,
-  countersApart,
-  countsHere,
-  NO_COUNTS,
-  type CounterDifference,
-  type Counts,
-} from './costs.ts';
+import { costsOf, countersApart, NO_COUNTS, type CounterDifference, type Counts } from './costs.ts';
 import { seenApart, seenOf, type Seen, type SeenPart } from './seen.ts';
+import { summaryOf, type RunSummary } from './summary.ts';
 import { operationLabel, type Timeline } from './timeline.ts';
 
 /** Highest first. */
@@ -51,7 +45,9 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** Where the differences lie on the axis, each once, ascending. */
   readonly places: Int32Array;
-  /** Counters at the ends of the runs that differ. */
+  /** What the two runs come to. */
+  readonly ends: readonly [RunSummary, RunSummary];
+  /** Counters there that differ. */
   readonly totals: readonly CounterDifference[];
   /** False where two engines ran: then no step of the one is a step of the other. */
   readonly sameEngine: boolean;
@@ -61,22 +57,16 @@ export interface Comparison {
 export function compareRuns(a: Timeline, b: Timeline): Comparison {
   const axis = alignRuns(a, b);
   const sameEngine = engineOf(a.program.settings) === engineOf(b.program.settings);
+  const ends = [summaryOf(a), summaryOf(b)] as const;
   const differences = new Finder({ a, b, axis, sameEngine }).all();
   return {
     axis,
     differences,
     places: Int32Array.from(new Set(differences.map(({ place }) => place))).sort(),
-    totals: countersApart(totalsOf(a), totalsOf(b)),
+    ends,
+    totals: countersApart(ends[0].counts, ends[1].counts),
     sameEngine,
   };
-}
-
-function totalsOf(timeline: Timeline): Counts {
-  const place = timeline.position;
-  timeline.seek(timeline.length);
-  const totals = countsHere(timeline);
-  timeline.seek(place);
-  return totals;
 }
 
 class Finder {
@@ -172,14 +162,3 @@ const costsByOperation = (timeline: Timeline): Map<OperationRecord, Counts> => {
   const costs = costsOf(timeline);
   return new Map(timeline.operations.map((operation, at) => [operation, costs[at] ?? NO_COUNTS]));
 };
-
-/** The nearest difference after a place of the axis, or before it; undefined where there is none. */
-export function nextPlace(places: Int32Array, from: number, direction: 1 | -1): number | undefined {
-  let [low, high] = [0, places.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((places[middle] ?? 0) < from + (direction === 1 ? 1 : 0)) low = middle + 1;
-    else high = middle;
-  }
-  return direction === 1 ? places[low] : places[low - 1];
-}

@@ -1,6 +1,6 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { lazy, Suspense, useEffect } from 'react';
-import { move, setPlaying } from '../store/cursor.ts';
+import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
 import { openScenario } from '../store/document.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
@@ -15,6 +15,7 @@ import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { useApp } from './use-app.ts';
 
+const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
 const TranslationBench = lazy(() => import('./probe/TranslationBench.tsx'));
 
@@ -26,12 +27,14 @@ export function App(): React.JSX.Element {
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
   const probing = useApp((state) => state.probing);
-  const comparing = useApp((state) => state.runs.length > 1);
+  const tabled = useApp((state) => state.varied !== undefined && state.runs.length > 0);
+  const comparing = useApp((state) => state.runs.length > 1) && !tabled;
   const shape = [
     leftOpen ? '' : 'no-left',
-    rightOpen ? '' : 'no-right',
+    rightOpen && !tabled ? '' : 'no-right',
     editing && leftOpen ? 'editing' : '',
     probing ? 'probing' : '',
+    comparing ? 'comparing' : '',
   ];
   return (
     <div className={`app ${shape.join(' ')}`}>
@@ -42,14 +45,14 @@ export function App(): React.JSX.Element {
         <KeepTrouble />
         <Problems />
         <Stopped />
-        <Caption />
-        <AddressStrip />
-        {comparing ? (
-          <Suspense>
-            <Panes />
-          </Suspense>
+        {comparing || tabled ? (
+          <Suspense>{tabled ? <RunsTable /> : <Panes />}</Suspense>
         ) : (
-          <Stage />
+          <>
+            <Caption />
+            <AddressStrip />
+            <Stage />
+          </>
         )}
       </main>
       {probing ? (
@@ -57,9 +60,9 @@ export function App(): React.JSX.Element {
           <TranslationBench />
         </Suspense>
       ) : (
-        rightOpen && <RightPanel />
+        rightOpen && !tabled && <RightPanel />
       )}
-      <TimelineBar />
+      {!tabled && <TimelineBar />}
       <Dialogs />
       <Signals />
     </div>
@@ -212,8 +215,7 @@ function usePlayback(): void {
   useEffect(() => {
     if (!playing) return undefined;
     const timer = setInterval(() => {
-      const { cursor, runs } = store.getState();
-      if (cursor >= (runs[0]?.timeline.length ?? 0)) setPlaying(false);
+      if (isAtEnd(store.getState())) setPlaying(false);
       else move('forward');
     }, 1000 / speed);
     return () => {

@@ -12,6 +12,7 @@ const THEME_SIGNS: Readonly<Record<Theme, string>> = { system: 'â—', light: 'â˜
 
 export function Header(): React.JSX.Element {
   const title = useApp((state) => state.runs[0]?.plan.title ?? '');
+  const tabled = useApp((state) => state.varied !== undefined);
   const comparing = useApp((state) => state.runs.length > 1);
   const probing = useApp((state) => state.probing);
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
@@ -52,10 +53,11 @@ export function Header(): React.JSX.Element {
         </button>
         <button
           type="button"
-          aria-pressed={comparing}
+          aria-pressed={comparing || tabled}
           onClick={() => {
+            if (tabled) set({ varied: undefined });
             if (!comparing) set({ leftOpen: false });
-            void compareWith(comparing ? undefined : otherSettings());
+            if (comparing || !tabled) void compareWith(comparing ? undefined : otherSettings());
           }}
         >
           {STRINGS.compare.title}
@@ -71,7 +73,7 @@ export function Header(): React.JSX.Element {
           {STRINGS.translate}
         </button>
       </nav>
-      {!comparing && <Choices />}
+      {(!comparing || tabled) && <Choices />}
       <span className="space" />
       <Lamp />
       <ThemeChoice />

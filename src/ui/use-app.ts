@@ -44,3 +44,10 @@ export function useScene(side: number, viewport: { width: number; height: number
     return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names, show: run.show });
   }, [run, cursor, layout]);
 }
+
+/** The place on the axis of two runs, one frame later. */
+export const useSettledPlace = (): number =>
+  useApp(
+    ({ comparison, settled, cursor, beyond }) =>
+      (comparison?.axis.ofA[settled] ?? 0) + (settled === cursor ? beyond : 0),
+  );

@@ -20,10 +20,11 @@ export function RightPanel(): React.JSX.Element {
           <Differences />
         </Suspense>
       )}
+      {comparing && <h2 className="of-side">{STRINGS.compare.side('A')}</h2>}
       <Calls />
       <Trouble />
       <Bits />
-      <Counters />
+      {!comparing && <Counters />}
       <Expectations />
     </aside>
   );
