@@ -13,7 +13,7 @@ import { RightPanel } from './panels/RightPanel.tsx';
 import { Stage } from './stage/Stage.tsx';
 import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
-import { useApp } from './use-app.ts';
+import { Loading, useApp } from './use-app.ts';
 
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
@@ -46,7 +46,7 @@ export function App(): React.JSX.Element {
         <Problems />
         <Stopped />
         {comparing || tabled ? (
-          <Suspense>{tabled ? <RunsTable /> : <Panes />}</Suspense>
+          <Suspense fallback={<Loading />}>{tabled ? <RunsTable /> : <Panes />}</Suspense>
         ) : (
           <>
             <Caption />

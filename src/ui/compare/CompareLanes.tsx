@@ -196,12 +196,14 @@ const DifferenceMarks = memo(function DifferenceMarks(props: {
 
 /** Those that have room, the earlier ones of the list first. */
 function apart<T>(items: readonly T[], xOf: (item: T) => number): readonly T[] {
-  const taken = new Set<number>();
+  const taken = new Map<number, number>();
   return items.filter((item) => {
-    const cell = Math.round(xOf(item) / MARK_WIDTH);
-    const free = !taken.has(cell);
-    taken.add(cell);
-    return free;
+    const x = xOf(item);
+    const cell = Math.floor(x / MARK_WIDTH);
+    if ([cell - 1, cell, cell + 1].some((near) => Math.abs((taken.get(near) ?? -Infinity) - x) < MARK_WIDTH))
+      return false;
+    taken.set(cell, x);
+    return true;
   });
 }
 

@@ -43,7 +43,6 @@ function Bar(): React.JSX.Element | null {
         {!sameEngine && ` ${COMPARE.engines}`}
         {axis.coarse > 0 && ` ${COMPARE.coarse(axis.coarse)}`}
       </p>
-      <span className="space" />
       <button
         type="button"
         onClick={() => {

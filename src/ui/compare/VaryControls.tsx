@@ -1,6 +1,6 @@
 /** Which settings a table of runs varies, and over which of their values. */
 import { BOUNDS } from '../../core/bounds.ts';
-import { applies, SETTINGS, type Setting } from '../../core/settings.ts';
+import { applies, choicesOf, SETTINGS, type Setting, type SettingValue } from '../../core/settings.ts';
 import type { Varied } from '../../scenario/sweep.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
@@ -14,18 +14,26 @@ export function VaryControls({ varied }: { varied: readonly Varied[] }): React.J
   const offered = SETTINGS.filter(
     (setting) => setting.values.length > 1 && (all || settings === undefined || applies(setting, settings)),
   );
+  /** What fits the other settings; all of them where those change too. */
+  const valuesOf = (setting: Setting): readonly SettingValue[] =>
+    all || settings === undefined ? setting.values : choicesOf(setting, settings);
   const slots = Math.min(BOUNDS.variedSettings, varied.length + 1);
   return (
     <div className="vary">
       {Array.from({ length: slots }, (_, at) => (
-        <Slot key={at} at={at} varied={varied} offered={offered} />
+        <Slot key={at} at={at} varied={varied} offered={offered} valuesOf={valuesOf} />
       ))}
     </div>
   );
 }
 
-function Slot(of: { at: number; varied: readonly Varied[]; offered: readonly Setting[] }): React.JSX.Element {
-  const { at, varied, offered } = of;
+function Slot(of: {
+  at: number;
+  varied: readonly Varied[];
+  offered: readonly Setting[];
+  valuesOf: (setting: Setting) => readonly SettingValue[];
+}): React.JSX.Element {
+  const { at, varied, offered, valuesOf } = of;
   const one = varied[at];
   const setting = SETTINGS.find(({ name }) => name === one?.name);
   const taken = new Set(varied.map(({ name }) => name));
@@ -35,7 +43,14 @@ function Slot(of: { at: number; varied: readonly Varied[]; offered: readonly Set
   };
   const choose = (name: string): void => {
     const chosen = offered.find((candidate) => candidate.name === name);
-    put(chosen && { name, values: chosen.values.slice(0, 2).map(({ value }) => value) });
+    put(
+      chosen && {
+        name,
+        values: valuesOf(chosen)
+          .slice(0, 2)
+          .map(({ value }) => value),
+      },
+    );
   };
   return (
     <fieldset>
@@ -58,7 +73,7 @@ function Slot(of: { at: number; varied: readonly Varied[]; offered: readonly Set
       </select>
       {one !== undefined && setting !== undefined && (
         <span className="values" role="group" aria-label={words.values}>
-          {setting.values.map(({ value, meaning, wrong }) => {
+          {valuesShown(setting, valuesOf(setting), one).map(({ value, meaning, wrong }) => {
             const chosen = one.values.includes(value);
             return (
               <label key={value} title={meaning}>
@@ -84,3 +99,11 @@ function Slot(of: { at: number; varied: readonly Varied[]; offered: readonly Set
     </fieldset>
   );
 }
+
+/** What fits, and what is chosen already: a link may have chosen what does not fit. */
+const valuesShown = (
+  setting: Setting,
+  fitting: readonly SettingValue[],
+  { values }: Varied,
+): readonly SettingValue[] =>
+  setting.values.filter((choice) => fitting.includes(choice) || values.includes(choice.value));

@@ -7,7 +7,7 @@ import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
 import { HARM_WORDS } from '../../scene/sentences.ts';
 import { go } from '../../store/cursor.ts';
 import { STRINGS } from '../strings.ts';
-import { stepAt, useApp, useSettledRun } from '../use-app.ts';
+import { Loading, stepAt, useApp, useSettledRun } from '../use-app.ts';
 
 const Differences = lazy(() => import('../compare/Differences.tsx'));
 
@@ -16,7 +16,7 @@ export function RightPanel(): React.JSX.Element {
   return (
     <aside className="right" id="right" aria-label={STRINGS.rightPanel}>
       {comparing && (
-        <Suspense>
+        <Suspense fallback={<Loading />}>
           <Differences />
         </Suspense>
       )}

@@ -4,7 +4,7 @@ import { callBlocks, marksOf, operationBlocks, type Mark } from '../../scene/fla
 import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
 import { STRINGS, stepText } from '../strings.ts';
-import { useApp, useSettledRun } from '../use-app.ts';
+import { Loading, useApp, useSettledRun } from '../use-app.ts';
 import { Bar, LANE, MarkSign, scaleOf, useWidth } from './pieces.tsx';
 
 const CompareLanes = lazy(() => import('../compare/CompareLanes.tsx'));
@@ -34,7 +34,7 @@ function AllLanes(): React.JSX.Element | null {
   const comparing = useApp((state) => state.comparison !== undefined);
   if (comparing)
     return (
-      <Suspense>
+      <Suspense fallback={<Loading />}>
         <CompareLanes />
       </Suspense>
     );
