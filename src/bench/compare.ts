@@ -31,6 +31,7 @@ export function compareLines(program: Program, steps: number): readonly string[]
   const [moves, scenes]: [number[], number[]] = [[], []];
   const names = new Map<string, bigint>();
   const last = axis.a.length - 1;
+  for (const timeline of [a, b]) timeline.seek(timeline.begin);
   for (let place = axis.ofA[a.begin] ?? 0; place <= last; place += 1) {
     const began = now();
     a.seek(axis.a[place] ?? 0);
