@@ -211,10 +211,7 @@ test('one timeline moves both runs: a step of one alone lets the other wait, and
   await openApp(page, '#/s/three-exits?at=1.38&vs.gpte-write=update');
   const [a, b] = [page.locator('.pane').first(), page.locator('.pane').last()];
   await press(page, 'd');
-  await press(page, 'ArrowRight');
   await expect(a.locator('.pane-step')).toContainText('1.39');
-  await expect(b).toHaveClass(/waiting/);
-  await press(page, 'ArrowRight');
   await expect(a).toHaveClass(/waiting/);
   await expect(a.locator('.pane-step')).toContainText('Waits: run B takes this step alone.');
   await expect(b.locator('.pane-step small')).toHaveText('1.40');
@@ -224,6 +221,9 @@ test('one timeline moves both runs: a step of one alone lets the other wait, and
   await page.goto(url);
   await idle(page);
   await expect(b.locator('.pane-step small')).toHaveText('1.40');
+  await press(page, 'ArrowRight', 2);
+  await expect(a.locator('.pane-step small')).toHaveText('1.40');
+  await expect(a).not.toHaveClass(/waiting/);
   await press(page, 'End');
   await press(page, 'Shift+D');
   await expect(page.locator('.differences [aria-current="step"]')).toContainText('22 steps only in A');
@@ -252,9 +252,9 @@ test('a table of runs: what differs, a bound that is said, a row opened and comp
   await expect(rows.nth(1)).toContainText('INV-6');
   await expect(rows.nth(1).locator('.differs').first()).toContainText('0xda7a0020');
   await expect(rows.nth(3)).toContainText('read 0xda7a0021');
-  await page.getByLabel('on-fault').check();
+  await page.getByRole('checkbox', { name: 'on-fault' }).check();
   await expect(rows).toHaveCount(6);
-  await page.getByLabel('on-fault').uncheck();
+  await page.getByRole('checkbox', { name: 'on-fault' }).uncheck();
   await page.getByLabel('Setting 3', { exact: true }).last().selectOption('gpte-write');
   await expect(rows).toHaveCount(8);
   await expect(page).toHaveURL(/vary\.gpte-write=|[?&]y=/);
@@ -268,7 +268,7 @@ test('a table of runs: what differs, a bound that is said, a row opened and comp
   await expect(rows).toHaveCount(8);
   await page.getByRole('button', { name: 'Open run 4' }).click();
   await idle(page);
-  await expect(page.getByLabel('flush', { exact: true })).toHaveValue('never');
+  await expect(page.locator('header select[name="flush"]').first()).toHaveValue('never');
   await page.setViewportSize({ width: 390, height: 844 });
   await page.goBack();
   await idle(page);

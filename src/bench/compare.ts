@@ -9,6 +9,8 @@ import { countersApart, countsHere } from '../timeline/costs.ts';
 import { RecordingRun, type Timeline } from '../timeline/timeline.ts';
 
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+/** Scenes are made at every so many places: they cost a hundred times what the move does. */
+const SCENE_EVERY = 25;
 const VIEWPORT = { width: 560, height: 520 };
 
 function recorded(program: Program, steps: number): Timeline {
@@ -38,6 +40,7 @@ export function compareLines(program: Program, steps: number): readonly string[]
     b.seek(axis.b[place] ?? 0);
     countersApart(countsHere(a), countsHere(b));
     moves.push(now() - began);
+    if (place % SCENE_EVERY !== 0) continue;
     for (const { timeline, cast, layout } of sides) sceneAt(timeline, { cast, layout, names, show: kvmShow });
     scenes.push(now() - began);
   }

@@ -89,7 +89,8 @@ export function Header(): React.JSX.Element {
       <button
         type="button"
         className="plain"
-        aria-expanded={rightOpen && !probing}
+        aria-expanded={rightOpen && !probing && !tabled}
+        disabled={tabled}
         aria-controls="right"
         aria-label={STRINGS.rightPanel}
         onClick={() => {
