@@ -102,7 +102,9 @@ function Runs(): React.JSX.Element {
                 </th>
               ))}
               <Heads table={table} />
-              <th scope="col">{words.actions}</th>
+              <th scope="col" className="go">
+                {words.actions}
+              </th>
             </tr>
           </thead>
           <tbody>
