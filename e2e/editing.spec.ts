@@ -205,6 +205,76 @@ test('two policies side by side: aligned, differences listed, counters subtracte
   await expect(page.locator('.pane')).toHaveCount(0);
 });
 
+test('one timeline moves both runs: a step of one alone lets the other wait, and the link remembers it', async ({
+  page,
+}) => {
+  await openApp(page, '#/s/three-exits?at=1.38&vs.gpte-write=update');
+  const [a, b] = [page.locator('.pane').first(), page.locator('.pane').last()];
+  await press(page, 'd');
+  await expect(a.locator('.pane-step')).toContainText('1.39');
+  await expect(a).toHaveClass(/waiting/);
+  await expect(a.locator('.pane-step')).toContainText('Waits: run B takes this step alone.');
+  await expect(b.locator('.pane-step small')).toHaveText('1.40');
+  await expect(page).toHaveURL(/at=1\.39.*b=1$/);
+  const url = page.url();
+  await page.goto('about:blank');
+  await page.goto(url);
+  await idle(page);
+  await expect(b.locator('.pane-step small')).toHaveText('1.40');
+  await press(page, 'ArrowRight', 2);
+  await expect(a.locator('.pane-step small')).toHaveText('1.40');
+  await expect(a).not.toHaveClass(/waiting/);
+  await press(page, 'End');
+  await press(page, 'Shift+D');
+  await expect(page.locator('.differences [aria-current="step"]')).toContainText('22 steps only in A');
+  await page.getByRole('button', { name: 'Here' }).click();
+  await expect(page.locator('.totals tr', { hasText: 'VM exits' })).toContainText('0');
+});
+
+test('two engines are compared by what the guest sees and what it costs, not step by step', async ({
+  page,
+}) => {
+  await openApp(page, '#/s/three-exits?vs.machine=native');
+  await expect(page.locator('.compare-bar')).toContainText('Two different engines');
+  await expect(page.locator('.differences li')).toHaveCount(1);
+  await expect(page.locator('.differences li')).toHaveClass('cost');
+  await press(page, 'End');
+  await expect(page.locator('.pane-step small').last()).toHaveText('1.18');
+});
+
+test('a table of runs: what differs, a bound that is said, a row opened and compared, back again', async ({
+  page,
+}) => {
+  await openApp(page, '#/s/stale-tlb?vary.cpu=svm,vmx-novpid&vary.flush=always,never');
+  const rows = page.locator('.runs tbody tr');
+  await expect(rows).toHaveCount(4);
+  await expect(rows.nth(1)).toContainText('stale-read');
+  await expect(rows.nth(1)).toContainText('INV-6');
+  await expect(rows.nth(1).locator('.differs').first()).toContainText('0xda7a0020');
+  await expect(rows.nth(3)).toContainText('read 0xda7a0021');
+  await page.getByRole('checkbox', { name: 'on-fault' }).check();
+  await expect(rows).toHaveCount(6);
+  await page.getByRole('checkbox', { name: 'on-fault' }).uncheck();
+  await page.getByLabel('Setting 3', { exact: true }).last().selectOption('gpte-write');
+  await expect(rows).toHaveCount(8);
+  await expect(page).toHaveURL(/vary\.gpte-write=|[?&]y=/);
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((violation) => violation.id)).toEqual([]);
+  await page.getByRole('button', { name: 'Compare run 3 with run 1, the base' }).click();
+  await idle(page);
+  await expect(page.locator('.pane')).toHaveCount(2);
+  await page.goBack();
+  await idle(page);
+  await expect(rows).toHaveCount(8);
+  await page.getByRole('button', { name: 'Open run 4' }).click();
+  await idle(page);
+  await expect(page.locator('header select[name="flush"]').first()).toHaveValue('never');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goBack();
+  await idle(page);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+});
+
 test('a link whose run now ends elsewhere says so, and shows where', async ({ page }) => {
   await openApp(page, '#/s/three-exits?c=zzzz&at=1.22');
   await expect(page.getByRole('alert')).toContainText('ends elsewhere');

@@ -8,6 +8,7 @@ import { DEFAULT_SETTINGS } from '../core/settings.ts';
 import { planScenario } from '../scenario/plan.ts';
 import { RecordingRun } from '../timeline/timeline.ts';
 import { readVectors } from '../cli/walk.ts';
+import { compareLines } from './compare.ts';
 import { walkLines } from './walks.ts';
 
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
@@ -88,6 +89,8 @@ for (const steps of [100_000, 1_000_000]) {
   );
   console.log(`  journal ${seeks(program, steps)}`);
 }
+
+for (const line of compareLines(programOf(10_000), 10_000)) console.log(line);
 
 const vectors = readVectors('src/testing/vectors/x86-4level.jsonl.gz');
 const world = new World();

@@ -4,12 +4,16 @@ import { checkScenario } from '../scenario/plan.ts';
 import { settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Place } from '../scenario/links.ts';
+import type { Varied } from '../scenario/sweep.ts';
+import { compareCommand, tableCommand } from './compare.ts';
 import { linkCommand } from './link.ts';
 import { problemText, readScenario, runCatalogue, runCommand, type Print, type RunOptions } from './run.ts';
 import { walkCommand } from './walk.ts';
 
 const USAGE = `usage: npm run -s mmuscope -- <command>
   run <file or catalogue id> [--set key=value]... [--text [--depth operation|function|step] | --json]
+  run <file or catalogue id> [--set key=value]... --compare key=value... [--json]
+  run <file or catalogue id> [--set key=value]... --vary key=value,value... [--vary ...]... [--json]
   run --catalogue
   walk <vectors.jsonl[.gz]>...
   check <file or catalogue id>
@@ -48,6 +52,8 @@ async function main(args: readonly string[], print: Print): Promise<number> {
 function runOne(args: readonly string[], print: Print): number {
   let name: string | undefined;
   let settings: SettingChoices = {};
+  let versus: SettingChoices | undefined;
+  const varied: Varied[] = [];
   let output: RunOptions['output'] = 'summary';
   let depth: RunOptions['depth'] = 'step';
   const queue = [...args];
@@ -56,11 +62,25 @@ function runOne(args: readonly string[], print: Print): number {
     else if (arg === '--json') output = 'json';
     else if (arg === '--depth') depth = depthOf(queue.shift());
     else if (arg === '--set') settings = { ...settings, ...choiceOf(queue.shift() ?? '') };
+    else if (arg === '--compare') versus = { ...versus, ...choiceOf(queue.shift() ?? '') };
+    else if (arg === '--vary') varied.push(variedOf(queue.shift() ?? ''));
     else if (arg.startsWith('--')) throw new UsageError(`there is no option ${arg}`);
     else name = arg;
   }
   if (name === undefined) throw new UsageError('run needs a file or a catalogue id');
+  if (versus !== undefined && varied.length > 0)
+    throw new UsageError('--compare and --vary exclude each other');
+  const json = output === 'json';
+  if (varied.length > 0) return tableCommand(name, { settings, varied, json }, print);
+  if (versus !== undefined) return compareCommand(name, { settings, versus, json }, print);
   return runCommand(name, { settings, output, depth }, print);
+}
+
+function variedOf(text: string): Varied {
+  const [name = '', values = ''] = text.split('=', 2);
+  if (settingOf(name) === undefined) throw new UsageError(`there is no setting "${name}"`);
+  if (values === '') throw new UsageError('--vary looks like flush=always,never');
+  return { name, values: values.split(',') };
 }
 
 async function linkOne(args: readonly string[], print: Print): Promise<number> {

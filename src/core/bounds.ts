@@ -15,6 +15,12 @@ export const BOUNDS = {
   tablesDrawn: 256,
   tlbEntriesDrawn: 12,
   vcpus: 4,
+  /** Settings that one table of runs varies, its runs, and the steps of all of them together. */
+  variedSettings: 3,
+  runsCompared: 32,
+  stepsCompared: 2_000_000,
+  /** Differences of two runs that are listed; all can be gone to. */
+  differencesListed: 200,
   slotBytes: 1n << 40n,
   changesPerCheckpoint: 16_384,
   /** Versions of a text that can be undone, and their size together. */

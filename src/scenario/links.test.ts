@@ -42,6 +42,34 @@ describe('what is written is read back', () => {
   });
 });
 
+describe('comparisons of runs', () => {
+  const varied = [
+    { name: 'cpu', values: ['svm', 'vmx-novpid'] },
+    { name: 'flush', values: ['always', 'on-fault', 'never'] },
+    { name: 'gpte-write', values: ['zap', 'update'] },
+  ];
+  test.each(['stale-tlb', 'kernel-ignores-read-only'])(
+    'a table of %s, also with a comparison',
+    async (id) => {
+      for (const more of [{}, { versus: { flush: 'never' }, beyond: 12 }]) {
+        const state = { ...PLACE, ...more, varied };
+        const hash = formatCatalogueLink(id, state);
+        expect(hash.length).toBeLessThanOrEqual(LONGEST_CATALOGUE_LINK);
+        expect(await parseLink(hash)).toEqual({ kind: 'catalogue', id, ...state });
+      }
+    },
+  );
+  test.each([
+    ['a setting that is not known', 'vary.colour=red', 'varies "colour"'],
+    ['a value that is not known', 'vary.flush=always,often', 'flush=often'],
+    ['an abbreviation that is not known', 'y=F?', 'asks for the setting "F?"'],
+    ['a number of steps that is none', 'b=x', 'b=x'],
+  ])('%s is said', async (_name, query, said) => {
+    const link = await parseLink(`#/s/stale-tlb?${query}`);
+    expect(link.kind === 'problems' ? link.sentences.join() : '').toContain(said);
+  });
+});
+
 describe('length', () => {
   const most = {
     'gpte-write': 'update',

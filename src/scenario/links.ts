@@ -4,8 +4,16 @@
  * What cannot be understood is said in sentences, never silently replaced. One decoder a version, kept for ever.
  */
 import { BOUNDS } from '../core/bounds.ts';
-import { settingAccepts, settingOf, SETTINGS, type SettingName, type ShippedBug } from '../core/settings.ts';
+import {
+  settingAccepts,
+  settingOf,
+  SETTINGS,
+  type Setting,
+  type SettingName,
+  type ShippedBug,
+} from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
+import type { Varied } from './sweep.ts';
 
 export interface Place {
   /** `3`, or `g2` for the second operation of `given`; `0` is the beginning. */
@@ -21,6 +29,10 @@ export interface LinkState {
   readonly settings: SettingChoices;
   /** The other run of a comparison: its settings that differ from the text. */
   readonly versus?: SettingChoices;
+  /** Steps that the other run has taken alone since it came to where the first one stands. */
+  readonly beyond?: number;
+  /** The settings that a table of runs varies, where one is open. */
+  readonly varied?: readonly Varied[];
 }
 
 export type LinkSource =
@@ -57,7 +69,10 @@ export function formatCatalogueLink(id: string, state: LinkState): string {
 }
 
 /** The check comes first, so that a link cut anywhere behind it is found out. */
-function queryOf({ at, check, settings, versus }: LinkState, form: 'long' | 'short'): string {
+function queryOf(
+  { at, check, settings, versus, beyond = 0, varied }: LinkState,
+  form: 'long' | 'short',
+): string {
   const parts = [
     ...(check === undefined ? [] : [`c=${check}`]),
     ...(at === undefined ? [] : [`at=${at.operation}.${String(at.step)}`]),
@@ -69,12 +84,19 @@ function queryOf({ at, check, settings, versus }: LinkState, form: 'long' | 'sho
         : form === 'long'
           ? longForm('vs.', versus)
           : shortForm('vs', versus)),
+    ...(beyond === 0 ? [] : [`b=${String(beyond)}`]),
+    ...(varied === undefined ? [] : variedForm(varied, form)),
   ];
   return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }
 
 const longForm = (prefix: string, settings: SettingChoices): readonly string[] =>
   Object.entries(settings).map(([name, value]) => `${prefix}${name}=${value}`);
+
+const variedForm = (varied: readonly Varied[], form: 'long' | 'short'): readonly string[] =>
+  form === 'long'
+    ? varied.map(({ name, values }) => `vary.${name}=${values.join(',')}`)
+    : [`y=${varied.map(({ name, values }) => codeOf(name as SettingName, values.join(','))).join('')}`];
 
 const shortForm = (name: string, settings: SettingChoices): readonly string[] => {
   const codes = Object.entries(settings).map(([setting, value]) => codeOf(setting as SettingName, value));
@@ -185,6 +207,8 @@ class QueryReader {
   private versus: Record<string, string> | undefined;
   private at: Place | undefined;
   private check: string | undefined;
+  private beyond: number | undefined;
+  private readonly varied: Varied[] = [];
 
   read(part: string): void {
     const [name = '', value, ...more] = part.split('=');
@@ -193,8 +217,11 @@ class QueryReader {
     else if (name === 'at') this.readPlace(value);
     else if (name === 'c') this.readCheck(value);
     else if (name === 'vs' && value === 'same') this.versus ??= {};
-    else if (name === 'p') this.readCodes(this.settings, value);
-    else if (name === 'vs') this.readCodes((this.versus ??= {}), value);
+    else if (name === 'p') this.readCodes(value, this.into(this.settings));
+    else if (name === 'vs') this.readCodes(value, this.into((this.versus ??= {})));
+    else if (name === 'y') this.readCodes(value, this.vary);
+    else if (name === 'b') this.readBeyond(value);
+    else if (name.startsWith('vary.')) this.readVaried(name.slice('vary.'.length), value);
     else if (name.startsWith('vs.')) this.readSetting((this.versus ??= {}), name.slice('vs.'.length), value);
     else this.readSetting(this.settings, name, value);
   }
@@ -206,6 +233,8 @@ class QueryReader {
       ...(this.at === undefined ? {} : { at: this.at }),
       ...(this.check === undefined ? {} : { check: this.check }),
       ...(this.versus === undefined ? {} : { versus: this.versus }),
+      ...(this.beyond === undefined ? {} : { beyond: this.beyond }),
+      ...(this.varied.length === 0 ? {} : { varied: this.varied }),
     };
   }
 
@@ -221,16 +250,46 @@ class QueryReader {
     else this.sentences.push(`The link is cut off or damaged at "c=${shorten(value)}".`);
   }
 
+  private readBeyond(value: string): void {
+    if (/^[0-9]{1,7}$/.test(value)) this.beyond = Number(value);
+    else this.sentences.push(`The link is cut off or damaged at "b=${shorten(value)}".`);
+  }
+
+  private readVaried(name: string, value: string): void {
+    const setting = settingOf(name);
+    if (setting === undefined)
+      this.sentences.push(`The link varies "${shorten(name)}", which this version does not know.`);
+    else this.vary(setting, value);
+  }
+
+  /** Values of a table of runs: each must be known by itself. */
+  private readonly vary: Taker = (setting, text) => {
+    const { name } = setting;
+    const values = text.split(',');
+    const unknown = values.find((value) => !settingAccepts(setting, value));
+    if (unknown === undefined) this.varied.push({ name, values });
+    else
+      this.sentences.push(`The link varies ${name}=${shorten(unknown)}, which this version does not know.`);
+  };
+
+  private into(choices: Record<string, string>): Taker {
+    return (setting, text) => {
+      if (settingAccepts(setting, text)) choices[setting.name] = text;
+      else
+        this.sentences.push(
+          `The link asks for ${setting.name}=${shorten(text)}, which this version does not know.`,
+        );
+    };
+  }
+
   private readSetting(into: Record<string, string>, name: string, value: string): void {
     const setting = settingOf(name);
     if (setting === undefined)
       this.sentences.push(`The link asks for "${shorten(name)}", which this version does not know.`);
-    else if (!settingAccepts(setting, value))
-      this.sentences.push(`The link asks for ${name}=${shorten(value)}, which this version does not know.`);
-    else into[name] = value;
+    else this.into(into)(setting, value);
   }
 
-  private readCodes(into: Record<string, string>, value: string): void {
+  private readCodes(value: string, take: Taker): void {
     const pieces = value.match(/[A-Z][^A-Z]*/g) ?? [];
     if (pieces.join('') !== value) this.sentences.push(`The link is damaged at "${shorten(value)}".`);
     for (const piece of pieces) {
@@ -243,14 +302,17 @@ class QueryReader {
         );
       const text = values.map((found) => found?.[0] ?? '').join(',');
       const setting = settingOf(name ?? '');
-      if (setting === undefined || values.length === 0 || !settingAccepts(setting, text))
+      if (setting === undefined || values.length === 0 || values.includes(undefined))
         this.sentences.push(
           `The link asks for the setting "${shorten(piece)}", which this version does not know.`,
         );
-      else into[setting.name] = text;
+      else take(setting, text);
     }
   }
 }
+
+/** What becomes of a setting that was read. */
+type Taker = (setting: Setting, text: string) => void;
 
 const problems = (...sentences: string[]): ParsedLink => ({ kind: 'problems', sentences });
 const shorten = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}…` : text);

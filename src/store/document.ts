@@ -3,10 +3,10 @@
  * remembered in one history, and runs anew; a text with problems leaves the last good run on the stage.
  */
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
-import type { SettingChoices } from '../scenario/ast.ts';
-import type { Place } from '../scenario/links.ts';
+import type { Problem, SettingChoices } from '../scenario/ast.ts';
+import type { LinkState, Place } from '../scenario/links.ts';
 import { planScenario, type PlanResult } from '../scenario/plan.ts';
-import { positionOf } from './cursor.ts';
+import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
 import { runPlan, samePlace } from './running.ts';
 import { beginBusy, store, type AppState, type Original, type Run } from './state.ts';
@@ -19,6 +19,8 @@ let latest = 0;
 interface Ran {
   readonly runs: readonly Run[];
   readonly comparison: AppState['comparison'];
+  /** Why there is no second run where one was wanted. */
+  readonly problems: readonly Problem[];
 }
 
 /** Runs a version: one run, or two; or says what is wrong with its text. Undefined where it is not wanted any more. */
@@ -30,23 +32,34 @@ async function runVersion(
   const isWanted = (): boolean => token === latest;
   const first = await runPlan(version.text, good.plan, isWanted);
   if (first === undefined) return undefined;
-  if (version.versus === undefined) return { runs: [first], comparison: undefined };
+  if (version.versus === undefined) return { runs: [first], comparison: undefined, problems: [] };
   const other = planScenario(version.text, version.versus);
-  const second = other.kind === 'ok' ? await runPlan(version.text, other.plan, isWanted) : undefined;
-  if (second === undefined) return isWanted() ? { runs: [first], comparison: undefined } : undefined;
+  if (other.kind === 'problems') {
+    const problems = other.problems.map((problem) => ({ ...problem, message: `Run B: ${problem.message}` }));
+    return { runs: [first], comparison: undefined, problems };
+  }
+  const second = await runPlan(version.text, other.plan, isWanted);
+  if (second === undefined) return undefined;
   const { compareRuns } = await import('../timeline/compare.ts');
-  return { runs: [first, second], comparison: compareRuns(first.timeline, second.timeline) };
+  if (!isWanted()) return undefined;
+  const comparison = compareRuns(first.timeline, second.timeline);
+  return { runs: [first, second], comparison, problems: [] };
 }
 
-/** The state of fresh runs whose cursor stands at a position. */
-function standing(ran: Ran, cursor: number): Ran & Pick<AppState, 'cursor' | 'settled' | 'previous'> {
+/** The state of fresh runs whose cursor stands at a position; the other run `wanted` steps further on, if it can. */
+function standing(
+  ran: Ran,
+  cursor: number,
+  wanted = 0,
+): Ran & Pick<AppState, 'cursor' | 'beyond' | 'settled' | 'previous'> {
+  const beyond = mostBeyond(ran.comparison, cursor, wanted);
   ran.runs.forEach((run, side) => {
-    run.timeline.seek(positionOf(ran, { side, cursor }));
+    run.timeline.seek(positionOf({ ...ran, cursor, beyond }, { side, cursor }));
   });
-  return { ...ran, cursor, settled: cursor, previous: cursor };
+  return { ...ran, cursor, beyond, settled: cursor, previous: cursor };
 }
 
-export interface Opening extends Omit<Version, 'versus'> {
+export interface Opening extends Omit<Version, 'versus'>, Pick<LinkState, 'beyond' | 'varied'> {
   readonly original?: Original | undefined;
   readonly versus?: SettingChoices | undefined;
   readonly history?: History;
@@ -68,6 +81,7 @@ export async function openScenario(opening: Opening): Promise<void> {
       original,
       history: opening.history ?? NO_HISTORY,
       playing: false,
+      varied: opening.varied,
       selected: undefined,
       inspected: undefined,
       linkText: undefined,
@@ -85,8 +99,7 @@ export async function openScenario(opening: Opening): Promise<void> {
     const { cursor, sentences } = await findPlace(run, opening);
     setState({
       ...start,
-      ...standing(ran, cursor),
-      problems: [],
+      ...standing(ran, cursor, opening.beyond),
       linkTrouble: [...said, ...sentences],
     });
   } finally {
@@ -159,7 +172,7 @@ async function runAnew(goTo?: number): Promise<void> {
           ? run.timeline.begin + 1
           : samePlace(before, cursor, run)
         : wanted.firstStep + 1;
-    setState({ ...standing(ran, place), problems: [] });
+    setState(standing(ran, place));
   } finally {
     done();
   }
@@ -225,6 +238,13 @@ function differing(choices: SettingChoices): SettingChoices {
 /** Starts comparing with other settings, or ends it. */
 export const compareWith = (choices: SettingChoices | undefined): Promise<void> =>
   change({ versus: choices === undefined ? undefined : differing({ ...getState().settings, ...choices }) });
+
+/** Opens the text under other settings, and beside it under those of a second run where there is one. */
+export const openRuns = (first: SettingChoices, second: SettingChoices | undefined): Promise<void> =>
+  change({
+    settings: differing(fitting(first)),
+    versus: second === undefined ? undefined : differing(fitting(second)),
+  });
 
 /** The other run leads, and this one follows. */
 export function swapRuns(): Promise<void> {

@@ -6,14 +6,14 @@ import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
 import { kvmShow } from '../scene/kvm-show.ts';
 import { alignedStep } from '../timeline/align.ts';
-import { RecordingRun } from '../timeline/timeline.ts';
+import { RecordingRun, type Timeline } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
 
 /** A run gives way after so many milliseconds, so that the page lives while a long one is recorded. */
 const TURN_MS = 12;
 
-/** Runs to the end; undefined when `isWanted` says that nobody waits for it any more. */
-export async function runPlan(text: string, plan: Plan, isWanted: () => boolean): Promise<Run | undefined> {
+/** Records to the end; undefined when `isWanted` says that nobody waits for it any more. */
+export async function recordPlan(plan: Plan, isWanted: () => boolean): Promise<Timeline | undefined> {
   await loadEngine(plan.program.settings);
   const recording = new RecordingRun(plan.program);
   let turn = performance.now();
@@ -24,7 +24,13 @@ export async function runPlan(text: string, plan: Plan, isWanted: () => boolean)
     if (!isWanted()) return undefined;
     turn = performance.now();
   }
-  const timeline = recording.timeline();
+  return recording.timeline();
+}
+
+/** A recorded run with what it takes to draw it. */
+export async function runPlan(text: string, plan: Plan, isWanted: () => boolean): Promise<Run | undefined> {
+  const timeline = await recordPlan(plan, isWanted);
+  if (timeline === undefined) return undefined;
   const results = judge(timeline, plan.expectations);
   if (timeline.program.settings.machine.startsWith('kvm-'))
     return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };

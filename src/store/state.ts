@@ -4,6 +4,7 @@
  */
 import { createStore } from 'zustand/vanilla';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
+import type { Varied } from '../scenario/sweep.ts';
 import type { ExpectationResult } from '../scenario/expectations.ts';
 import type { Plan } from '../scenario/plan.ts';
 import type { Cast } from '../scene/cast.ts';
@@ -47,7 +48,12 @@ export interface AppState {
   readonly runs: readonly Run[];
   /** How the two runs differ. */
   readonly comparison: Comparison | undefined;
+  /** The settings that the table of runs varies; undefined while it is not open. */
+  readonly varied: readonly Varied[] | undefined;
+  /** The position of the first run. */
   readonly cursor: number;
+  /** Steps that the other run has taken alone since it came to where the first one stands. */
+  readonly beyond: number;
   /**
    * Where panels and timeline stand: they follow the cursor one frame later, so that what a key does is on the stage
    * as soon as can be.
@@ -92,7 +98,9 @@ export const START: AppState = {
   history: NO_HISTORY,
   runs: [],
   comparison: undefined,
+  varied: undefined,
   cursor: 0,
+  beyond: 0,
   settled: 0,
   previous: 0,
   problems: [],
@@ -148,6 +156,7 @@ export const set = (
       | 'linkText'
       | 'keepTrouble'
       | 'inspected'
+      | 'varied'
     >
   >,
 ): void => {

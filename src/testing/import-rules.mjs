@@ -26,7 +26,7 @@ const STOREYS = {
     'src/(core|timeline|scenario|scene|store|catalogue|ui)',
     'node_modules/(react|react-dom|zustand|@tanstack|d3-|@codemirror|@lezer|uqr)',
   ],
-  'src/(cli|bench/main|bench/walks|bench/plain-walk|bench/trace-events)': [
+  'src/(cli|bench/main|bench/compare|bench/walks|bench/plain-walk|bench/trace-events)': [
     'src/(core|timeline|scenario|scene|cli|bench)',
     '^(node:)?(fs|url|zlib|path)$',
   ],

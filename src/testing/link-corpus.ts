@@ -57,6 +57,36 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
     opens: { kind: 'catalogue', versus: {} },
   },
   {
+    name: 'with a comparison whose second run has gone on alone',
+    hash: '#/s/three-exits?c=GF4j&at=1.38&vs.gpte-write=update&b=2',
+    opens: { kind: 'catalogue', versus: { 'gpte-write': 'update' }, beyond: 2 },
+  },
+  {
+    name: 'with a table of runs',
+    hash: '#/s/stale-tlb?c=GF4j&at=1.1&vary.cpu=svm,vmx-novpid&vary.flush=always,never',
+    opens: {
+      kind: 'catalogue',
+      settings: {},
+      varied: [
+        { name: 'cpu', values: ['svm', 'vmx-novpid'] },
+        { name: 'flush', values: ['always', 'never'] },
+      ],
+    },
+  },
+  {
+    name: 'with an abbreviated table of runs',
+    hash: '#/s/stale-tlb?c=GF4j&at=1.1&p=Wz&y=CsnFanBan2',
+    opens: {
+      kind: 'catalogue',
+      settings: { 'gpte-write': 'zap' },
+      varied: [
+        { name: 'cpu', values: ['svm', 'vmx-novpid'] },
+        { name: 'flush', values: ['always', 'never'] },
+        { name: 'shipped-bugs', values: ['all', 'none', 'C-B2'] },
+      ],
+    },
+  },
+  {
     name: 'with abbreviated settings',
     hash: '#/s/three-exits?c=aB3z&at=1.5&p=WuCnFoB236&vs=WuCnFnB236',
     opens: {

@@ -1,176 +1,164 @@
 /**
- * Two runs of one guest program side by side: aligned by operation, then step by step inside it, and their differences
- * on three levels: what the guest could see, what an operation cost, which steps it took.
+ * Two runs of one guest program side by side, on one axis, and their differences on three levels: what the guest could
+ * see, what an operation cost, and, where the same engine ran both, which steps it took.
  */
-import { COUNTERS, type CounterName } from '../core/counters.ts';
+import { engineOf } from '../core/operations/engines.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
-import { alignKinds, kindsOf } from './align.ts';
-import type { Timeline } from './timeline.ts';
+import { alignRuns, pairOperations, type Axis } from './align.ts';
+import { costsOf, countersApart, NO_COUNTS, type CounterDifference, type Counts } from './costs.ts';
+import { seenApart, seenOf, type Seen, type SeenPart } from './seen.ts';
+import { summaryOf, type RunSummary } from './summary.ts';
+import { operationLabel, type Timeline } from './timeline.ts';
 
 /** Highest first. */
-export type DifferenceLevel = 'visible' | 'cost' | 'steps';
+export const LEVELS = ['visible', 'cost', 'steps'] as const;
+export type DifferenceLevel = (typeof LEVELS)[number];
 
-type Seen = NonNullable<OperationRecord['result']>;
-
-export interface CounterDifference {
-  readonly counter: CounterName;
-  readonly a: number;
-  readonly b: number;
-}
-
-export interface OperationDifference {
-  readonly level: DifferenceLevel;
-  /** Label of the operation, as links name it. */
+interface Place {
+  /** Label of the operation, as links name it: in the first run, or in the second where only that has it. */
   readonly operation: string;
   readonly text: string;
-  /** Positions in the two runs that show it. */
+  /** Where on the axis the two runs show it, and the positions there. */
+  readonly place: number;
   readonly a: number;
   readonly b: number;
-  /** What the guest saw, where that is the difference; undefined where a run did not get so far. */
-  readonly seen?: { readonly a: Seen | undefined; readonly b: Seen | undefined };
-  /** Counters of this operation that differ. */
-  readonly counters?: readonly CounterDifference[];
 }
+
+export type Difference = Place &
+  (
+    | {
+        readonly level: 'visible';
+        readonly parts: readonly SeenPart[];
+        /** Undefined where a run did not get so far. */
+        readonly seen: { readonly a: Seen | undefined; readonly b: Seen | undefined };
+        /** Operations after this one that the same run did not reach either. */
+        readonly more: number;
+      }
+    | { readonly level: 'cost'; readonly counters: readonly CounterDifference[] }
+    /** Steps that only one of the two takes; the place is the first of them. */
+    | { readonly level: 'steps'; readonly onlyA: number; readonly onlyB: number }
+  );
 
 export interface Comparison {
+  readonly axis: Axis;
   /** The first of the highest level comes first; then by operation. */
-  readonly differences: readonly OperationDifference[];
-  /** Counters at the ends of the runs that differ. */
+  readonly differences: readonly Difference[];
+  /** Where the differences lie on the axis, each once, ascending. */
+  readonly places: Int32Array;
+  /** What the two runs come to. */
+  readonly ends: readonly [RunSummary, RunSummary];
+  /** Counters there that differ. */
   readonly totals: readonly CounterDifference[];
-  /** For every position of the first run the position of the second that belongs to it. */
-  readonly partner: Int32Array;
+  /** False where two engines ran: then no step of the one is a step of the other. */
+  readonly sameEngine: boolean;
 }
-
-const LEVELS: readonly DifferenceLevel[] = ['visible', 'cost', 'steps'];
 
 /** Compares two runs of the same text. Both timelines are where they were afterwards. */
 export function compareRuns(a: Timeline, b: Timeline): Comparison {
-  const places = [a.position, b.position] as const;
-  const [costA, costB] = [countersByOperation(a), countersByOperation(b)];
-  const partner = new Int32Array(a.length + 1);
-  const found: OperationDifference[] = [];
-  a.operations.forEach((own, index) => {
-    const other = b.operations[index];
-    const firstStep = alignOperation({ a, b, own, other, partner });
-    found.push(...differencesOf({ a, own, other, index, costA, costB, firstStep }));
-  });
-  const ends = [costA.at(-1), costB.at(-1)] as const;
-  a.seek(places[0]);
-  b.seek(places[1]);
+  const axis = alignRuns(a, b);
+  const sameEngine = engineOf(a.program.settings) === engineOf(b.program.settings);
+  const ends = [summaryOf(a), summaryOf(b)] as const;
+  const differences = new Finder({ a, b, axis, sameEngine }).all();
   return {
-    differences: inOrder(found),
-    totals:
-      ends[0] === undefined || ends[1] === undefined ? [] : counterDifferences(ends[0].total, ends[1].total),
-    partner,
+    axis,
+    differences,
+    places: Int32Array.from(new Set(differences.map(({ place }) => place))).sort(),
+    ends,
+    totals: countersApart(ends[0].counts, ends[1].counts),
+    sameEngine,
   };
 }
 
-/** By level, and by operation inside it: the stable sort keeps the order of the run. */
-const inOrder = (differences: readonly OperationDifference[]): readonly OperationDifference[] =>
-  [...differences].sort((x, y) => LEVELS.indexOf(x.level) - LEVELS.indexOf(y.level));
+class Finder {
+  private readonly of: { a: Timeline; b: Timeline; axis: Axis; sameEngine: boolean };
+  private readonly costs: readonly [Map<OperationRecord, Counts>, Map<OperationRecord, Counts>];
 
-type Counts = Readonly<Record<string, number>>;
-
-interface Cost {
-  /** Since `begin`. */
-  readonly total: Counts;
-  /** In this operation. */
-  readonly own: Counts;
-}
-
-function countersByOperation(timeline: Timeline): readonly Cost[] {
-  let before: Counts = {};
-  return timeline.operations.map((operation) => {
-    timeline.seek(operation.endStep);
-    const total = Object.fromEntries(COUNTERS.map(({ name }) => [name, sumOver(timeline, name)]));
-    const start = operation.firstStep === timeline.begin ? {} : before;
-    before = total;
-    const own = Object.fromEntries(
-      COUNTERS.map(({ name }) => [name, (total[name] ?? 0) - (start[name] ?? 0)]),
-    );
-    return { total, own };
-  });
-}
-
-function sumOver(timeline: Timeline, name: string): number {
-  let sum = 0;
-  for (const [key, value] of timeline.world.tables.counter) if (key.startsWith(`${name}@`)) sum += value;
-  return sum;
-}
-
-const counterDifferences = (a: Counts, b: Counts): readonly CounterDifference[] =>
-  COUNTERS.flatMap(({ name }) => {
-    const [mine, theirs] = [a[name] ?? 0, b[name] ?? 0];
-    return mine === theirs ? [] : [{ counter: name, a: mine, b: theirs }];
-  });
-
-function differencesOf(of: {
-  a: Timeline;
-  own: OperationRecord;
-  other: OperationRecord | undefined;
-  index: number;
-  costA: readonly Cost[];
-  costB: readonly Cost[];
-  firstStep: { a: number; b: number } | undefined;
-}): readonly OperationDifference[] {
-  const { own, other, index } = of;
-  if (own.section !== 'body') return [];
-  const place = {
-    operation: String(own.number),
-    text: own.text,
-    a: own.endStep,
-    b: other?.endStep ?? 0,
-  };
-  if (other === undefined) return [{ ...place, level: 'visible', seen: { a: own.result, b: undefined } }];
-  const counters = counterDifferences(of.costA[index]?.own ?? {}, of.costB[index]?.own ?? {});
-  return [
-    ...(sameSeen(own.result, other.result)
-      ? []
-      : [{ ...place, level: 'visible' as const, seen: { a: own.result, b: other.result } }]),
-    ...(counters.length === 0 ? [] : [{ ...place, level: 'cost' as const, counters }]),
-    ...(of.firstStep === undefined ? [] : [{ ...place, level: 'steps' as const, ...of.firstStep }]),
-  ];
-}
-
-function sameSeen(a: Seen | undefined, b: Seen | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return (
-    a.value === b.value &&
-    a.completed === b.completed &&
-    a.faults.length === b.faults.length &&
-    a.faults.every(
-      (fault, at) => fault.gva === b.faults[at]?.gva && fault.errorCode === b.faults[at].errorCode,
-    )
-  );
-}
-
-/** Fills the partners of an operation's positions; gives the first place where its steps part. */
-function alignOperation(of: {
-  a: Timeline;
-  b: Timeline;
-  own: OperationRecord;
-  other: OperationRecord | undefined;
-  partner: Int32Array;
-}): { a: number; b: number } | undefined {
-  const { a, b, own, other, partner } = of;
-  if (other === undefined) {
-    partner.fill(b.length, own.firstStep, own.endStep + 1);
-    return undefined;
+  constructor(of: Finder['of']) {
+    this.of = of;
+    this.costs = [costsByOperation(of.a), costsByOperation(of.b)];
   }
-  const [mine, theirs] = [kindsOf(a, own), kindsOf(b, other)];
-  const steps = alignKinds(mine, theirs);
-  let reached = other.firstStep;
-  partner[own.firstStep] ||= reached;
-  steps.forEach((match, at) => {
-    if (match !== undefined) reached = other.firstStep + match + 1;
-    partner[own.firstStep + at + 1] = reached;
-  });
-  partner[own.endStep] = other.endStep;
-  let head = 0;
-  while (head < mine.length && mine[head] === theirs[head]) head += 1;
-  if (head === mine.length && head === theirs.length) return undefined;
-  return {
-    a: Math.min(own.firstStep + head + 1, own.endStep),
-    b: Math.min(other.firstStep + head + 1, other.endStep),
-  };
+
+  /** By level, and by operation inside it: the stable sort keeps the order of the runs. */
+  all(): readonly Difference[] {
+    const pairs = pairOperations(this.of.a, this.of.b).filter(({ a, b }) => (a ?? b)?.section === 'body');
+    const found = pairs.flatMap((pair, at) => this.between(pair, pairs[at - 1], pairs.slice(at + 1)));
+    return found.sort((x, y) => LEVELS.indexOf(x.level) - LEVELS.indexOf(y.level));
+  }
+
+  private between(pair: Pair, before: Pair | undefined, after: readonly Pair[]): readonly Difference[] {
+    const place = this.endOf(pair);
+    const lacking = pair.a === undefined ? 'a' : pair.b === undefined ? 'b' : undefined;
+    if (lacking !== undefined) {
+      // Said once where a run ends, and not for all that comes after.
+      if (before !== undefined && before[lacking] === undefined) return [];
+      const next = after.findIndex((later) => later[lacking] !== undefined);
+      return [{ ...place, level: 'visible', ...this.seen(pair), more: next < 0 ? after.length : next }];
+    }
+    const visible = this.seen(pair);
+    const counters = countersApart(this.cost(0, pair.a), this.cost(1, pair.b));
+    const steps = this.of.sameEngine ? this.stepsApart(pair) : undefined;
+    return [
+      ...(visible.parts.length === 0 ? [] : [{ ...place, level: 'visible' as const, ...visible, more: 0 }]),
+      ...(counters.length === 0 ? [] : [{ ...place, level: 'cost' as const, counters }]),
+      ...(steps === undefined ? [] : [{ ...place, level: 'steps' as const, ...steps }]),
+    ];
+  }
+
+  private cost(side: 0 | 1, operation: OperationRecord | undefined): Counts {
+    return (operation === undefined ? undefined : this.costs[side].get(operation)) ?? NO_COUNTS;
+  }
+
+  private seen({ a, b }: Pair): Pick<Extract<Difference, { level: 'visible' }>, 'seen' | 'parts'> {
+    const seen = {
+      a: a === undefined ? undefined : seenOf(this.of.a, a),
+      b: b === undefined ? undefined : seenOf(this.of.b, b),
+    };
+    return { seen, parts: seenApart(seen.a, seen.b) };
+  }
+
+  /** Where both runs have the operation behind them. */
+  private endOf({ a, b }: Pair): Place {
+    const { axis } = this.of;
+    const place = Math.max(
+      a === undefined ? 0 : (axis.ofA[a.endStep] ?? 0),
+      b === undefined ? 0 : (axis.ofB[b.endStep] ?? 0),
+    );
+    const named = a ?? b;
+    return {
+      operation: named === undefined ? '' : operationLabel(named),
+      text: named?.text ?? '',
+      ...this.at(place),
+    };
+  }
+
+  private at(place: number): { place: number; a: number; b: number } {
+    const { axis } = this.of;
+    return { place, a: axis.a[place] ?? 0, b: axis.b[place] ?? 0 };
+  }
+
+  private stepsApart({
+    a,
+    b,
+  }: Pair): ({ onlyA: number; onlyB: number } & ReturnType<Finder['at']>) | undefined {
+    if (a === undefined || b === undefined) return undefined;
+    const { axis } = this.of;
+    const from = Math.min(axis.ofA[a.firstStep] ?? 0, axis.ofB[b.firstStep] ?? 0);
+    const to = Math.max(axis.ofA[a.endStep] ?? 0, axis.ofB[b.endStep] ?? 0);
+    let [onlyA, onlyB, first] = [0, 0, 0];
+    for (let place = from + 1; place <= to; place += 1) {
+      const moved = [axis.a[place] !== axis.a[place - 1], axis.b[place] !== axis.b[place - 1]];
+      if (moved[0] === moved[1]) continue;
+      if (onlyA + onlyB === 0) first = place;
+      if (moved[0] === true) onlyA += 1;
+      else onlyB += 1;
+    }
+    return onlyA + onlyB === 0 ? undefined : { onlyA, onlyB, ...this.at(first) };
+  }
 }
+
+type Pair = ReturnType<typeof pairOperations>[number];
+
+const costsByOperation = (timeline: Timeline): Map<OperationRecord, Counts> => {
+  const costs = costsOf(timeline);
+  return new Map(timeline.operations.map((operation, at) => [operation, costs[at] ?? NO_COUNTS]));
+};

@@ -69,3 +69,14 @@ export function hasCall({ journal }: Timeline, name: CallName): boolean {
   for (let span = 0; span < journal.spanCount; span += 1) if (journal.callName(span) === name) return true;
   return false;
 }
+
+/** The nearest difference after a place of the axis, or before it; undefined where there is none. */
+export function nextPlace(places: Int32Array, from: number, direction: 1 | -1): number | undefined {
+  let [low, high] = [0, places.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((places[middle] ?? 0) < from + (direction === 1 ? 1 : 0)) low = middle + 1;
+    else high = middle;
+  }
+  return direction === 1 ? places[low] : places[low - 1];
+}

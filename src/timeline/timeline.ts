@@ -157,7 +157,14 @@ export class Timeline {
 
   /** The operation in which a step lies; `begin` itself lies in none. */
   operationAt(index: number): OperationRecord | undefined {
-    return this.operations.find((operation) => index >= operation.firstStep && index < operation.endStep);
+    let [low, high] = [0, this.operations.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.operations[middle]?.endStep ?? 0) <= index) low = middle + 1;
+      else high = middle;
+    }
+    const found = this.operations[low];
+    return found !== undefined && index >= found.firstStep ? found : undefined;
   }
 
   /** How a position is named in links: operation and step in it, `1.14`; `g2.5` for what `given` ran. */

@@ -1,6 +1,6 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { lazy, Suspense, useEffect } from 'react';
-import { move, setPlaying } from '../store/cursor.ts';
+import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
 import { openScenario } from '../store/document.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
@@ -13,8 +13,9 @@ import { RightPanel } from './panels/RightPanel.tsx';
 import { Stage } from './stage/Stage.tsx';
 import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
-import { useApp } from './use-app.ts';
+import { Loading, useApp } from './use-app.ts';
 
+const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
 const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
 const TranslationBench = lazy(() => import('./probe/TranslationBench.tsx'));
@@ -28,13 +29,15 @@ export function App(): React.JSX.Element {
   const editing = useApp((state) => state.editing);
   const probing = useApp((state) => state.probing);
   const auditing = useApp((state) => state.auditing && !state.probing);
-  const comparing = useApp((state) => state.runs.length > 1);
+  const tabled = useApp((state) => state.varied !== undefined && state.runs.length > 0);
+  const comparing = useApp((state) => state.runs.length > 1) && !tabled;
   const shape = [
     leftOpen ? '' : 'no-left',
-    rightOpen ? '' : 'no-right',
+    rightOpen && !tabled ? '' : 'no-right',
     editing && leftOpen ? 'editing' : '',
     probing ? 'probing' : '',
     auditing ? 'auditing' : '',
+    comparing ? 'comparing' : '',
   ];
   return (
     <div className={`app ${shape.join(' ')}`}>
@@ -45,14 +48,14 @@ export function App(): React.JSX.Element {
         <KeepTrouble />
         <Problems />
         <Stopped />
-        <Caption />
-        <AddressStrip />
-        {comparing ? (
-          <Suspense>
-            <Panes />
-          </Suspense>
+        {comparing || tabled ? (
+          <Suspense fallback={<Loading />}>{tabled ? <RunsTable /> : <Panes />}</Suspense>
         ) : (
-          <Stage />
+          <>
+            <Caption />
+            <AddressStrip />
+            <Stage />
+          </>
         )}
       </main>
       {probing ? (
@@ -64,9 +67,9 @@ export function App(): React.JSX.Element {
           <AuditPanel />
         </Suspense>
       ) : (
-        rightOpen && <RightPanel />
+        rightOpen && !tabled && <RightPanel />
       )}
-      <TimelineBar />
+      {!tabled && <TimelineBar />}
       <Dialogs />
       <Signals />
     </div>
@@ -219,8 +222,7 @@ function usePlayback(): void {
   useEffect(() => {
     if (!playing) return undefined;
     const timer = setInterval(() => {
-      const { cursor, runs } = store.getState();
-      if (cursor >= (runs[0]?.timeline.length ?? 0)) setPlaying(false);
+      if (isAtEnd(store.getState())) setPlaying(false);
       else move('forward');
     }, 1000 / speed);
     return () => {

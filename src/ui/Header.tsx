@@ -12,6 +12,7 @@ const THEME_SIGNS: Readonly<Record<Theme, string>> = { system: 'â—', light: 'â˜
 
 export function Header(): React.JSX.Element {
   const title = useApp((state) => state.runs[0]?.plan.title ?? '');
+  const tabled = useApp((state) => state.varied !== undefined);
   const comparing = useApp((state) => state.runs.length > 1);
   const probing = useApp((state) => state.probing);
   const instead = useApp((state) => state.probing || state.auditing);
@@ -53,10 +54,11 @@ export function Header(): React.JSX.Element {
         </button>
         <button
           type="button"
-          aria-pressed={comparing}
+          aria-pressed={comparing || tabled}
           onClick={() => {
+            if (tabled) set({ varied: undefined });
             if (!comparing) set({ leftOpen: false });
-            void compareWith(comparing ? undefined : otherSettings());
+            if (comparing || !tabled) void compareWith(comparing ? undefined : otherSettings());
           }}
         >
           {STRINGS.compare.title}
@@ -72,7 +74,7 @@ export function Header(): React.JSX.Element {
           {STRINGS.translate}
         </button>
       </nav>
-      {!comparing && <Choices />}
+      {(!comparing || tabled) && <Choices />}
       <span className="space" />
       <LampSwitch />
       <ThemeChoice />
@@ -88,7 +90,8 @@ export function Header(): React.JSX.Element {
       <button
         type="button"
         className="plain"
-        aria-expanded={rightOpen && !instead}
+        aria-expanded={rightOpen && !instead && !tabled}
+        disabled={tabled}
         aria-controls="right"
         aria-label={STRINGS.rightPanel}
         onClick={() => {

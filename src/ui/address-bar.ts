@@ -38,11 +38,11 @@ export async function openHash(hash: string): Promise<void> {
 }
 
 async function openLinked(link: Extract<ParsedLink, { kind: 'catalogue' | 'own' }>): Promise<void> {
-  const { at, check, settings, versus } = link;
-  if (link.kind === 'own') return openScenario({ text: link.text, at, check, settings, versus });
+  const { at, check, settings, versus, beyond, varied } = link;
+  const where = { at, check, settings, versus, ...(beyond && { beyond }), ...(varied && { varied }) };
+  if (link.kind === 'own') return openScenario({ text: link.text, ...where });
   const original = await load(link.id);
-  if (original !== undefined)
-    return openScenario({ original, text: original.text, at, check, settings, versus });
+  if (original !== undefined) return openScenario({ original, text: original.text, ...where });
   const sentence = `${STRINGS.scenarioMissing} (${link.id})`;
   if (store.getState().runs.length === 0 && link.id !== FIRST_SCENARIO)
     await openFirst({ linkTrouble: [sentence] });
@@ -86,6 +86,8 @@ export async function openTab(): Promise<void> {
       versus: version.versus === undefined ? undefined : knownChoices(version.versus),
     }));
     await openDraft(kept.draft, { history: { past, future: [] } });
+    const link = await (await links()).parseLink(location.hash);
+    if ('varied' in link) set({ varied: link.varied });
   } finally {
     done();
   }
@@ -122,7 +124,7 @@ async function load(id: string): Promise<Original | undefined> {
 export async function currentLink(): Promise<string | undefined> {
   const [{ formatLink }, { stepCheck }] = await Promise.all([links(), import('../scenario/step-check.ts')]);
   const state = store.getState();
-  const { text, settings, versus, cursor, runs, problems } = state;
+  const { text, settings, versus, beyond, varied, cursor, runs, problems } = state;
   const run = runs[0];
   if (text === '') return undefined;
   const id = catalogueId(state);
@@ -133,7 +135,8 @@ export async function currentLink(): Promise<string | undefined> {
     at: { operation, step: Number(step) },
     check,
     settings,
-    ...(versus === undefined ? {} : { versus }),
+    ...(versus === undefined ? {} : { versus, beyond }),
+    ...(varied === undefined ? {} : { varied }),
   });
 }
 
@@ -152,6 +155,8 @@ export function followAddress(): () => void {
   const unsubscribe = store.subscribe((state, before) => {
     if (
       state.cursor === before.cursor &&
+      state.beyond === before.beyond &&
+      state.varied === before.varied &&
       state.settings === before.settings &&
       state.versus === before.versus &&
       state.text === before.text &&

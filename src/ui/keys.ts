@@ -1,5 +1,5 @@
 /** Keys of the whole page. None while typing, in a control that uses them, or in a text twin. */
-import { move, setPlaying, type Move } from '../store/cursor.ts';
+import { goToDifference, move, setPlaying, type Move } from '../store/cursor.ts';
 import { redo, undo } from '../store/document.ts';
 import { set, store } from '../store/state.ts';
 
@@ -42,6 +42,7 @@ export function listenForKeys(): () => void {
       if (target?.closest('button, a, summary') !== null && target !== null) return;
       setPlaying(!store.getState().playing);
     } else if (event.key === '?') set({ dialog: 'help' });
+    else if (event.key === 'd' || event.key === 'D') goToDifference(event.key === 'd' ? 1 : -1);
     else if (event.key === 't') set({ probing: true, auditing: false });
     else if (event.key === 'a') set({ auditing: true, probing: false });
     else {

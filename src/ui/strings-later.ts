@@ -153,23 +153,76 @@ export const KEYS = [
   ['Space', 'play and pause'],
   ['Ctrl Z, Ctrl Y', 'undo and redo a change of the text'],
   ['Enter on a box', 'look into its entry'],
+  ['D, Shift D', 'next and previous difference of two runs'],
   ['T', 'translate an address'],
   ['A', 'the audit: rules, and the steps that break them'],
   ['?', 'this list'],
 ] as const;
 
 export const COMPARE = {
-  swap: 'Swap',
-  swapMeaning: 'Let run B lead, and A follow',
+  swap: 'Swap A and B',
+  views: 'What to compare',
+  two: 'Two runs',
+  table: 'Table of runs',
   differences: 'How A and B differ',
   none: 'The two runs do not differ.',
+  previous: 'Previous difference (Shift and D)',
+  next: 'Next difference (D)',
+  previousSign: '◀ Difference',
+  nextSign: 'Difference ▶',
   first: 'First difference',
+  operation: (label: string): string => `Operation ${label}`,
   levels: { visible: 'The guest sees it', cost: 'Cost', steps: 'Steps' },
-  steps: 'From here on the steps differ.',
-  totals: 'At the end',
+  letters: { visible: 'G', cost: 'C', steps: 'S' },
+  sums: {
+    visible: (count: number): string => `${String(count)} that the guest sees`,
+    cost: (count: number): string => `${String(count)} in cost`,
+    steps: (count: number): string => `${String(count)} in steps`,
+  },
+  engines: 'Two different engines: what the guest sees and what it costs is compared, not each step.',
+  coarse: (count: number): string =>
+    count === 1
+      ? 'One stretch of steps was too long to be aligned exactly.'
+      : `${String(count)} stretches of steps were too long to be aligned exactly.`,
+  waits: (other: string): string => `Waits: run ${other} takes this step alone.`,
+  counters: 'Counters',
+  scopes: { here: 'Here', operation: 'This operation', end: 'At the end' },
   counter: 'Counter',
   minus: 'B − A',
-  more: (count: number): string => `${String(count)} more are not listed.`,
+  equal: 'No counter differs.',
+  broken: 'Broken rules',
+  harm: 'Harm',
+  more: (count: number): string =>
+    `${String(count)} more are not listed (differencesListed). The buttons above lead to them too.`,
+  lanes: { timeline: 'Timeline of both runs', marks: 'differ' },
+} as const;
+
+export const RUNS_TABLE = {
+  about: 'One guest program under every combination of up to three settings. Columns show only what differs.',
+  close: 'Close the table',
+  vary: (number: number): string => `Setting ${String(number)}`,
+  nothing: 'none',
+  values: 'Values',
+  runs: (count: number): string => (count === 1 ? '1 run' : `${String(count)} runs`),
+  one: 'Choose at least two values of a setting.',
+  run: 'Run',
+  open: 'Open',
+  compare: 'Compare',
+  openNamed: (number: number): string => `Open run ${String(number)}`,
+  compareNamed: (number: number, base: number): string =>
+    `Compare run ${String(number)} with run ${String(base)}, the base`,
+  base: 'base',
+  actions: 'Go there',
+  harm: 'Harm',
+  rules: 'Broken rules',
+  stops: 'Stops',
+  same: (number: number): string => `the same run as ${String(number)}`,
+  notRun: (why: string): string => `Not run: ${why}.`,
+  alike: 'The guest sees the same in all of them, and no counter differs.',
+  leftOut: (count: number): string =>
+    `${String(count)} more operations differ for the guest and are not shown.`,
+  differs: 'not as in the base',
+  nothingThere: 'none',
 } as const;
 
 /** Whether one or several, in digits. */

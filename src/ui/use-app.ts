@@ -1,12 +1,12 @@
 /** The binding between the store and React: components select their own slice. */
-import { useMemo } from 'react';
+import { useEffect, useMemo } from 'react';
 import { useStore } from 'zustand';
 import { layOut } from '../scene/layout.ts';
 import { sceneAt } from '../scene/scene.ts';
 import type { Scene } from '../scene/parts.ts';
 import type { StepView } from '../timeline/timeline.ts';
 import { positionOf } from '../store/cursor.ts';
-import { store, type AppState, type Run } from '../store/state.ts';
+import { beginBusy, store, type AppState, type Run } from '../store/state.ts';
 
 export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
 
@@ -44,3 +44,16 @@ export function useScene(side: number, viewport: { width: number; height: number
     return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names, show: run.show });
   }, [run, cursor, layout]);
 }
+
+/** Stands where a view is still being loaded: the app is not idle before it is there. */
+export function Loading(): null {
+  useEffect(() => beginBusy(), []);
+  return null;
+}
+
+/** The place on the axis of two runs, one frame later. */
+export const useSettledPlace = (): number =>
+  useApp(
+    ({ comparison, settled, cursor, beyond }) =>
+      (comparison?.axis.ofA[settled] ?? 0) + (settled === cursor ? beyond : 0),
+  );

@@ -2,7 +2,8 @@
  * What the manuals themselves list or work out, case by case: EPT, and translation tables with each granule.
  *
  * Intel SDM vol. 3C by the numbers of the editions in which "VMX support for address translation" is chapter 28; later
- * editions count the chapters of VMX one higher. Those of the lists and of the tables on EPT entries have been looked up.
+ * editions count the chapters of VMX one higher. The lists and tables 24-8, 27-7 and 28-4 to 28-6 have been looked up;
+ * of tables 28-1 to 28-3 only the contents, under the numbers of later editions.
  * Arm ARM (DDI 0487) by the numbers of issue A, whose text of D4.2.3 and D4.2.6 has been looked up; of its starting
  * levels only the topic is named where the table's number could not be confirmed.
  */

@@ -15,7 +15,7 @@ import { set, type Run } from '../../store/state.ts';
 import { auditHistory, type AuditHistory } from '../../timeline/audit-history.ts';
 import { AUDIT } from '../strings-later.ts';
 import { STRINGS } from '../strings.ts';
-import { MarkSign } from '../timeline/TimelineBar.tsx';
+import { MarkSign } from '../timeline/pieces.tsx';
 import { useApp, useSettledRun } from '../use-app.ts';
 import { isNarrow, Jump, stepText } from './Jump.tsx';
 import { KernelChecks } from './KernelChecks.tsx';

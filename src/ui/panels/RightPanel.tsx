@@ -7,7 +7,7 @@ import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
 import { HARM_WORDS } from '../../scene/sentences.ts';
 import { go } from '../../store/cursor.ts';
 import { STRINGS } from '../strings.ts';
-import { stepAt, useApp, useSettledRun } from '../use-app.ts';
+import { Loading, stepAt, useApp, useSettledRun } from '../use-app.ts';
 
 const Differences = lazy(() => import('../compare/Differences.tsx'));
 
@@ -16,14 +16,15 @@ export function RightPanel(): React.JSX.Element {
   return (
     <aside className="right" id="right" aria-label={STRINGS.rightPanel}>
       {comparing && (
-        <Suspense>
+        <Suspense fallback={<Loading />}>
           <Differences />
         </Suspense>
       )}
+      {comparing && <h2 className="of-side">{STRINGS.compare.side('A')}</h2>}
       <Calls />
       <Trouble />
       <Bits />
-      <Counters />
+      {!comparing && <Counters />}
       <Expectations />
     </aside>
   );

@@ -1,10 +1,13 @@
 /** Transport, and the run as lanes: operations, nested calls of the current one, marks. Click or drag goes to any step. */
-import { memo, useEffect, useMemo, useRef, useState } from 'react';
+import { lazy, memo, Suspense, useMemo } from 'react';
 import { callBlocks, marksOf, operationBlocks, type Mark } from '../../scene/flame.ts';
 import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
 import { STRINGS, stepText } from '../strings.ts';
-import { useApp, useSettledRun } from '../use-app.ts';
+import { Loading, useApp, useSettledRun } from '../use-app.ts';
+import { Bar, LANE, MarkSign, scaleOf, useWidth } from './pieces.tsx';
+
+const CompareLanes = lazy(() => import('../compare/CompareLanes.tsx'));
 
 const BUTTONS: readonly { readonly move: Move; readonly text: string; readonly label: string }[] = [
   { move: 'home', text: '|◀', label: STRINGS.transport.home },
@@ -28,6 +31,13 @@ export function TimelineBar(): React.JSX.Element {
 
 function AllLanes(): React.JSX.Element | null {
   const at = useSettledRun();
+  const comparing = useApp((state) => state.comparison !== undefined);
+  if (comparing)
+    return (
+      <Suspense fallback={<Loading />}>
+        <CompareLanes />
+      </Suspense>
+    );
   return at === undefined ? null : <Lanes run={at.run} cursor={at.cursor} />;
 }
 
@@ -91,24 +101,11 @@ function Position(): React.JSX.Element | null {
 }
 
 const GIVEN = 52;
-const LANE = 19;
 /** Nested calls shown; fewer where the window is low. */
 const DEPTH = innerHeight < 760 ? 3 : 4;
 
 function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element {
-  const host = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(1000);
-  useEffect(() => {
-    const element = host.current;
-    if (element === null) return undefined;
-    const observer = new ResizeObserver(() => {
-      setWidth(element.clientWidth);
-    });
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-    };
-  }, []);
+  const [host, width] = useWidth();
   const { timeline } = run;
   const { begin, length } = timeline;
   const operations = useMemo(() => operationBlocks(timeline), [timeline]);
@@ -222,40 +219,6 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
   );
 }
 
-interface BarProps {
-  readonly label: string;
-  readonly x: number;
-  readonly width: number;
-  readonly y: number;
-  readonly height: number;
-  readonly current: boolean;
-  readonly call?: boolean;
-}
-
-/** Drawn anew only where it begins or ceases to be the current one. */
-const Bar = memo(function Bar(props: BarProps): React.JSX.Element {
-  const { label, x, y, height, current, call } = props;
-  const width = Math.max(1, props.width - 1.5);
-  const room = Math.floor((width - 8) / 7);
-  return (
-    <g className={`bar${call === true ? ' call' : ' operation'}${current ? ' now' : ''}`}>
-      <title>{label}</title>
-      <rect x={x} y={y} width={width} height={height} rx={3} />
-      {room > 3 && (
-        <text x={x + 5} y={y + height - 3}>
-          {label.length > room ? `${label.slice(0, room - 1)}…` : label}
-        </text>
-      )}
-    </g>
-  );
-});
-
-const scaleOf =
-  (of: { left: number; width: number }) =>
-  (start: number, end: number) =>
-  (step: number): number =>
-    of.left + ((step - start) / Math.max(1, end - start)) * (of.width - of.left - 8);
-
 const Marks = memo(function Marks(props: {
   marks: readonly Mark[];
   begin: number;
@@ -278,30 +241,3 @@ const Marks = memo(function Marks(props: {
     </>
   );
 });
-
-/** Marks differ by shape and letter, never by colour alone. */
-export function MarkSign({ mark, x, y }: { mark: Mark; x: number; y: number }): React.JSX.Element {
-  const shape =
-    mark.kind === 'broken' ? (
-      <path d="M-3.5,-8.5 L3.5,-8.5 L8.5,-3.5 L8.5,3.5 L3.5,8.5 L-3.5,8.5 L-8.5,3.5 L-8.5,-3.5 Z" />
-    ) : mark.kind === 'harm' ? (
-      <path d="M-7.5,-8 L7.5,-8 L7.5,2 L0,9 L-7.5,2 Z" />
-    ) : mark.kind === 'flush' ? (
-      <circle r={7} />
-    ) : mark.kind === 'write-protect' ? (
-      <rect x={-6} y={-6} width={12} height={12} transform="rotate(45)" />
-    ) : mark.kind === 'inject' ? (
-      <path d="M0,-8 L8,6 L-8,6 Z" />
-    ) : (
-      <rect x={-7} y={-7} width={14} height={14} rx={3} />
-    );
-  return (
-    <g className={`mark ${mark.kind}`} transform={`translate(${String(x)},${String(y)})`}>
-      <title>{mark.meaning}</title>
-      {shape}
-      <text y={4} textAnchor="middle">
-        {mark.letter}
-      </text>
-    </g>
-  );
-}
