@@ -9,8 +9,10 @@ import type { StepView } from '../timeline/timeline.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { OF_PROCESSOR } from './sentences-processor.ts';
+import { HARM_WORDS } from './harm-words.ts';
 import {
   at,
+  BEGIN,
   frameName,
   hex,
   plural,
@@ -94,7 +96,7 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The hypervisor writes the host ${tableOn(level, told)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: 'It flushes nothing. What the TLB has kept of the old entry stays in use.',
   }),
-  begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
+  begin: () => BEGIN,
 
   'guest-walk-root': ({ gfn }) => ({
     what: `The hypervisor begins at the guest's CR3: guest frame ${hex(gfn)}.`,
@@ -370,13 +372,6 @@ export function sentenceOf(
   const tell = TELLERS[step.kind] as (facts: unknown, told: Told) => Sentence;
   return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
 }
-
-/** What an access did that no correct processor would have done. */
-export const HARM_WORDS: Readonly<Record<Harm['kind'], string>> = {
-  'stale-read': 'The read got what no correct processor could have given.',
-  'stale-write': 'The write went through a TLB entry that should be gone. The hypervisor never saw it.',
-  'lost-write': 'The write landed in a frame that the guest does not map here.',
-};
 
 /** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
 const bugName = (bug: string): string =>

@@ -1,31 +1,35 @@
 /** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
+import { lazy, Suspense, useEffect } from 'react';
 import { addressAt } from '../scene/address.ts';
-import { alarmsOf, sentenceOf } from '../scene/sentences.ts';
-import { stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
-import { Terms } from './Terms.tsx';
+import { BEGIN } from '../scene/telling.ts';
+import { Loading, stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
+import { Sentences } from './Sentences.tsx';
 import { STRINGS } from './strings.ts';
+
+/** The sentences of all steps are fetched as soon as the first picture stands: until the first step nobody needs them. */
+const fetchSentences = (): Promise<typeof import('./StepSentences.tsx')> => import('./StepSentences.tsx');
+const StepSentences = lazy(fetchSentences);
 
 export function Caption(): React.JSX.Element {
   const at = useRun();
   const problems = useApp((state) => state.problems);
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  useEffect(() => {
+    void fetchSentences();
+  }, []);
   const { what, why } =
     at === undefined
       ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
-      : sentenceOf(step ?? { kind: 'begin', facts: {} }, at.run.timeline.program.settings);
+      : BEGIN;
   return (
     <div className="caption" aria-live="polite">
-      <p className="what">
-        <Terms>{what}</Terms>
-      </p>
-      <p className="why">
-        <Terms>{why}</Terms>
-      </p>
-      {(step === undefined ? [] : alarmsOf(step)).map((alarm) => (
-        <p key={alarm} className="alarm">
-          {alarm}
-        </p>
-      ))}
+      {at !== undefined && step !== undefined ? (
+        <Suspense fallback={<Loading />}>
+          <StepSentences step={step} settings={at.run.timeline.program.settings} />
+        </Suspense>
+      ) : (
+        <Sentences what={what} why={why} />
+      )}
     </div>
   );
 }

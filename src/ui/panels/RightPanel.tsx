@@ -4,7 +4,7 @@ import { COUNTERS, type CounterSpec } from '../../core/counters.ts';
 import { RULES } from '../../core/audit/audit.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
-import { HARM_WORDS } from '../../scene/sentences.ts';
+import { HARM_WORDS } from '../../scene/harm-words.ts';
 import { go } from '../../store/cursor.ts';
 import { STRINGS } from '../strings.ts';
 import { Loading, stepAt, useApp, useSettledRun } from '../use-app.ts';
