@@ -12,7 +12,6 @@ import { OF_PROCESSOR } from './sentences-processor.ts';
 import { HARM_WORDS } from './harm-words.ts';
 import {
   at,
-  BEGIN,
   frameName,
   hex,
   plural,
@@ -96,7 +95,7 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The hypervisor writes the host ${tableOn(level, told)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: 'It flushes nothing. What the TLB has kept of the old entry stays in use.',
   }),
-  begin: () => BEGIN,
+  begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
 
   'guest-walk-root': ({ gfn }) => ({
     what: `The hypervisor begins at the guest's CR3: guest frame ${hex(gfn)}.`,

@@ -34,9 +34,3 @@ export function frameName(pfn: number): string {
   if (pfn >= FIRST_SHADOW_PFN) return `shadow frame ${hex(pfn)}`;
   return pfn >= FIRST_GUEST_PFN ? `guest frame ${hex(pfn - FIRST_GUEST_PFN)}` : `frame ${hex(pfn)}`;
 }
-
-/** Where a run begins: the one caption of the first picture, which the sentences of all steps follow. */
-export const BEGIN: Sentence = {
-  what: 'Ready. Step to see what happens.',
-  why: 'Counters and step numbers start here.',
-};

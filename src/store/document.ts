@@ -160,6 +160,8 @@ async function runAnew(goTo?: number): Promise<void> {
       setState({ problems: planned.problems });
       return;
     }
+    // What finds the same place again is fetched with the first change.
+    const { alignedStep } = await import('../timeline/align.ts');
     const ran = await runVersion(version, planned);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
@@ -170,7 +172,7 @@ async function runAnew(goTo?: number): Promise<void> {
       wanted === undefined
         ? before === undefined
           ? run.timeline.begin + 1
-          : samePlace(before, cursor, run)
+          : samePlace(before, cursor, { next: run, alignedStep })
         : wanted.firstStep + 1;
     setState(standing(ran, place));
   } finally {

@@ -5,7 +5,6 @@ import { judge } from '../scenario/expectations.ts';
 import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
 import { kvmShow } from '../scene/kvm-show.ts';
-import { alignedStep } from '../timeline/align.ts';
 import { RecordingRun, type Timeline } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
 
@@ -50,7 +49,12 @@ const nextTurn = (): Promise<void> =>
   });
 
 /** The position in `next` that is the same operation and the same place in it as `cursor` in `before`. */
-export function samePlace(before: Run, cursor: number, next: Run): number {
+export function samePlace(
+  before: Run,
+  cursor: number,
+  by: { next: Run; alignedStep: typeof import('../timeline/align.ts').alignedStep },
+): number {
+  const { next } = by;
   const { timeline } = before;
   const operation = cursor <= timeline.begin ? undefined : timeline.operationAt(cursor - 1);
   if (operation === undefined) return next.timeline.begin;
@@ -61,5 +65,5 @@ export function samePlace(before: Run, cursor: number, next: Run): number {
     candidates.findLast((candidate) => candidate.line <= line) ??
     candidates[0];
   if (place === undefined) return next.timeline.begin;
-  return alignedStep({ a: timeline, own: operation, position: cursor, b: next.timeline, other: place });
+  return by.alignedStep({ a: timeline, own: operation, position: cursor, b: next.timeline, other: place });
 }

@@ -1,35 +1,26 @@
 /** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
-import { lazy, Suspense, useEffect } from 'react';
 import { addressAt } from '../scene/address.ts';
-import { BEGIN } from '../scene/telling.ts';
-import { Loading, stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
+import { alarmsOf, sentenceOf } from '../scene/sentences.ts';
 import { Sentences } from './Sentences.tsx';
+import { stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
 import { STRINGS } from './strings.ts';
-
-/** The sentences of all steps are fetched as soon as the first picture stands: until the first step nobody needs them. */
-const fetchSentences = (): Promise<typeof import('./StepSentences.tsx')> => import('./StepSentences.tsx');
-const StepSentences = lazy(fetchSentences);
 
 export function Caption(): React.JSX.Element {
   const at = useRun();
   const problems = useApp((state) => state.problems);
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
-  useEffect(() => {
-    void fetchSentences();
-  }, []);
-  const { what, why } =
+  const said =
     at === undefined
       ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
-      : BEGIN;
+      : sentenceOf(step ?? { kind: 'begin', facts: {} }, at.run.timeline.program.settings);
   return (
     <div className="caption" aria-live="polite">
-      {at !== undefined && step !== undefined ? (
-        <Suspense fallback={<Loading />}>
-          <StepSentences step={step} settings={at.run.timeline.program.settings} />
-        </Suspense>
-      ) : (
-        <Sentences what={what} why={why} />
-      )}
+      <Sentences {...said} />
+      {(step === undefined ? [] : alarmsOf(step)).map((alarm) => (
+        <p key={alarm} className="alarm">
+          {alarm}
+        </p>
+      ))}
     </div>
   );
 }
