@@ -15,6 +15,8 @@ export const BOUNDS = {
   tablesDrawn: 256,
   tlbEntriesDrawn: 12,
   vcpus: 4,
+  /** vCPUs that act while another is in the middle of something, one inside the other. */
+  nestedChains: 16,
   /** Settings that one table of runs varies, its runs, and the steps of all of them together. */
   variedSettings: 3,
   runsCompared: 32,

@@ -49,6 +49,21 @@ export const COUNTERS = [
     prominent: ['kvm'],
   },
   {
+    name: 'flushes',
+    label: 'flush calls',
+    meaning: 'Flushes of one TLB that the hypervisor asked for, whatever for.',
+  },
+  {
+    name: 'flushes_needless',
+    label: 'needless flushes',
+    meaning: 'Those of them for a change that no entry of that TLB came from.',
+  },
+  {
+    name: 'flushes_missing',
+    label: 'missing flushes',
+    meaning: 'Times that a vCPU ran the guest with an entry that should have been flushed before.',
+  },
+  {
     name: 'stale_hits',
     label: 'stale hits',
     meaning: 'Uses of a TLB entry that a fresh walk would no longer give.',

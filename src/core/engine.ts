@@ -4,6 +4,7 @@ import type { StageFault } from './hardware/second-stage.ts';
 import type { Translation } from './hardware/tlb.ts';
 import type { Settings } from './settings.ts';
 import type { Machine } from './machine/machine.ts';
+import type { Work } from './machine/sections.ts';
 import type { FlipOperation, HostEntryOperation, InvalidateOperation } from './operations/operation.ts';
 
 export interface Translated extends AccessRequest {
@@ -46,15 +47,15 @@ export interface Engine {
   /** TLB, then a walk, as the processor does it for an access of the guest. */
   translate(m: Machine, request: Translated): Translation;
   /** A page fault that the processor has raised. */
-  pageFault(m: Machine, fault: FaultRequest): FaultResult;
+  pageFault(m: Machine, fault: FaultRequest): Work<FaultResult>;
   /** A fault of the second stage. */
-  hostFault(m: Machine, fault: StageFault): FaultResult;
+  hostFault(m: Machine, fault: StageFault): Work<FaultResult>;
   /** Bytes that the guest finds at a host address: none where no memory is. */
   backs(m: Machine, address: bigint): boolean;
   /** Address in the space that the guest calls physical, or host physical under a second stage: what an access reached. */
   physical(m: Machine, address: bigint): bigint;
   /** From VM exit to VM entry, where there is an exit; false when the guest gets #GP instead. */
-  writeRegister(m: Machine, write: RegisterWrite): boolean;
+  writeRegister(m: Machine, write: RegisterWrite): Work<boolean>;
   /** The guest invalidates one address. */
   invlpg(m: Machine, gva: bigint): void;
   /** Any other invalidation, by the guest or the hypervisor. */
@@ -69,7 +70,13 @@ export interface Engine {
     operation: Extract<FlipOperation, { place: 'register' }>,
   ): { readonly name: string; readonly bit: number } | undefined;
   /** An exit that changes nothing in the MMU. */
-  trivialExit(m: Machine, reason: 'cpuid'): void;
+  trivialExit(m: Machine, reason: 'cpuid'): Work<void>;
+  /** Enters the guest, where the vCPU is not in it: before whatever the guest does. */
+  enter(m: Machine): void;
+  /** The vCPU stops running the guest until it next does something: it halts, or its program in user space has work. */
+  leave(m: Machine, how: 'halt' | 'user-space'): void;
+  /** The hypervisor flushes the TLBs of all vCPUs, from a thread of the host. */
+  flushAll(m: Machine): void;
   /** Whether there are tables of a hypervisor's own making to be judged: by the audit, and access by access. */
   readonly judged: boolean;
 }

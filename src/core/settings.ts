@@ -17,6 +17,7 @@ export type SettingName =
   | 'vcpus'
   | 'gpte-write'
   | 'flush'
+  | 'flush-reach'
   | 'shipped-bugs'
   | 'break';
 
@@ -213,7 +214,12 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     label: 'vCPUs',
     meaning: 'How many virtual processors the guest has.',
-    values: [{ value: '1', meaning: 'one virtual processor' }],
+    values: [
+      { value: '1', meaning: 'one virtual processor' },
+      { value: '2', meaning: 'two', machines: ['kvm-2007'], eras: ['2007c'] },
+      { value: '3', meaning: 'three', machines: ['kvm-2007'], eras: ['2007c'] },
+      { value: '4', meaning: 'four', machines: ['kvm-2007'], eras: ['2007c'] },
+    ],
   },
   {
     name: 'gpte-write',
@@ -243,6 +249,18 @@ export const SETTINGS: readonly Setting[] = [
     ],
   },
   {
+    name: 'flush-reach',
+    where: 'policy',
+    machines: ['kvm-2007'],
+    eras: ['2007c'],
+    label: 'flush reaches',
+    meaning: 'Whose TLBs a flush empties.',
+    values: [
+      { value: 'all', meaning: 'those of every vCPU' },
+      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true },
+    ],
+  },
+  {
     name: 'shipped-bugs',
     where: 'policy',
     machines: KVM_2007,
@@ -268,6 +286,10 @@ export const SETTINGS: readonly Setting[] = [
     ],
   },
 ];
+
+/** The numbers of the vCPUs. */
+export const vcpusOf = ({ vcpus }: Pick<Settings, 'vcpus'>): readonly number[] =>
+  Array.from({ length: Number(vcpus) }, (_, vcpu) => vcpu);
 
 /** All settings of one run, complete. */
 export type Settings = Readonly<Record<SettingName, string>>;

@@ -129,9 +129,10 @@ const CODES: Readonly<
   'ept-ad': { letter: 'A', values: { on: '1', off: '0' } },
   psc: { letter: 'S', values: { off: '0', guest: 'g', both: 'b' } },
   tlb: { letter: 'T', values: { unlimited: 'u', '4': '4', '8': '8', '16': 'x', '64': 'q' } },
-  vcpus: { letter: 'V', values: { '1': '1' } },
+  vcpus: { letter: 'V', values: { '1': '1', '2': '2', '3': '3', '4': '4' } },
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
+  'flush-reach': { letter: 'R', values: { all: 'a', local: 'l' } },
   'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', ...BUG_CODES } },
   break: { letter: 'K', values: { none: 'n', ...BUG_CODES } },
 };

@@ -32,6 +32,8 @@ export interface Plan extends Remarks {
   /** How long it takes to go through. */
   readonly minutes?: number;
   readonly program: Program;
+  /** What the text chooses. */
+  readonly ownChoices: SettingChoices;
   /** Settings as the text has them, without the caller's. */
   readonly ownSettings: Settings;
   /** Names that the text gives to addresses. */
@@ -69,6 +71,7 @@ export const formatScenario = (text: string): string => printLines(readLines(tex
 class Planner {
   private readonly statements: readonly Statement[];
   private readonly problems: Problem[] = [];
+  private readonly ownChoices: SettingChoices;
   private readonly ownSettings: Settings;
   private readonly settings: Settings;
   private readonly tables: GuestTables;
@@ -84,9 +87,9 @@ class Planner {
     const { statements } = source;
     this.statements = statements;
     this.names = source.names;
-    const chosen = choicesIn(statements);
-    this.ownSettings = completeSettings(chosen);
-    this.settings = settingsOfRun(chosen, overrides);
+    this.ownChoices = choicesIn(statements);
+    this.ownSettings = completeSettings(this.ownChoices);
+    this.settings = settingsOfRun(this.ownChoices, overrides);
     const fitting = misfit(this.settings) === undefined ? this.settings : DEFAULT_SETTINGS;
     this.tables = new GuestTables(fitting, namedFrames(statements));
     this.ground = { settings: this.settings, tables: this.tables, report: this.report };
@@ -118,6 +121,7 @@ class Planner {
       title: title?.text ?? 'Untitled',
       ...(about === undefined ? {} : { about: about.text }),
       ...(minutes === undefined ? {} : { minutes: minutes.minutes }),
+      ownChoices: this.ownChoices,
       ownSettings: this.ownSettings,
       names: this.names,
       ...remarksOf(this.statements, this.settings),

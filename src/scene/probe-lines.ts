@@ -83,6 +83,9 @@ function lineOf(operation: Operation, names: Names): readonly string[] {
     case 'invalidate':
     case 'set-host-entry':
     case 'cpuid':
+    case 'leave':
+    case 'enter':
+    case 'flush-all':
       return [];
   }
 }

@@ -95,6 +95,22 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The hypervisor writes the host ${tableOn(level, told)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: 'It flushes nothing. What the TLB has kept of the old entry stays in use.',
   }),
+  'point-missed': ({ point }) => ({
+    what: `Nobody came to ${point}, so what was planned there did not happen.`,
+    why: 'Under these settings the machine does not get to that point.',
+  }),
+  'lock-wait': ({ holder }) => ({
+    what: `This vCPU waits: vCPU ${String(holder)} holds the hypervisor's lock.`,
+    why: 'Its fault is handled as soon as the lock is free.',
+  }),
+  'walk-abandoned': () => ({
+    what: 'The page walk is given up: the processor was interrupted in the middle of it.',
+    why: 'The instruction begins anew when the guest runs again, and reads the tables as they are then.',
+  }),
+  'vcpu-leave': ({ how }) => ({
+    what: how === 'halt' ? 'The vCPU halts.' : 'The vCPU is in user space: its program there has work to do.',
+    why: 'It does not run the guest now. Before it does, it looks whether anybody has left it a request.',
+  }),
   begin: () => ({ what: 'Ready. Step to see what happens.', why: 'Counters and step numbers start here.' }),
 
   'guest-walk-root': ({ gfn }) => ({
@@ -222,7 +238,9 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     why:
       why === 'policy'
         ? 'The policy says so. Whoever has the old right in the TLB keeps it.'
-        : 'CR3 is loaded before the guest runs again, and that flushes anyway.',
+        : why === 'local'
+          ? 'The policy reaches this vCPU only. The others keep what they have.'
+          : 'CR3 is loaded before the guest runs again, and that flushes anyway.',
   }),
   'fetch-look': ({ level, index, entry }) => ({
     what: `The hypervisor looks at shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,

@@ -11,13 +11,16 @@ import {
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Plan } from '../scenario/plan.ts';
 
+/** Mistakes on purpose; and the vCPUs, whom the text's own operations name. */
+const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus', 'flush-reach'];
+
 /**
  * What each setting may be beside what has been chosen so far; settings are asked in their own order. Mistakes made on
  * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried, and what
  * the text suggests.
  */
 function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => name !== 'machine' && name !== 'break');
+  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name));
   return chosen
     .reduce<readonly Settings[]>(
       (all, setting) =>

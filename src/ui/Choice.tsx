@@ -1,6 +1,13 @@
 /** Settings of the machine, to be switched: the scenario runs anew. */
 import { useId } from 'react';
-import { applies, choicesOf, SETTINGS, type SettingName, type Settings } from '../core/settings.ts';
+import {
+  applies,
+  choicesOf,
+  completeSettings,
+  SETTINGS,
+  type SettingName,
+  type Settings,
+} from '../core/settings.ts';
 import { choose } from '../store/document.ts';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
@@ -12,9 +19,9 @@ const MORE: readonly SettingName[] = ['host', 'host-pages', 'ept-ad', 'psc', 'tl
 
 /** What is chosen, also where a text with problems keeps it from running. */
 function useChosen(side: 0 | 1): Settings | undefined {
-  const own = useApp((state) => state.runs[0]?.plan.ownSettings);
+  const own = useApp((state) => state.runs[0]?.plan.ownChoices);
   const over = useApp((state) => (side === 0 ? state.settings : state.versus));
-  return own === undefined ? undefined : { ...own, ...over };
+  return own === undefined ? undefined : completeSettings({ ...own, ...over });
 }
 
 export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }): React.JSX.Element | null {

@@ -5,16 +5,17 @@
  */
 import type { ShippedBug } from '../settings.ts';
 import type { AuditPoint, Machine } from '../machine/machine.ts';
-import { idText, type TableName, type TlbEntry, type Violation } from '../machine/tables.ts';
+import { idText, type TableName, type Violation } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { ROOT_REGISTERS } from '../kvm/context-2007.ts';
 import { hasBug } from '../kvm/era-2007.ts';
 import { gfnOfPfn } from '../kvm/memslots.ts';
 import { shadowPagesOf } from '../kvm/shadow-page.ts';
 import type { Pfn } from '../quantities.ts';
+import type { PagingRegisters } from '../hardware/registers.ts';
 import { grantsMoreThanTables } from '../hardware/tlb.ts';
 import { hardwareRegisters } from '../kvm/kvm-2007.ts';
-import { currentAsid } from '../kvm/vendor.ts';
+import { derivesFrom, usableEntries } from '../kvm/vendor.ts';
 import { scan, type Falsity } from './scan.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
@@ -29,7 +30,9 @@ interface Finding {
 }
 
 export function audit(m: Machine, point: AuditPoint): void {
-  if (point === 'entry') callOverdue(m);
+  if (point === 'entry') callOverdue(m, [m.vcpu]);
+  // The others that run the guest while the lock is released use what they have.
+  if (point === 'unlock') callOverdue(m, runningOthers(m));
   const scanned = mattersToScan(m);
   const flushes = m.world.tables.owed.size > 0 || openViolations(m, 'INV-6').length > 0;
   if (!scanned && !flushes) return;
@@ -133,31 +136,29 @@ function bugOf(m: Machine, rule: string): string | undefined {
   return BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
 }
 
-/** The guest runs: flushes that were due before and were not made are past due, where an entry still needs them. */
-function callOverdue(m: Machine): void {
+const runningOthers = (m: Machine): readonly number[] =>
+  [...m.world.tables.vcpu]
+    .filter(([vcpu, { mode }]) => vcpu !== m.vcpu && mode === 'guest')
+    .map(([vcpu]) => vcpu);
+
+/** These vCPUs run the guest: flushes that were due before and were not made are past due, where an entry still needs them. */
+function callOverdue(m: Machine, vcpus: readonly number[]): void {
   for (const owed of [...m.world.tables.owed.values()]) {
-    if (owed.vcpu !== m.vcpu || owed.overdue === true) continue;
-    const needed = tlbEntriesOf(m).some((entry) =>
-      owed.words.some((word) => entry.filledFrom.includes(word)),
-    );
+    if (!vcpus.includes(owed.vcpu) || owed.overdue === true) continue;
+    const needed = usableEntries(m, owed.vcpu).some((entry) => derivesFrom(entry, owed.words));
     m.amendLastStep(() => {
+      if (needed) m.count('flushes_missing');
       m.set('owed', owed.serial, needed ? Object.freeze({ ...owed, overdue: true }) : undefined);
     });
   }
 }
 
-/** Entries that the processor can use now. */
-function tlbEntriesOf(m: Machine): readonly TlbEntry[] {
-  const tag = currentAsid(m);
-  return [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu && entry.asid === tag);
-}
-
 function overdueFlushes(m: Machine): readonly Finding[] {
-  const registers = hardwareRegisters(m);
   return [...m.world.tables.owed.values()].flatMap((owed) => {
     if (owed.overdue !== true) return [];
-    const entry = tlbEntriesOf(m).find(
-      (e) => owed.words.some((word) => e.filledFrom.includes(word)) && grantsMoreThanTables(m, e, registers),
+    const registers = registersOf(m, owed.vcpu);
+    const entry = usableEntries(m, owed.vcpu).find(
+      (e) => derivesFrom(e, owed.words) && grantsMoreThanTables(m, e, registers),
     );
     if (entry === undefined) return [];
     const finding = {
@@ -167,6 +168,15 @@ function overdueFlushes(m: Machine): readonly Finding[] {
     };
     return [owed.bug === undefined ? finding : { ...finding, bug: owed.bug }];
   });
+}
+
+/** How the processor of a vCPU walks its shadow tables. */
+function registersOf(m: Machine, vcpu: number): PagingRegisters {
+  const acting = m.vcpu;
+  m.vcpu = vcpu;
+  const registers = hardwareRegisters(m);
+  m.vcpu = acting;
+  return registers;
 }
 
 /** What the lamp shows. */

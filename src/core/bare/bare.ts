@@ -30,12 +30,18 @@ export const bare: Engine = {
   startRegisters,
   start,
   translate: translateAccess,
-  pageFault: deliverPageFault,
-  hostFault: exitWithHostFault,
+  pageFault: (m, fault) => ({ locked: false, body: () => deliverPageFault(m, fault) }),
+  hostFault: (m, fault) => ({ locked: false, body: () => exitWithHostFault(m, fault) }),
+  // Nothing takes the one vCPU out of the guest for longer than an exit.
+  enter: () => undefined,
+  leave: () => undefined,
+  flushAll: () => undefined,
   backs,
   physical: (m, address) => (isNested(m) ? address : address - NATIVE_BASE),
-  writeRegister: (m, write) =>
-    writeGuestRegister(m, write, { tag: tagOf(m), place: (gpa) => placeOf(m, gpa) }),
+  writeRegister: (m, write) => ({
+    locked: false,
+    body: () => writeGuestRegister(m, write, { tag: tagOf(m), place: (gpa) => placeOf(m, gpa) }),
+  }),
   invlpg: (m, gva) => {
     const sweep = sweepOfInstruction(m, { name: 'invlpg', address: gva, tag: 0 });
     m.step('invlpg', { gva, dropped: countSwept(m, sweep) });
@@ -47,10 +53,13 @@ export const bare: Engine = {
     operation.place === 'host' ? hostEntryWord(m, operation) : undefined,
   flippedRegister: (m, { register, bit }) =>
     outsideRegisters(m.settings).includes(register) ? placeOfBit(register, bit) : undefined,
-  trivialExit: (m, reason) => {
-    if (!isNested(m)) m.step('cpuid', {});
-    else exitAndEnter(m, { reason, gva: 0n, code: 0n });
-  },
+  trivialExit: (m, reason) => ({
+    locked: false,
+    body: () => {
+      if (!isNested(m)) m.step('cpuid', {});
+      else exitAndEnter(m, { reason, gva: 0n, code: 0n });
+    },
+  }),
   judged: false,
 };
 

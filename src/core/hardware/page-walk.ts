@@ -235,9 +235,18 @@ function readAt<Rights, HostFault>(
     const writable = place.refuseWrite === undefined;
     keepTable(walk, { position, place: place.address - offset, writable });
   }
+  if (walk.dimension === 'single' && at.level === 1) interruptible(m);
   const entry = readEntry(m, place.address, walk.format.entryBytes);
   sayRead(m, walk, { at, index, entry, address, place: place.address });
   return { kind: 'ok', entry, place };
+}
+
+/** Another vCPU has made this one leave the guest in the middle of a walk: the instruction begins anew later. */
+export class WalkInterrupted extends Error {}
+
+/** Other vCPUs may act between the reads of a walk, and one of them may interrupt this vCPU. */
+function interruptible(m: Machine): void {
+  if (m.preempt('page walk/level-1') && m.must('vcpu', m.vcpu).mode !== 'guest') throw new WalkInterrupted();
 }
 
 /** A table whose place is known. Where the other dimension has not allowed to write there, a mark asks it. */

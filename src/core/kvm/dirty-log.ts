@@ -11,7 +11,7 @@ import { gfnOfPfn, slotOfGfn } from './memslots.ts';
 import { levelOfRole } from './role-2007.ts';
 import { rmapRemove } from './rmap.ts';
 import { isTracked } from './spte-2007.ts';
-import { flushTlb, oweFlush } from './vendor.ts';
+import { flushEverybody, oweFlush } from './vendor.ts';
 
 /** `mark_page_dirty`, inside the step marked last. */
 export function markPageDirty(m: Machine, frame: Gfn): void {
@@ -73,7 +73,7 @@ function removeWriteAccess(m: Machine, slot: number): void {
     m.amendLastStep(() => {
       oweFlush(m, { words: lost });
     });
-    flushTlb(m, 'dirty-log');
+    flushEverybody(m, 'dirty-log');
   });
 }
 

@@ -57,7 +57,11 @@ interface Request extends AccessRequest {
 }
 
 export function walkAddr(m: Machine, request: Request): GuestWalk | GuestFault {
-  return m.call('walk_addr', { gva: request.gva }, () => walkGuest(m, request));
+  return m.call('walk_addr', { gva: request.gva }, () => {
+    const walked = walkGuest(m, request);
+    m.preempt('walk_addr/done');
+    return walked;
+  });
 }
 
 function walkGuest(m: Machine, request: Request): GuestWalk | GuestFault {

@@ -16,7 +16,9 @@ import {
 import { countEntries, dropEntries, translate, translates } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import { indexAt } from '../hardware/x86-entry.ts';
-import type { Machine } from '../machine/machine.ts';
+import type { Machine, OpenCall } from '../machine/machine.ts';
+import type { Work } from '../machine/sections.ts';
+import { vcpusOf } from '../settings.ts';
 import { contextOf, PAE_ROOTS, paeRootWord, shadowRootFor } from './context-2007.ts';
 import { emulateMmio, emulateTableWrite } from './emulate.ts';
 import { traitsOf } from './era-2007.ts';
@@ -28,17 +30,35 @@ import { setRegister, startPdptes, startRegisters } from './registers-2007.ts';
 import { resetContext } from './roots.ts';
 import { emptyPool, freeSomePages, shadowPageAt } from './shadow-page.ts';
 import { isMmio, isPresent } from './spte-2007.ts';
-import { currentAsid, vmEntry, vmExit } from './vendor.ts';
+import { currentAsid, flushFromHost, vmEntry, vmExit } from './vendor.ts';
 
 export const kvm2007: Engine = {
   startRegisters,
   start: (m) => {
     m.set('frames', 'shadow', emptyPool(traitsOf(m.settings).pool));
-    startPdptes(m);
-    m.set('vcpu', 0, Object.freeze({ mode: 'hypervisor', exit: 'start', exitSerial: 0 }));
-    resetContext(m);
-    enterGuest(m);
+    const vcpus = vcpusOf(m.settings);
+    for (const vcpu of vcpus)
+      m.set('vcpu', vcpu, Object.freeze({ mode: 'hypervisor', exit: 'start', exitSerial: 0 }));
+    for (const vcpu of vcpus) {
+      m.vcpu = vcpu;
+      m.amendLastStep(() => {
+        startPdptes(m);
+      });
+      resetContext(m);
+      enterGuest(m);
+    }
+    m.vcpu = 0;
   },
+  enter: (m) => {
+    if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
+  },
+  leave: (m, how) => {
+    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
+    m.step('vcpu-leave', { how });
+    const state = m.must('vcpu', m.vcpu);
+    m.set('vcpu', m.vcpu, Object.freeze({ ...state, mode: how === 'halt' ? 'halted' : 'user space' }));
+  },
+  flushAll: flushFromHost,
   translate: (m, request) => {
     const registers = hardwareRegisters(m);
     return translate(m, {
@@ -53,7 +73,7 @@ export const kvm2007: Engine = {
   },
   backs: () => true,
   physical: (_m, address) => address,
-  hostFault: () => ({ kind: 'unmended' }),
+  hostFault: () => ({ locked: false, body: () => ({ kind: 'unmended' }) }),
   invlpg,
   invalidate: neverPlanned,
   setHostEntry: neverPlanned,
@@ -61,18 +81,17 @@ export const kvm2007: Engine = {
   flippedRegister: () => undefined,
   judged: true,
   pageFault: (m, fault) =>
-    duringExit(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () =>
+    exitFor(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () =>
       handlePageFault(m, fault),
     ),
   writeRegister: (m, write) => {
     const { register } = write;
-    if (register === 'pkru' || register === 'pkrs' || register === 'ac') return false;
+    if (register === 'pkru' || register === 'pkrs' || register === 'ac')
+      return { locked: false, body: () => false };
     const reason = register === 'efer' ? 'wrmsr' : (`mov-${register}` as const);
-    return duringExit(m, { reason }, () => setRegister(m, write));
+    return exitFor(m, { reason }, () => setRegister(m, write));
   },
-  trivialExit: (m, reason) => {
-    duringExit(m, { reason }, () => undefined);
-  },
+  trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
 };
 
 /** The scenario's text offers these on other machines only. */
@@ -117,15 +136,26 @@ function shadowEntry(m: Machine, { gva, level }: { gva: bigint; level: number })
   return undefined;
 }
 
-function duringExit<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () => R): R {
-  const serial = m.must('vcpu', m.vcpu).exitSerial + 1;
-  return m.call('VM exit', { reason: exit.reason, serial }, () => {
-    vmExit(m, exit);
-    const result = handle();
-    m.point('unlock');
-    enterGuest(m);
-    return result;
-  });
+/** From VM exit to VM entry: what the hypervisor does in between, it does under its lock. */
+function exitFor<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () => R): Work<R> {
+  let call: OpenCall | undefined;
+  return {
+    before: () => {
+      const serial = m.must('vcpu', m.vcpu).exitSerial + 1;
+      call = m.open('VM exit', { reason: exit.reason, serial });
+      vmExit(m, exit);
+    },
+    locked: true,
+    body: () => {
+      const result = handle();
+      m.point('unlock');
+      return result;
+    },
+    after: () => {
+      enterGuest(m);
+      if (call !== undefined) m.close(call);
+    },
+  };
 }
 
 function enterGuest(m: Machine): void {

@@ -26,7 +26,7 @@ import { rmapRemove } from './rmap.ts';
 import { levelOfRole, roleOf, type Role } from './role-2007.ts';
 import { removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
 import { accessOfField, ALL_ACCESS, isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
-import { flushTlb, oweFlush } from './vendor.ts';
+import { flushEverybody, oweFlush } from './vendor.ts';
 
 /** Writes in a row into one frame after which its shadow is given up. */
 const FLOOD_LIMIT = 3n;
@@ -143,7 +143,8 @@ function settleFlush(m: Machine, word: number): void {
     return;
   }
   oweFlush(m, { words: [word] });
-  flushTlb(m, 'zap');
+  m.preempt('mmu_pte_write_zap_pte/before-flush');
+  flushEverybody(m, 'zap');
 }
 
 function buildEntry(m: Machine, { page, index, entry, entryBytes, wholeEntry }: EntryWrite): void {

@@ -10,7 +10,7 @@ import { traitsOf } from './era-2007.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { addPointer, firstPointer, pointers, removePointer, RMAP_LIST } from './pointer-list.ts';
 import { isTracked } from './spte-2007.ts';
-import { flushTlb, oweFlush } from './vendor.ts';
+import { flushEverybody, oweFlush } from './vendor.ts';
 
 export const rmapCount = (m: Machine, pfn: Pfn): number =>
   pointers(m.world, RMAP_LIST, m.get('rmap', pfn)).length;
@@ -62,16 +62,18 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
         throw new HostStopped('rmap_write_protect met a leaf that is not writable');
       assert(pfnOfEntry(spte(m.word(word))) === pfn, 'the reverse map holds leaves of its frame');
       rmapRemove(m, { gfn, word });
-      if (!remoteFlush) flushOrSay(m, options.flushTlb);
+      if (!remoteFlush) flushOrSay(m, word, options.flushTlb);
       m.step('write-protect', { gfn }, [word]);
       m.set('word', word, m.word(word) & ~PTE_W);
       oweFlush(m, m.settings.flush === 'never' ? { words: [word], bug: 'C-B1' } : { words: [word] });
-      if (remoteFlush) flushOrSay(m, options.flushTlb);
+      if (remoteFlush) flushOrSay(m, word, options.flushTlb);
     }
   });
 }
 
-function flushOrSay(m: Machine, flush: boolean): void {
-  if (flush) flushTlb(m, 'write-protect');
+function flushOrSay(m: Machine, word: number, flush: boolean): void {
+  m.preempt('rmap_write_protect/before-flush');
+  if (flush) flushEverybody(m, 'write-protect', [word]);
   else m.step('flush-left-out', { why: m.settings.flush === 'never' ? 'policy' : 'cr3 load follows' });
+  m.preempt('rmap_write_protect/after-flush');
 }

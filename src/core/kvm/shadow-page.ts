@@ -19,7 +19,7 @@ import {
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
 import { isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
-import { flushTlb, oweFlush } from './vendor.ts';
+import { flushEverybody, oweFlush } from './vendor.ts';
 
 /** `KVM_MIN_FREE` and `KVM_REFILL_PAGES`. */
 const MIN_FREE = 5;
@@ -187,7 +187,9 @@ function unlinkChildren(m: Machine, serial: number): void {
     oweFlush(m, { words: [word], ...bug });
   }
   // Children of split large pages lose what the guest will invalidate by one address of many: see C-B6.
-  if (level === 1 || (split && !hasBug(m, 'C-B6'))) flushTlb(m, 'zap');
+  if (level > 1 && (!split || hasBug(m, 'C-B6'))) return;
+  m.preempt('kvm_mmu_zap_page/before-flush');
+  flushEverybody(m, 'zap');
 }
 
 function releasePage(m: Machine, serial: number): boolean {
@@ -198,6 +200,7 @@ function releasePage(m: Machine, serial: number): boolean {
     m.set('sp', serial, Object.freeze({ ...page, age: m.serial('age') }));
     return false;
   }
+  m.preempt('kvm_mmu_zap_page/before-free');
   m.step('shadow-unhash', { serial, gfn: page.gfn });
   m.count('pages_zapped');
   const rest = (m.get('hash', bucketOf(m.world, page.gfn)) ?? []).filter((other) => other !== serial);

@@ -8,6 +8,7 @@ import { BoundHit, BOUNDS } from '../bounds.ts';
 import type { CounterName } from '../counters.ts';
 import type { Settings } from '../settings.ts';
 import type { AnyValue, Journal } from './journal.ts';
+import type { PreemptionPoint } from './preemption.ts';
 import type { CallFacts, CallName, StepFacts, StepKind } from './steps.ts';
 import type { TableKeys, TableName, TableValues } from './tables.ts';
 import { World } from './world.ts';
@@ -51,7 +52,11 @@ export class Machine {
   readonly changed = { frames: new Set<Pfn>(), registers: new Set<string>(), tables: new Set<TableName>() };
   /** How often a word of memory has got another value: tells whether faults go round in a circle. */
   wordChanges = 0;
-  private span = -1;
+  /** The innermost open call; -1 outside of all. A vCPU that waits remembers it, and has it back when it goes on. */
+  place = -1;
+  /** What other vCPUs do at a preemption point; set while an operation runs that has such plans. */
+  preemption: ((point: PreemptionPoint) => boolean) | undefined;
+  private readonly openCalls: OpenCall[] = [];
   private stepOpen = false;
   private aside: Undo[] | undefined;
   private stepsInOperation = 0;
@@ -99,7 +104,7 @@ export class Machine {
     this.stepCount += 1;
     this.stepsInOperation += 1;
     if (this.journal === undefined) return;
-    this.journal.addStep(kind, facts, this.span, this.vcpu);
+    this.journal.addStep(kind, facts, this.place, this.vcpu);
     for (const word of reads) this.journal.addRead('word', word);
   }
 
@@ -145,17 +150,51 @@ export class Machine {
   /** Runs `body` inside a span named as the kernel names the function. */
   call<K extends CallName, R>(name: K, facts: CallFacts<K>, body: () => R): R {
     if (this.aside !== undefined || this.journal === undefined) return body();
-    const parent = this.span;
+    const parent = this.place;
     this.stepOpen = false;
     if (parent < 0) this.stepsInOperation = 0;
-    this.span = this.journal.openSpan(name, facts, parent);
+    this.place = this.journal.openSpan(name, facts, parent);
     try {
       return body();
     } finally {
-      this.journal.closeSpan(this.span);
-      this.span = parent;
+      this.journal.closeSpan(this.place);
+      this.place = parent;
       this.stepOpen = false;
     }
+  }
+
+  /** Opens a call that a later section ends: gives what `close` has to be told. */
+  open<K extends CallName>(name: K, facts: CallFacts<K>): OpenCall {
+    const parent = this.place;
+    if (this.aside !== undefined || this.journal === undefined) return { span: -1, parent };
+    this.stepOpen = false;
+    if (parent < 0) this.stepsInOperation = 0;
+    this.place = this.journal.openSpan(name, facts, parent);
+    const call = { span: this.place, parent };
+    this.openCalls.push(call);
+    return call;
+  }
+
+  close(call: OpenCall): void {
+    if (call.span < 0) return;
+    this.journal?.closeSpan(call.span);
+    this.openCalls.splice(this.openCalls.indexOf(call), 1);
+    this.place = call.parent;
+    this.stepOpen = false;
+  }
+
+  /** A run that ends in the middle of something: nothing stays open. */
+  closeAll(): void {
+    for (const call of [...this.openCalls].reverse()) this.close(call);
+  }
+
+  /** Other vCPUs may act here; gives whether any did. The points have names, so that a scenario can say what happens there. */
+  preempt(point: PreemptionPoint): boolean {
+    if (this.aside !== undefined || this.preemption === undefined) return false;
+    const open = this.stepOpen;
+    const acted = this.preemption(point);
+    this.stepOpen = open;
+    return acted;
   }
 
   /** Runs `body` without a trace: nothing is recorded, and every change is taken back at the end. */
@@ -199,6 +238,12 @@ export class Machine {
     }
     return key;
   }
+}
+
+/** A call that is open across sections. */
+export interface OpenCall {
+  readonly span: number;
+  readonly parent: number;
 }
 
 const NO_READS: readonly number[] = [];

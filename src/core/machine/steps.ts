@@ -72,6 +72,11 @@ export const STEPS = {
   'host-table': spec('host', 'alloc', 'EPT', { pfn: 'n', level: 'n', gpa: 'w' }),
   'host-entry-set': spec('host', 'write', 'EPT', { gpa: 'w', level: 'n', entry: 'w' }),
 
+  'point-missed': spec('host', 'check', 'vcpu', { point: 's' }),
+  'lock-wait': spec('kvm', 'lock', 'vcpu', { holder: 'n' }),
+  'walk-abandoned': spec('cpu', 'check', 'vcpu', { gva: 'w' }),
+  'vcpu-leave': spec('kvm', 'exit', 'vcpu', { how: 's' }),
+
   begin: spec('host', 'check', 'vcpu', {}),
 
   'tlb-hit': spec('cpu', 'hit', 'TLB', { serial: 'n', write: 'b', stale: 'b' }),

@@ -26,6 +26,7 @@ export type ExitReason =
   | 'stage 2 abort'
   | 'start'
   | 'IPI'
+  | 'hlt'
   | '#PF'
   | 'mov-cr3'
   | 'mov-cr0'

@@ -10,7 +10,9 @@ import { reportViolation } from '../audit/audit.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import type { Translation } from '../hardware/tlb.ts';
-import type { Engine } from '../engine.ts';
+import type { Engine, FaultResult } from '../engine.ts';
+import { WalkInterrupted } from '../hardware/page-walk.ts';
+import { freely, sectionsOf, type Section } from '../machine/sections.ts';
 import { mergeBytes } from '../kvm/emulate.ts';
 import type { AccessOperation, Handler } from './operation.ts';
 
@@ -29,74 +31,121 @@ export interface AccessResult {
 
 export interface Context {
   readonly engine: Engine;
-  /** Runs the operations of a handler. */
-  readonly runHandler: (handler: Handler) => void;
+  /** The operations of a handler, with what follows them. */
+  readonly handlerSections: (handler: Handler, then: Section['run']) => Section;
 }
 
-export function runAccess(m: Machine, operation: AccessOperation, context: Context): AccessResult {
-  const faults: { gva: bigint; errorCode: number }[] = [];
-  const request: AccessRequest = { access: operation.access, user: operation.privilege === 'user' };
-  let faultsInARow = 0;
-  let wordChanges = m.wordChanges;
-  for (;;) {
-    const found = context.engine.translate(m, { ...request, gva: operation.gva });
-    if (found.kind === 'ok') return { ...touchData(m, operation, { request, found, context }), faults };
-    if (found.kind === 'not-canonical') {
-      m.step('guest-gp', {});
-      return { completed: false, faults };
-    }
-    if (found.kind === 'host-fault') {
-      const hostFault = found.fault;
-      if (context.engine.hostFault(m, hostFault).kind === 'resume') continue;
-      m.step('guest-skip', { gva: operation.gva, handled: false });
-      return { completed: false, hostFault, faults };
-    }
-    faultsInARow = m.wordChanges === wordChanges ? faultsInARow + 1 : 1;
-    wordChanges = m.wordChanges;
-    if (faultsInARow > BOUNDS.faultsInARow) return giveUp(m, operation, faults);
-    const { gva, value, bytes } = operation;
-    const result = context.engine.pageFault(m, {
-      ...request,
-      gva,
-      errorCode: found.errorCode,
-      store: { value, bytes },
-    });
-    if (result.kind === 'resume') continue;
-    if (result.kind === 'unmended') return { completed: false, faults };
-    if (result.kind === 'emulated') {
-      return operation.access === 'read'
-        ? { completed: true, value: result.value, faults }
-        : { completed: true, faults };
-    }
-    faults.push({ gva, errorCode: result.errorCode });
-    if (!handleFault(m, operation, { faults, context })) return { completed: false, faults };
-    // A fault that the guest took is its own affair: it may go round in circles on real hardware too.
-    faultsInARow = 0;
-  }
+/** One access on its way. */
+interface Attempt {
+  readonly m: Machine;
+  readonly operation: AccessOperation;
+  readonly request: AccessRequest;
+  readonly context: Context;
+  readonly then: (result: AccessResult) => Section | undefined;
+  readonly faults: { readonly gva: bigint; readonly errorCode: number }[];
+  faultsInARow: number;
+  wordChanges: number;
 }
 
-/** Gives whether the guest tries the access again. */
-function handleFault(
+/** The sections of an access; `then` gets what the guest saw of it. */
+export function accessSections(
   m: Machine,
   operation: AccessOperation,
-  by: { faults: readonly { errorCode: number }[]; context: Context },
-): boolean {
+  by: { context: Context; then: Attempt['then'] },
+): Section {
+  const attempt: Attempt = {
+    m,
+    operation,
+    request: { access: operation.access, user: operation.privilege === 'user' },
+    ...by,
+    faults: [],
+    faultsInARow: 0,
+    wordChanges: m.wordChanges,
+  };
+  return freely(() => tryAccess(attempt));
+}
+
+/** TLB and walk; the data where they allow it; otherwise whoever the fault belongs to. */
+function tryAccess(attempt: Attempt): Section | undefined {
+  const { m, operation, request, context, then, faults } = attempt;
+  const { engine } = context;
+  engine.enter(m);
+  const found = translateOrLeave(attempt);
+  if (found === undefined) return freely(() => tryAccess(attempt));
+  if (found.kind === 'ok') return then({ ...touchData(m, operation, { request, found, context }), faults });
+  if (found.kind === 'not-canonical') {
+    m.step('guest-gp', {});
+    return then({ completed: false, faults });
+  }
+  if (found.kind === 'host-fault') {
+    const hostFault = found.fault;
+    return sectionsOf(engine.hostFault(m, hostFault), (result) => {
+      if (result.kind === 'resume') return tryAccess(attempt);
+      m.step('guest-skip', { gva: operation.gva, handled: false });
+      return then({ completed: false, hostFault, faults });
+    });
+  }
+  attempt.faultsInARow = m.wordChanges === attempt.wordChanges ? attempt.faultsInARow + 1 : 1;
+  attempt.wordChanges = m.wordChanges;
+  if (attempt.faultsInARow > BOUNDS.faultsInARow) return then(giveUp(m, operation, faults));
+  const { gva, value, bytes } = operation;
+  const fault = { ...request, gva, errorCode: found.errorCode, store: { value, bytes } };
+  return sectionsOf(engine.pageFault(m, fault), (result) => afterFault(attempt, result));
+}
+
+/** Another vCPU may interrupt this one in the middle of a walk: then the walk counts for nothing. */
+function translateOrLeave({ m, operation, request, context }: Attempt): Translation | undefined {
+  const { gva } = operation;
+  try {
+    return context.engine.translate(m, { ...request, gva });
+  } catch (error) {
+    if (!(error instanceof WalkInterrupted)) throw error;
+    m.step('walk-abandoned', { gva });
+    return undefined;
+  }
+}
+
+function afterFault(attempt: Attempt, result: FaultResult): Section | undefined {
+  const { operation, then, faults } = attempt;
+  switch (result.kind) {
+    case 'resume':
+      return tryAccess(attempt);
+    case 'unmended':
+      return then({ completed: false, faults });
+    case 'emulated':
+      return then(
+        operation.access === 'read'
+          ? { completed: true, value: result.value, faults }
+          : { completed: true, faults },
+      );
+    case 'inject':
+      faults.push({ gva: operation.gva, errorCode: result.errorCode });
+      return handleFault(attempt);
+  }
+}
+
+/** The guest's own handler, and whether it tries the access again. */
+function handleFault(attempt: Attempt): Section | undefined {
+  const { m, operation, faults, context, then } = attempt;
   const { gva, onFault } = operation;
-  const errorCode = by.faults.at(-1)?.errorCode ?? 0;
-  if (onFault === undefined || by.faults.length > BOUNDS.handlerRetries) {
+  const errorCode = faults.at(-1)?.errorCode ?? 0;
+  if (onFault === undefined || faults.length > BOUNDS.handlerRetries) {
     m.step('guest-skip', { gva, handled: onFault !== undefined });
-    return false;
+    return then({ completed: false, faults });
   }
-  m.call('handler', { gva }, () => {
-    m.step('guest-handler', { errorCode, gva });
-    by.context.runHandler(onFault);
+  const call = m.open('handler', { gva });
+  m.step('guest-handler', { errorCode, gva });
+  return context.handlerSections(onFault, () => {
+    m.close(call);
+    if (onFault.then === 'skip') {
+      m.step('guest-skip', { gva, handled: true });
+      return then({ completed: false, faults });
+    }
+    m.step('guest-retry', { gva });
+    // A fault that the guest took is its own affair: it may go round in circles on real hardware too.
+    attempt.faultsInARow = 0;
+    return tryAccess(attempt);
   });
-  if (onFault.then === 'skip') {
-    m.step('guest-skip', { gva, handled: true });
-    return false;
-  }
-  m.step('guest-retry', { gva });
-  return true;
 }
 
 /** INV-14: the guest would fault for ever. */

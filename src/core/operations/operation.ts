@@ -3,6 +3,7 @@
  * A program holds inputs only: guest memory, slots, address spaces, and operations.
  */
 import type { Gfn, Gva, VcpuId } from '../quantities.ts';
+import type { PreemptionPoint } from '../machine/preemption.ts';
 import type { InvalidationName } from '../hardware/invalidate.ts';
 import type { OutsideRegister } from '../hardware/outside-registers.ts';
 import type { HostRights } from '../machine/tables.ts';
@@ -57,6 +58,12 @@ export type Operation =
       readonly value: bigint;
     }
   | { readonly kind: 'cpuid'; readonly vcpu: VcpuId }
+  /** The vCPU stops running the guest: it halts, or its program in user space has work to do. */
+  | { readonly kind: 'leave'; readonly vcpu: VcpuId; readonly how: 'halt' | 'user-space' }
+  /** It runs the guest again. Any other operation of it does so first, too. */
+  | { readonly kind: 'enter'; readonly vcpu: VcpuId }
+  /** A thread of the host has the TLBs of all vCPUs flushed. */
+  | { readonly kind: 'flush-all'; readonly vcpu: VcpuId }
   | FlipOperation;
 
 /** An instruction that invalidates cached translations; see hardware/invalidate for what each does. */
@@ -102,9 +109,21 @@ export type FlipOperation = {
   | { readonly place: 'register'; readonly register: OutsideRegister }
 );
 
-/** An operation with its place in the scenario's text. */
-export interface PlannedOperation {
+/** What other vCPUs do in the middle of an operation, at a named point of the machine's work; the first time it is reached. */
+export interface Meanwhile {
+  readonly point: PreemptionPoint;
+  readonly operations: readonly PlannedOperation[];
+}
+
+/** An operation as it is run. */
+export interface RunPlan {
   readonly operation: Operation;
+  /** In the order of the text; a point that is named twice is for its first two times. */
+  readonly meanwhile?: readonly Meanwhile[];
+}
+
+/** An operation with its place in the scenario's text. */
+export interface PlannedOperation extends RunPlan {
   /** The text as printed, without indentation: `v0 user write 0x7f3c5a823010`. */
   readonly text: string;
   /** First line of it in the scenario's text, from 1. */

@@ -11,7 +11,7 @@ import type { TableName } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { gva as toGva, vcpuId } from '../quantities.ts';
 import type { Settings } from '../settings.ts';
-import { runAccess, type AccessResult } from './access.ts';
+import type { AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
 import type { AccessOperation, Operation } from './operation.ts';
 import { preparationsOf } from './probe-flips.ts';
@@ -25,7 +25,8 @@ import {
   type ProbeRequest,
   type Reading,
 } from './probe-result.ts';
-import { runOperation, stopOf } from './recorder.ts';
+import { stopOf } from './recorder.ts';
+import { runOperation } from './run-operation.ts';
 
 /** Tries an access out. The world is afterwards as it was. */
 export function probe(world: World, settings: Settings, request: ProbeRequest): Probe {
@@ -140,7 +141,7 @@ function access(
 ): AccessResult | undefined {
   m.vcpu = request.vcpu;
   if (m.get('vcpu', request.vcpu)?.mode === 'guest')
-    return runAccess(m, probeAccess(request), { engine, runHandler: () => undefined });
+    return runOperation(m, { operation: probeAccess(request) }, engine);
   const { access: asked, user, gva } = request;
   engine.translate(m, { access: asked, user, gva });
   return undefined;
@@ -165,7 +166,7 @@ function prepare(
   operation: Operation,
 ): { operation: Operation; done: boolean } {
   const from = journal.steps;
-  m.call('operation', { index: 0 }, () => runOperation(m, operation));
+  m.call('operation', { index: 0 }, () => runOperation(m, { operation }));
   const kinds = Array.from({ length: journal.steps - from }, (_, at) => journal.kind(from + at));
   return { operation, done: !kinds.includes('guest-gp') && !kinds.includes('outside-nothing') };
 }

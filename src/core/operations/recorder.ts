@@ -6,15 +6,15 @@
 import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
-import { audit, isFlipped, noteFlip } from '../audit/audit.ts';
-import { forgetHeld } from '../audit/harm.ts';
-import type { RegisterWrite } from '../engine.ts';
+import { audit, isFlipped } from '../audit/audit.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
-import { runAccess, type AccessResult } from './access.ts';
+import { vcpusOf } from '../settings.ts';
+import type { AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
-import type { FlipOperation, Handler, Operation, PlannedOperation, Program } from './operation.ts';
+import type { PlannedOperation, Program } from './operation.ts';
+import { runOperation } from './run-operation.ts';
 
 export type Section = 'setup' | 'given' | 'body';
 
@@ -91,6 +91,7 @@ export class Recorder {
     try {
       result = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
     } catch (error) {
+      this.machine.closeAll();
       this.stop = stopOf(this.machine, error);
     }
     const place = planned ?? { text: 'setup', line: 0, lastLine: 0 };
@@ -121,7 +122,7 @@ export class Recorder {
       setUp(m, this.program);
       return undefined;
     }
-    const result = runOperation(m, planned.operation);
+    const result = runOperation(m, planned);
     m.point('op');
     return result;
   }
@@ -160,8 +161,12 @@ function setUp(m: Machine, program: Program): void {
   }
   const engine = engineOf(m.settings);
   m.step('setup-vcpu', { root: program.root });
-  for (const [name, value] of Object.entries(engine.startRegisters(m.settings))) m.setReg(name, value);
-  m.setReg('cr3', BigInt(program.root) << 12n);
+  for (const vcpu of vcpusOf(m.settings)) {
+    m.vcpu = vcpu;
+    for (const [name, value] of Object.entries(engine.startRegisters(m.settings))) m.setReg(name, value);
+    m.setReg('cr3', BigInt(program.root) << 12n);
+  }
+  m.vcpu = 0;
   engine.start(m);
   m.point('op');
 }
@@ -175,108 +180,4 @@ function wordsByFrame(program: Program): Map<Gfn, { index: number; value: bigint
     else words.push(word);
   }
   return frames;
-}
-
-/** Runs one operation of a scenario. */
-export function runOperation(m: Machine, operation: Operation): AccessResult | undefined {
-  m.vcpu = operation.vcpu;
-  const engine = engineOf(m.settings);
-  switch (operation.kind) {
-    case 'access':
-      return runAccess(m, operation, {
-        engine,
-        runHandler: (handler) => {
-          runHandler(m, handler);
-        },
-      });
-    case 'invlpg':
-      engine.invlpg(m, operation.gva);
-      if (engine.judged)
-        m.amendLastStep(() => {
-          forgetHeld(m, operation.gva);
-        });
-      return undefined;
-    case 'load-cr3': {
-      const { root, pcid, keep } = operation;
-      const value = BigInt(root) << 12n;
-      writeRegister(m, {
-        register: 'cr3',
-        value,
-        ...(pcid === undefined ? {} : { pcid }),
-        ...(keep === undefined ? {} : { keep }),
-      });
-      return undefined;
-    }
-    case 'set-register': {
-      const { register, mask } = operation;
-      writeRegister(m, { register, value: (m.reg(register) & ~mask) | operation.value });
-      return undefined;
-    }
-    case 'invalidate':
-      engine.invalidate(m, operation);
-      return undefined;
-    case 'set-host-entry':
-      engine.setHostEntry(m, operation);
-      return undefined;
-    case 'flip':
-      flip(m, operation);
-      return undefined;
-    case 'cpuid':
-      engine.trivialExit(m, 'cpuid');
-      return undefined;
-  }
-}
-
-function runHandler(m: Machine, handler: Handler): void {
-  handler.operations.forEach((planned, index) => {
-    m.call('operation', { index: index + 1 }, () => runOperation(m, planned.operation));
-  });
-}
-
-function writeRegister(m: Machine, write: RegisterWrite): void {
-  const engine = engineOf(m.settings);
-  if (!engine.writeRegister(m, write)) m.step('guest-gp', {});
-  else if (write.register === 'cr3' && engine.judged)
-    m.amendLastStep(() => {
-      forgetHeld(m);
-    });
-}
-
-function flip(m: Machine, operation: FlipOperation): void {
-  const { bit } = operation;
-  if (operation.place === 'register') {
-    flipRegister(m, operation);
-    return;
-  }
-  const word =
-    operation.place === 'guest'
-      ? wordOf(hostFrameOf(operation.gfn), operation.index)
-      : engineOf(m.settings).flipped(m, operation);
-  if (word === undefined) {
-    m.step('outside-nothing', aimOf(operation));
-    return;
-  }
-  const after = m.word(word) ^ (1n << BigInt(bit));
-  const set = ((after >> BigInt(bit)) & 1n) === 1n;
-  if (operation.place === 'guest')
-    m.step('outside-flip', { gpa: (BigInt(operation.gfn) << 12n) + BigInt(operation.index * 8), bit, set });
-  else m.step('outside-flip-shadow', { ...aimOf(operation), bit, set });
-  m.set('word', word, after);
-  noteFlip(m);
-}
-
-function flipRegister(m: Machine, operation: Extract<FlipOperation, { place: 'register' }>): void {
-  const { register, bit } = operation;
-  const { name, bit: at } = must(engineOf(m.settings).flippedRegister(m, operation), 'a register');
-  const after = m.reg(name) ^ (1n << BigInt(at));
-  m.step('outside-flip-register', { register, bit, set: ((after >> BigInt(at)) & 1n) === 1n });
-  m.setReg(name, after);
-  noteFlip(m);
-}
-
-/** The address and level of an entry in tables that the hypervisor made. */
-function aimOf(operation: Exclude<FlipOperation, { place: 'register' }>): { gva: bigint; level: number } {
-  if (operation.place === 'shadow') return { gva: operation.gva, level: operation.level };
-  if (operation.place === 'host') return { gva: operation.gpa, level: operation.level };
-  return { gva: BigInt(operation.gfn) << 12n, level: 0 };
 }

@@ -1,0 +1,221 @@
+/**
+ * Runs one operation of a scenario: as sections of the vCPU that acts, with what other vCPUs do at the preemption points
+ * on the way.
+ */
+import { must } from '../assert.ts';
+import { wordOf } from '../quantities.ts';
+import { noteFlip } from '../audit/audit.ts';
+import { forgetHeld } from '../audit/harm.ts';
+import type { Engine, RegisterWrite } from '../engine.ts';
+import type { Machine } from '../machine/machine.ts';
+import { freely, Sections, sectionsOf, type Section } from '../machine/sections.ts';
+import { hostFrameOf } from '../machine/world.ts';
+import { accessSections, type AccessResult } from './access.ts';
+import { engineOf } from './engines.ts';
+import type { FlipOperation, Meanwhile, Operation, PlannedOperation, RunPlan } from './operation.ts';
+
+/** Runs one operation of a scenario, and what other vCPUs do in the middle of it. Gives what the guest saw. */
+export function runOperation(
+  m: Machine,
+  planned: RunPlan,
+  engine: Engine = engineOf(m.settings),
+): AccessResult | undefined {
+  const { operation, meanwhile = [] } = planned;
+  m.vcpu = operation.vcpu;
+  const sections = new Sections(m);
+  const waiting = [...meanwhile];
+  m.preemption =
+    waiting.length === 0
+      ? undefined
+      : (point) => {
+          const at = waiting.findIndex((plan) => plan.point === point);
+          const [plan] = at < 0 ? [] : waiting.splice(at, 1);
+          if (plan === undefined) return false;
+          actMeanwhile({ m, engine }, sections, plan);
+          return true;
+        };
+  let result: AccessResult | undefined;
+  try {
+    sections.run(
+      operationSections({ m, engine }, operation, (seen) => {
+        result = seen;
+        return undefined;
+      }),
+    );
+  } finally {
+    m.preemption = undefined;
+  }
+  for (const { point } of waiting) m.step('point-missed', { point });
+  return result;
+}
+
+/** Each of the operations begins where the point is reached, and goes on later if it has to wait for the lock. */
+function actMeanwhile(by: By, sections: Sections, { operations }: Meanwhile): void {
+  const { m } = by;
+  const outer = m.vcpu;
+  operations.forEach(({ operation }, index) => {
+    m.vcpu = operation.vcpu;
+    const call = m.open('operation', { index: index + 1 });
+    sections.run(
+      operationSections(by, operation, () => {
+        m.close(call);
+        return undefined;
+      }),
+    );
+    if (call.span >= 0) m.place = call.parent;
+  });
+  m.vcpu = outer;
+}
+
+/** Who runs it. */
+interface By {
+  readonly m: Machine;
+  readonly engine: Engine;
+}
+
+type Then = (seen: AccessResult | undefined) => Section | undefined;
+
+/** An operation as sections. Only what leaves the guest has more than one. */
+function operationSections(by: By, operation: Operation, then: Then): Section {
+  const { m, engine } = by;
+  switch (operation.kind) {
+    case 'access':
+      return accessSections(m, operation, {
+        context: {
+          engine,
+          handlerSections: (handler, after) => handlerSections(by, handler.operations, after),
+        },
+        then,
+      });
+    case 'load-cr3': {
+      const { root, pcid, keep } = operation;
+      const value = BigInt(root) << 12n;
+      const more = { ...(pcid === undefined ? {} : { pcid }), ...(keep === undefined ? {} : { keep }) };
+      return registerSections(by, () => ({ register: 'cr3', value, ...more }), then);
+    }
+    case 'set-register':
+      return registerSections(
+        by,
+        () => {
+          const { register, mask } = operation;
+          return { register, value: (m.reg(register) & ~mask) | operation.value };
+        },
+        then,
+      );
+    case 'cpuid':
+      return freely(() => {
+        engine.enter(m);
+        return sectionsOf(engine.trivialExit(m, 'cpuid'), () => then(undefined));
+      });
+    default:
+      return freely(() => {
+        actAtOnce(by, operation);
+        return then(undefined);
+      });
+  }
+}
+
+type AtOnce = Exclude<Operation, { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' }>;
+
+/** What needs no exit: the guest does it itself, or nobody in the guest hears of it. */
+function actAtOnce({ m, engine }: By, operation: AtOnce): void {
+  switch (operation.kind) {
+    case 'invlpg':
+      engine.enter(m);
+      engine.invlpg(m, operation.gva);
+      if (engine.judged)
+        m.amendLastStep(() => {
+          forgetHeld(m, operation.gva);
+        });
+      break;
+    case 'invalidate':
+      engine.invalidate(m, operation);
+      break;
+    case 'set-host-entry':
+      engine.setHostEntry(m, operation);
+      break;
+    case 'flip':
+      flip({ m, engine }, operation);
+      break;
+    case 'leave':
+      engine.leave(m, operation.how);
+      break;
+    case 'enter':
+      engine.enter(m);
+      break;
+    case 'flush-all':
+      engine.flushAll(m);
+      break;
+  }
+}
+
+function handlerSections(
+  by: By,
+  operations: readonly PlannedOperation[],
+  then: Section['run'],
+  index = 0,
+): Section {
+  const planned = operations[index];
+  if (planned === undefined) return freely(then);
+  return freely(() => {
+    const call = by.m.open('operation', { index: index + 1 });
+    return operationSections(by, planned.operation, () => {
+      by.m.close(call);
+      return handlerSections(by, operations, then, index + 1);
+    });
+  });
+}
+
+function registerSections({ m, engine }: By, writeNow: () => RegisterWrite, then: Then): Section {
+  return freely(() => {
+    engine.enter(m);
+    const write = writeNow();
+    return sectionsOf(engine.writeRegister(m, write), (done) => {
+      if (!done) m.step('guest-gp', {});
+      else if (write.register === 'cr3' && engine.judged)
+        m.amendLastStep(() => {
+          forgetHeld(m);
+        });
+      return then(undefined);
+    });
+  });
+}
+
+function flip({ m, engine }: By, operation: FlipOperation): void {
+  const { bit } = operation;
+  if (operation.place === 'register') {
+    flipRegister({ m, engine }, operation);
+    return;
+  }
+  const word =
+    operation.place === 'guest'
+      ? wordOf(hostFrameOf(operation.gfn), operation.index)
+      : engine.flipped(m, operation);
+  if (word === undefined) {
+    m.step('outside-nothing', aimOf(operation));
+    return;
+  }
+  const after = m.word(word) ^ (1n << BigInt(bit));
+  const set = ((after >> BigInt(bit)) & 1n) === 1n;
+  if (operation.place === 'guest')
+    m.step('outside-flip', { gpa: (BigInt(operation.gfn) << 12n) + BigInt(operation.index * 8), bit, set });
+  else m.step('outside-flip-shadow', { ...aimOf(operation), bit, set });
+  m.set('word', word, after);
+  noteFlip(m);
+}
+
+function flipRegister({ m, engine }: By, operation: Extract<FlipOperation, { place: 'register' }>): void {
+  const { register, bit } = operation;
+  const { name, bit: at } = must(engine.flippedRegister(m, operation), 'a register');
+  const after = m.reg(name) ^ (1n << BigInt(at));
+  m.step('outside-flip-register', { register, bit, set: ((after >> BigInt(at)) & 1n) === 1n });
+  m.setReg(name, after);
+  noteFlip(m);
+}
+
+/** The address and level of an entry in tables that the hypervisor made. */
+function aimOf(operation: Exclude<FlipOperation, { place: 'register' }>): { gva: bigint; level: number } {
+  if (operation.place === 'shadow') return { gva: operation.gva, level: operation.level };
+  if (operation.place === 'host') return { gva: operation.gpa, level: operation.level };
+  return { gva: BigInt(operation.gfn) << 12n, level: 0 };
+}
