@@ -2,6 +2,7 @@
  * The syntax tree of a scenario: lines of tokens with their places, and the statements that they make. Lines keep
  * everything that a person wrote, comments included, so that printing gives the text back.
  */
+import type { PreemptionPoint } from '../core/machine/preemption.ts';
 import type { SettingName } from '../core/settings.ts';
 import type { EntryFlags } from '../core/hardware/encode.ts';
 import type { InvalidationName } from '../core/hardware/invalidate.ts';
@@ -125,6 +126,9 @@ export type GuestAction =
       readonly value: bigint;
     }
   | { readonly kind: 'cpuid' }
+  | { readonly kind: 'leave'; readonly how: 'halt' | 'user-space' }
+  | { readonly kind: 'enter' }
+  | { readonly kind: 'flush-all' }
   | Invalidate
   | {
       readonly kind: 'set-host-entry';
@@ -167,6 +171,15 @@ export interface OperationStatement {
   readonly action: GuestAction;
   readonly line: Line;
   readonly handler?: HandlerBlock;
+  /** What other vCPUs do in the middle of it. */
+  readonly meanwhile?: readonly MeanwhileStatement[];
+}
+
+/** `at rmap_write_protect/before-flush: v1 kernel write ...`; `#2` for the second time that the point is reached. */
+export interface MeanwhileStatement {
+  readonly point: PreemptionPoint;
+  readonly visit: number;
+  readonly operation: OperationStatement;
 }
 
 export interface HandlerBlock {

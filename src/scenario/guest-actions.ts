@@ -1,4 +1,5 @@
 /** The parts of a line that say what a guest does: accesses, changes of its entries, privileged instructions. */
+import { BOUNDS } from '../core/bounds.ts';
 import type { EntryFlags } from '../core/hardware/encode.ts';
 import { OUTSIDE_REGISTERS, widthOf } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS, registerMask } from '../core/hardware/registers.ts';
@@ -25,6 +26,9 @@ const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = {
   write: 'write',
   exec: 'execute',
 };
+/** What a vCPU does that nobody in its guest asks for; no privilege is named. */
+export const BARE_VERBS = ['cpuid', 'halt', 'user-space', 'enter'] as const;
+
 const VERBS = [
   'read',
   'write',
@@ -36,7 +40,7 @@ const VERBS = [
   'load-cr3',
   'load-ttbr0',
   'set',
-  'cpuid',
+  ...BARE_VERBS,
 ] as const;
 /** A whole register, or one named bit. What the machine does not allow, the guest answers with #GP. */
 const REGISTER_NAMES = [
@@ -55,11 +59,10 @@ const NARROW: Readonly<Partial<Record<string, bigint>>> = { pkru: 32n, pkrs: 32n
 export function readVcpu(cursor: Cursor): number {
   const token = cursor.next();
   const vcpu = Number(token?.text.slice(1));
-  if (vcpu !== 0) {
+  if (!(vcpu < BOUNDS.vcpus)) {
     cursor.fail(token, {
-      message: `${token?.text ?? ''} does not exist: the machine has one vCPU`,
-      remedy: 'Write v0.',
-      fix: 'v0',
+      message: `${token?.text ?? ''} does not exist: a machine has at most ${String(BOUNDS.vcpus)} vCPUs`,
+      remedy: `Write v0 to v${String(BOUNDS.vcpus - 1)}.`,
     });
   }
   return vcpu;
@@ -69,7 +72,7 @@ export function readAction(cursor: Cursor, by: { privilege: Privilege }): GuestA
   const place = cursor.peek();
   const verb = cursor.oneOf(VERBS, 'an operation');
   const isAccess = verb === 'read' || verb === 'write' || verb === 'exec';
-  if (!isAccess && verb !== 'cpuid' && by.privilege === 'user') {
+  if (!isAccess && by.privilege === 'user') {
     cursor.fail(place, { message: `${verb} is for the kernel only`, remedy: `Write: v0 kernel ${verb} ...` });
   }
   switch (verb) {
@@ -91,7 +94,11 @@ export function readAction(cursor: Cursor, by: { privilege: Privilege }): GuestA
     case 'set':
       return readSet(cursor);
     case 'cpuid':
-      return { kind: 'cpuid' };
+    case 'enter':
+      return { kind: verb };
+    case 'halt':
+    case 'user-space':
+      return { kind: 'leave', how: verb };
   }
 }
 

@@ -9,7 +9,7 @@ import type { Cursor } from './cursor.ts';
 
 /** The words of instructions that have forms: `invept single` is the invalidation `invept-single`. */
 const HOST_FAMILIES = ['invept', 'invvpid', 'tlb-control'] as const;
-const HOST_WORDS = [...HOST_FAMILIES, 'invlpga', 'tlbi', 'set-entry'] as const;
+const HOST_WORDS = [...HOST_FAMILIES, 'invlpga', 'tlbi', 'set-entry', 'flush-all'] as const;
 
 /** The number of the first virtual processor or machine: VPID or ASID 1; 0 is the host's. */
 const FIRST_GUEST = 1;
@@ -73,6 +73,7 @@ export function readHost(cursor: Cursor, line: Line): OperationStatement {
 
 function readHostAction(cursor: Cursor, word: (typeof HOST_WORDS)[number]): GuestAction {
   if (word === 'set-entry') return readSetEntry(cursor);
+  if (word === 'flush-all') return { kind: 'flush-all' };
   if (word === 'invlpga') return readTarget(cursor, 'invlpga', 'invlpga');
   return readForm(cursor, word, 'hypervisor');
 }

@@ -26,7 +26,9 @@ function readTokens(raw: string, from: number): Pick<Line, 'tokens' | 'comment'>
   const tokens: Token[] = [];
   let comment: string | undefined;
   for (const { 0: text, index } of raw.matchAll(TOKEN)) {
-    if (text === '#' || /^#[ \t]/.test(text)) comment = text;
+    // A lone # is an empty comment at the end of a line, and a word where something is glued to it.
+    const empty = text === '#' && raw.slice(index + 1).trim() === '';
+    if (empty || /^#[ \t]/.test(text)) comment = text;
     else {
       const start = from + index;
       const glued = tokens.at(-1)?.to === start;

@@ -24,6 +24,15 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
     case 'access':
     case 'cpuid':
       return undefined;
+    case 'leave':
+    case 'enter':
+    case 'flush-all':
+      return isKvm(settings)
+        ? undefined
+        : {
+            message: `Nobody takes the vCPU out of the guest on machine ${settings.machine}`,
+            remedy: 'Remove the line, or use machine kvm-2007.',
+          };
     case 'set-pte':
       return pagingOff(settings);
     case 'invalidate':

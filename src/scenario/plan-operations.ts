@@ -37,13 +37,45 @@ export class OperationPlanner {
   }
 
   planned(statement: OperationStatement): PlannedOperation | undefined {
+    const { line, handler, meanwhile = [] } = statement;
+    if (!this.exists(statement)) return undefined;
     const operation = this.operationOf(statement);
+    const others = meanwhile.flatMap(({ point, visit, operation: own }) => {
+      const planned = this.planned(own);
+      return planned === undefined ? [] : [{ point, visit, operations: [planned] }];
+    });
     if (operation === undefined) return undefined;
-    const { line, handler } = statement;
     const text = line.tokens
       .map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text)
       .join('');
-    return { operation, text, line: line.number, lastLine: handler?.lastLine ?? line.number };
+    const lastLine = Math.max(
+      line.number,
+      handler?.lastLine ?? 0,
+      ...meanwhile.map(({ operation: own }) => own.line.number),
+    );
+    return {
+      operation,
+      text,
+      line: line.number,
+      lastLine,
+      ...(others.length === 0 ? {} : { meanwhile: others }),
+    };
+  }
+
+  /** Whether the machine has the vCPU that is to act. */
+  private exists({ vcpu, line }: OperationStatement): boolean {
+    const { vcpus } = this.ground.settings;
+    if (vcpu < Number(vcpus)) return true;
+    const has = vcpus === '1' ? 'one vCPU' : `${vcpus} vCPUs`;
+    const span = line.tokens.find(({ text }) => text === `v${String(vcpu)}`);
+    this.ground.report(
+      { line, span },
+      {
+        message: `v${String(vcpu)} does not exist: the machine has ${has}`,
+        remedy: `Write v0, or: machine kvm-2007 era=2007c vcpus=${String(vcpu + 1)}.`,
+      },
+    );
+    return false;
   }
 
   private operationOf(statement: OperationStatement): Operation | undefined {
@@ -67,7 +99,11 @@ export class OperationPlanner {
         return { kind: 'set-register', vcpu, register, mask, value };
       }
       case 'cpuid':
-        return { kind: 'cpuid', vcpu };
+      case 'enter':
+      case 'flush-all':
+        return { kind: action.kind, vcpu };
+      case 'leave':
+        return { kind: 'leave', vcpu, how: action.how };
       case 'set-host-entry':
         return hostEntryOperation(this.ground, action, line);
       case 'flip':

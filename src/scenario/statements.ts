@@ -1,10 +1,18 @@
 /** From lines to statements: what each line means, and what is wrong with it, several problems at once. */
-import type { HandlerBlock, Line, OperationStatement, Problem, Statement } from './ast.ts';
+import type {
+  HandlerBlock,
+  Line,
+  MeanwhileStatement,
+  OperationStatement,
+  Problem,
+  Statement,
+} from './ast.ts';
+import { isPreemptionPoint, PREEMPTION_NAMES, type PreemptionPoint } from '../core/machine/preemption.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { readChoices, readSettings, readWhen } from './choices.ts';
 import { readExpectation } from './claims.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
-import { readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
+import { BARE_VERBS, readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
 import { readHost } from './invalidations.ts';
 
 const VERSION = 1;
@@ -40,6 +48,8 @@ export interface Interpretation {
 export function interpret(lines: readonly Line[]): Interpretation {
   return new Interpreter(lines).run();
 }
+
+const EXAMPLE_POINT: PreemptionPoint = 'rmap_write_protect/before-flush';
 
 class Interpreter {
   private readonly problems: Problem[] = [];
@@ -208,25 +218,76 @@ class Interpreter {
 
   private operation(line: Line): OperationStatement {
     const cursor = this.cursor(line);
+    const said = this.oneOperation(cursor, line);
+    const { action, vcpu } = said;
+    const [meanwhile, handlers]: [MeanwhileStatement[], HandlerBlock[]] = [[], []];
+    for (let next = this.lines[this.at]; next !== undefined && next.indent > line.indent;) {
+      const head = next.tokens[0];
+      if (head?.text !== 'on' && head?.text !== 'at') break;
+      this.at += 1;
+      const block = next;
+      if (head.text === 'at') this.guard(() => meanwhile.push(this.meanwhile(block, vcpu)));
+      else {
+        if (action.kind !== 'access' && action.kind !== 'set-pte')
+          this.cursor(block).note(head, {
+            message: 'Only a memory access can fault',
+            remedy: 'Remove the "on" block.',
+          });
+        handlers.push(this.handler(block, vcpu));
+      }
+      next = this.lines[this.at];
+    }
+    const [handler] = handlers;
+    return {
+      ...said,
+      ...(handler === undefined ? {} : { handler }),
+      ...(meanwhile.length === 0 ? {} : { meanwhile }),
+    };
+  }
+
+  /** An operation as one line says it, without what is indented below. */
+  private oneOperation(cursor: Cursor, line: Line): OperationStatement {
     const vcpu = readVcpu(cursor);
-    const privilege =
-      cursor.peek()?.text === 'cpuid'
-        ? 'kernel'
-        : cursor.oneOf(['user', 'kernel'], 'who acts, user or kernel');
+    const bare: readonly string[] = BARE_VERBS;
+    const privilege = bare.includes(cursor.peek()?.text ?? '')
+      ? 'kernel'
+      : cursor.oneOf(['user', 'kernel'], 'who acts, user or kernel');
     const action = readAction(cursor, { privilege });
     cursor.end();
-    const next = this.lines[this.at];
-    const blockFollows = next?.tokens[0]?.text === 'on' && next.indent > line.indent;
-    if (!blockFollows) return { vcpu, privilege, action, line };
-    this.at += 1;
-    if (action.kind !== 'access' && action.kind !== 'set-pte') {
-      this.cursor(next).note(next.tokens[0], {
-        message: 'Only a memory access can fault',
-        remedy: 'Remove the "on" block.',
+    return { vcpu, privilege, action, line };
+  }
+
+  /** `at rmap_write_protect/before-flush: v1 kernel write ...` */
+  private meanwhile(line: Line, vcpu: number): MeanwhileStatement {
+    const cursor = this.cursor(line);
+    cursor.next();
+    const token = cursor.word(
+      'a point at which other vCPUs may act',
+      `Write: at ${EXAMPLE_POINT}: v1 cpuid.`,
+    );
+    const [name = '', visit = '1'] = token.text.replace(/:$/, '').split('#');
+    if (!isPreemptionPoint(name)) {
+      const near = nearest(name, PREEMPTION_NAMES);
+      cursor.fail(token, {
+        message: `${JSON.stringify(name)} is no point at which other vCPUs may act`,
+        remedy: near === undefined ? `Use one of: ${PREEMPTION_NAMES.join(', ')}.` : `Did you mean ${near}?`,
+        ...(near === undefined ? {} : { fix: token.text.replace(name, near) }),
       });
     }
-    const handler = this.handler(next, vcpu);
-    return { vcpu, privilege, action, line, handler };
+    if (!token.text.endsWith(':') || !/^[1-9][0-9]{0,3}$/.test(visit))
+      cursor.fail(token, {
+        message: `${JSON.stringify(token.text)} does not say when`,
+        remedy: `Write: at ${name}: v1 ..., or at ${name}#2: v1 ... for the second time.`,
+        fix: `${name}:`,
+      });
+    const actor = cursor.peek();
+    const operation = this.oneOperation(cursor, line);
+    if (operation.vcpu === vcpu)
+      cursor.note(actor, {
+        message: `v${String(vcpu)} is in the middle of something itself`,
+        remedy: `Let another vCPU act: v${String(vcpu === 0 ? 1 : 0)}.`,
+      });
+    return { point: name as PreemptionPoint, visit: Number(visit), operation };
   }
 
   private handler(head: Line, vcpu: number): HandlerBlock {

@@ -246,7 +246,7 @@ export class WalkInterrupted extends Error {}
 
 /** Other vCPUs may act between the reads of a walk, and one of them may interrupt this vCPU. */
 function interruptible(m: Machine): void {
-  if (m.preempt('page walk/level-1') && m.must('vcpu', m.vcpu).mode !== 'guest') throw new WalkInterrupted();
+  if (m.preempt('page-walk/level-1') && m.must('vcpu', m.vcpu).mode !== 'guest') throw new WalkInterrupted();
 }
 
 /** A table whose place is known. Where the other dimension has not allowed to write there, a mark asks it. */

@@ -1,6 +1,6 @@
 /** The places in a machine's work at which another vCPU may act, by name, and what is going on there. */
 export const PREEMPTION_POINTS = {
-  'page walk/level-1': 'the processor has found the last table and is about to read its entry',
+  'page-walk/level-1': 'the processor has found the last table and is about to read its entry',
   'walk_addr/done': "the hypervisor has read the guest's tables, and has not looked at its own yet",
   'rmap_write_protect/before-flush':
     'an entry has lost its write right, or is about to, and nobody has flushed yet',
@@ -12,5 +12,7 @@ export const PREEMPTION_POINTS = {
 } as const;
 
 export type PreemptionPoint = keyof typeof PREEMPTION_POINTS;
+
+export const PREEMPTION_NAMES = Object.keys(PREEMPTION_POINTS) as readonly PreemptionPoint[];
 
 export const isPreemptionPoint = (name: string): name is PreemptionPoint => name in PREEMPTION_POINTS;

@@ -109,16 +109,17 @@ export type FlipOperation = {
   | { readonly place: 'register'; readonly register: OutsideRegister }
 );
 
-/** What other vCPUs do in the middle of an operation, at a named point of the machine's work; the first time it is reached. */
+/** What other vCPUs do in the middle of an operation, at a named point of the machine's work. */
 export interface Meanwhile {
   readonly point: PreemptionPoint;
+  /** From 1: at which of the times that the operation comes there. */
+  readonly visit: number;
   readonly operations: readonly PlannedOperation[];
 }
 
 /** An operation as it is run. */
 export interface RunPlan {
   readonly operation: Operation;
-  /** In the order of the text; a point that is named twice is for its first two times. */
   readonly meanwhile?: readonly Meanwhile[];
 }
 

@@ -8,6 +8,7 @@ import { noteFlip } from '../audit/audit.ts';
 import { forgetHeld } from '../audit/harm.ts';
 import type { Engine, RegisterWrite } from '../engine.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { PreemptionPoint } from '../machine/preemption.ts';
 import { freely, Sections, sectionsOf, type Section } from '../machine/sections.ts';
 import { hostFrameOf } from '../machine/world.ts';
 import { accessSections, type AccessResult } from './access.ts';
@@ -24,15 +25,19 @@ export function runOperation(
   m.vcpu = operation.vcpu;
   const sections = new Sections(m);
   const waiting = [...meanwhile];
+  const visits = new Map<PreemptionPoint, number>();
   m.preemption =
     waiting.length === 0
       ? undefined
       : (point) => {
-          const at = waiting.findIndex((plan) => plan.point === point);
-          const [plan] = at < 0 ? [] : waiting.splice(at, 1);
-          if (plan === undefined) return false;
-          actMeanwhile({ m, engine }, sections, plan);
-          return true;
+          const visit = (visits.get(point) ?? 0) + 1;
+          visits.set(point, visit);
+          const due = waiting.filter((plan) => plan.point === point && plan.visit === visit);
+          for (const plan of due) {
+            waiting.splice(waiting.indexOf(plan), 1);
+            actMeanwhile({ m, engine }, sections, plan);
+          }
+          return due.length > 0;
         };
   let result: AccessResult | undefined;
   try {
