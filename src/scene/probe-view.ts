@@ -11,8 +11,9 @@ import {
 import { DESC_TABLE, LAST_LEVEL } from '../core/hardware/arm-format.ts';
 import { EPT_BITS } from '../core/hardware/ept-format.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
-import { X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
-import { SPTE_BITS } from '../core/kvm/spte-2007.ts';
+import { PTE_P, X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
+import { traitsOf } from '../core/kvm/era-2007.ts';
+import { spteBits } from '../core/kvm/spte-2007.ts';
 import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, type World } from '../core/machine/world.ts';
 import type { Flip, Probe, ProbeEntry, ProbeRegister, ProbeStep } from '../core/operations/probe.ts';
 import { frameOfWord, hex } from '../core/quantities.ts';
@@ -194,7 +195,10 @@ function bitsOf(entry: ProbeEntry, value: bigint, settings: Settings): readonly 
     return table ? STAGE_1_TABLE_BITS : STAGE_1_LEAF_BITS;
   }
   if (dimension === 'host') return settings.cpu === 'svm' ? X86_BITS : EPT_BITS;
-  const names = dimension === 'single' && isKvm(settings) ? SPTE_BITS : X86_BITS;
+  const shadow = dimension === 'single' && isKvm(settings);
+  const { softwareBits } = shadow ? traitsOf(settings) : { softwareBits: false };
+  const present = (value & PTE_P) !== 0n;
+  const names = shadow ? spteBits(level, { present, softwareBits }) : X86_BITS;
   return names.filter(({ bit }) => bit < entry.bytes * 8);
 }
 

@@ -5,6 +5,7 @@ import { judge } from '../scenario/expectations.ts';
 import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
 import { kvmShow } from '../scene/kvm-show.ts';
+import { loadSentences } from '../scene/sentences.ts';
 import { alignedStep } from '../timeline/align.ts';
 import { RecordingRun } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
@@ -26,6 +27,8 @@ export async function runPlan(text: string, plan: Plan, isWanted: () => boolean)
   }
   const timeline = recording.timeline();
   const results = judge(timeline, plan.expectations);
+  await loadSentences(timeline.kinds());
+  if (!isWanted()) return undefined;
   if (timeline.program.settings.machine.startsWith('kvm-'))
     return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };
   const { bareCast, bareShow } = await import('../scene/bare/show.ts');

@@ -170,3 +170,8 @@ export const COMPARE = {
   minus: 'B − A',
   more: (count: number): string => `${String(count)} more are not listed.`,
 } as const;
+
+/** Of the stage, what is loaded with many tables. */
+export const STAGE_LATER = {
+  overview: 'The whole picture, with the part that the window shows. Press to go there.',
+};

@@ -346,7 +346,7 @@ const less = (after: Costs, before: Costs): Costs => ({
 });
 
 function hasFourByteEntries(m: Machine): boolean {
-  if (m.settings.cpu === 'arm64' || m.settings.machine === 'kvm-2007') return false;
+  if (m.settings.cpu === 'arm64') return false;
   return pagingModeOf({ cr0: m.reg('cr0'), cr4: m.reg('cr4'), efer: m.reg('efer') }) === '2-level';
 }
 
@@ -429,7 +429,11 @@ const READS: Readonly<
   'guest-entry-read': { dimension: 'guest', reader: 'processor' },
   'host-entry-read': { dimension: 'host', reader: 'processor' },
   'guest-walk-read': { dimension: 'guest', reader: 'hypervisor' },
+  'guest-walk-pdptr': { dimension: 'guest', reader: 'hypervisor' },
 };
+
+/** Level of the entries that a step reads from a register without saying so. */
+const PAE_ROOT_LEVEL = 3;
 
 function entriesOf(
   steps: readonly ProbeStep[],
@@ -439,11 +443,13 @@ function entriesOf(
   return steps.flatMap((step, at): ProbeEntry[] => {
     const read = READS[step.kind];
     if (read === undefined) return [];
-    const [level, index] = [Number(step.facts['level']), Number(step.facts['index'])];
+    const [level, index] = [Number(step.facts['level'] ?? PAE_ROOT_LEVEL), Number(step.facts['index'])];
     const after = step.facts['entry'] as bigint;
     const place = step.reads.find(({ table }) => table === 'word');
     const word = place === undefined ? undefined : Number(place.key);
-    const bytes = by.fourBytes && read.dimension !== 'host' ? 4 : 8;
+    // Shadow entries have 8 bytes, whatever the guest's have.
+    const shadow = settings.machine === 'kvm-2007' && read.dimension === 'single';
+    const bytes = by.fourBytes && read.dimension !== 'host' && !shadow ? 4 : 8;
     const firstBit = bytes === 4 && index % 2 === 1 ? 32 : 0;
     const whole = word === undefined ? after : world.word(word);
     return [

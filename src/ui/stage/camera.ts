@@ -46,6 +46,18 @@ export class Camera {
     });
   }
 
+  /** Brings a place of the picture into the middle of the window. */
+  lookAt(place: { x: number; y: number }): void {
+    this.followed = false;
+    const { k } = this.at;
+    const { width, height } = this.viewport;
+    this.go({ x: width / 2 - place.x * k, y: height / 2 - place.y * k, k }, false);
+  }
+
+  get transform(): Transform {
+    return this.at;
+  }
+
   fit(scene: Scene, animated: boolean): void {
     this.followed = true;
     this.go(fitTransform(this.viewport, scene), animated);

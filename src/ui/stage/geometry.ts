@@ -29,6 +29,23 @@ function textStart(box: SceneBox): number {
   return widest === 0 ? 9 : Math.max(37, 16 + widest * 7.4);
 }
 
+/**
+ * A bar along the head with the part filled that a shadow page stands for; a second frame inside a page that stands for
+ * no table of the guest's. Both are seen without colour.
+ */
+export function shapeOf({ part, direct, width, height }: SceneBox): string {
+  const inner = direct === true ? `M3.5,3.5H${String(width - 3.5)}V${String(height - 3.5)}H3.5Z` : '';
+  if (part === undefined) return inner;
+  const share = (width - 16) / part.of;
+  const y = direct === true ? HEAD + 1 : HEAD - 1;
+  const cells = Array.from({ length: part.of }, (_, at) => {
+    const x = 8 + at * share + 1;
+    const high = at === part.at ? 4 : 0.01;
+    return `M${String(x)},${String(y - 1)}h${String(share - 2)}v${String(-high)}h${String(2 - share)}Z`;
+  });
+  return inner + cells.join('');
+}
+
 /** Rows with their places; an entry that changes has its old value as a line of its own above it. */
 export function placeRows(box: SceneBox): readonly PlacedRow[] {
   const columns = columnsOf(box);
