@@ -113,7 +113,7 @@ function guestDetails(world: World, gfn: Gfn): readonly string[] {
   const head = world.get('rmap', hostFrameOf(gfn));
   return [
     pages.length === 0
-      ? 'No shadow page stands for it: the guest may write it unseen.'
+      ? 'No shadow page stands for it.'
       : `Shadowed by ${pages.map((page) => `sp ${String(page.serial)}${partText(roleOf(page.role))}`).join('; ')}.`,
     ...(head === undefined
       ? ['No shadow entry lets the guest write it.']

@@ -14,6 +14,7 @@ import {
   type Pfn,
 } from '../core/quantities.ts';
 import { BOUNDS } from '../core/bounds.ts';
+import { partsOf } from '../core/kvm/behind-2007.ts';
 import { PAE_ROOTS, paeRootPfn } from '../core/kvm/context-2007.ts';
 import { isMmio, isPresent } from '../core/kvm/spte-2007.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
@@ -68,6 +69,8 @@ export interface Cast {
     readonly rows: readonly CpuRow[];
     /** Whether a slot is ever logged: then each frame says whether it was written. */
     readonly logs: boolean;
+    /** Whether there are so many tables that they stand in lines, most of them folded. */
+    readonly many: boolean;
     /** Whether two numbers stand before a shadow entry, or a page says what it splits. */
     readonly wide: boolean;
   };
@@ -249,7 +252,9 @@ class Casting {
     const used = all.filter((table) => table.indices.length > 0 || table.zone === 'hypervisor');
     const { kept, folded } = foldedAmong(used, this.timeline);
     return {
-      tables: kept.map((table) => (folded.has(table.id) ? { ...table, folded: true } : table)),
+      tables: kept.map((table) =>
+        folded.has(table.id) || isUnused(table) ? { ...table, folded: true } : table,
+      ),
       frames: [...this.frames].sort((a, b) => a - b).slice(0, BOUNDS.tablesDrawn),
       rmaps: [...this.rmaps].sort((a, b) => a - b).slice(0, BOUNDS.tablesDrawn),
       largePages: this.largePages,
@@ -259,11 +264,16 @@ class Casting {
           this.rows.has(row) ? Array<CpuRow>(row === 'pdpte' ? 4 : 1).fill(row) : [],
         ),
         logs: this.logs,
+        many: folded.size > 0,
         wide: roles.some(({ role }) => roleOf(role).guestLevels === 2 || roleOf(role).metaphysical),
       },
     };
   }
 }
+
+/** A quarter or half of a table in which no entry ever is. */
+const isUnused = ({ role, indices }: CastTable): boolean =>
+  role !== undefined && indices.length === 0 && partsOf(roleOf(role)) > 1;
 
 const CPU_ROWS: readonly CpuRow[] = ['cr3', 'mode', 'pdpte', 'flood'];
 

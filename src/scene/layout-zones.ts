@@ -29,9 +29,11 @@ interface TreeNode {
 export function treeOf(tables: readonly Sized[], width: number): Places {
   const nodes = new Map<string, TreeNode>(tables.map((table) => [table.id, { id: table.id, children: [] }]));
   const root: TreeNode = { id: '', children: [] };
+  const stacks = stacksOf(tables);
   for (const table of tables) {
     const node = nodes.get(table.id);
-    if (node !== undefined) (nodes.get(table.parent ?? '') ?? root).children.push(node);
+    if (node !== undefined && (stacks.get(table.id)?.line ?? 0) === 0)
+      (nodes.get(table.parent ?? '') ?? root).children.push(node);
   }
   const unit = width + GAP;
   const laid = tree<TreeNode>()
@@ -49,13 +51,34 @@ export function treeOf(tables: readonly Sized[], width: number): Places {
     taken.set(storey, x);
     places.set(node.data.id, { x, y: 0, width, height });
   }
+  for (const { id, height } of tables) {
+    const stack = stacks.get(id);
+    const { x } = places.get(stack?.first ?? '') ?? { x: 0 };
+    if (stack !== undefined) places.set(id, { x, y: stack.line * (CHIP.height + CHIP.gap), width, height });
+  }
   return places;
+}
+
+/** Folded tables that hang on one parent stand one below the other, in one place of the tree: in which line each. */
+function stacksOf(tables: readonly Sized[]): ReadonlyMap<string, { line: number; first: string }> {
+  const parents = new Set(tables.map(({ parent }) => parent));
+  const last = new Map<string, { line: number; first: string }>();
+  const stacks = new Map<string, { line: number; first: string }>();
+  for (const { id, parent, storey, folded } of tables) {
+    if (folded !== true || parents.has(id)) continue;
+    const key = `${parent ?? ''} ${String(storey)}`;
+    const above = last.get(key);
+    const own = above === undefined ? { line: 0, first: id } : { line: above.line + 1, first: above.first };
+    stacks.set(id, own);
+    last.set(key, own);
+  }
+  return stacks;
 }
 
 /** Open tables side by side in lines. */
 const COLUMNS = 4;
 /** A folded table: a title and a number. */
-const CHIP = { width: 128, wide: 164, height: 24, gap: 8 } as const;
+export const CHIP = { width: 128, wide: 164, height: 24, gap: 8 } as const;
 
 /** Each storey as lines: first the tables that stand open, then the folded ones, small. */
 export function gridOf(tables: readonly Sized[], of: { width: number; gap: number }): Places {

@@ -4,7 +4,7 @@
  * viewport best. Units are CSS pixels at scale 1; text is 13 pixels.
  */
 import type { Cast, CastTable } from './cast.ts';
-import { gridOf, treeOf, type Places } from './layout-zones.ts';
+import { CHIP, gridOf, treeOf, type Places } from './layout-zones.ts';
 
 export interface Box {
   readonly x: number;
@@ -34,12 +34,16 @@ const TITLE = 15;
 const WIDTH = { guest: 138, hypervisor: 156 } as const;
 /** Without KVM: names of host tables are longer, and entries may say a page's size. */
 const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
-/** Where an entry has two numbers, or a page says what it splits. */
-const WIDE = 204;
-const widthOf = (cast: Cast, zone: CastTable['zone']): number =>
-  zone === 'hypervisor' && cast.kvm?.wide === true
-    ? WIDE
-    : (cast.bare === undefined ? WIDTH : BARE_WIDTH)[zone];
+/** Where an entry has two numbers, or a page says what it splits; and where an entry says how large its page is. */
+const WIDER = { guest: 168, hypervisor: 184 } as const;
+const widthOf = (cast: Cast, zone: CastTable['zone']): number => {
+  if (cast.kvm === undefined) return BARE_WIDTH[zone];
+  return ((zone === 'guest' ? cast.largePages.size > 0 : cast.kvm.wide) ? WIDER : WIDTH)[zone];
+};
+
+/** Of pages and reverse maps that show their contents. */
+const widthBelow = (cast: Cast, zone: CastTable['zone']): number =>
+  cast.kvm === undefined ? BARE_WIDTH[zone] : cast.kvm.logs ? WIDER[zone] : WIDTH[zone];
 
 export const tableHeight = (rows: number): number => HEAD + Math.min(rows, MAX_ROWS) * ROW + FOLD;
 
@@ -275,14 +279,13 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
   const own = widthOf(cast, zone);
   const sized = tables.map((table) => ({
     ...table,
-    height: tableHeight(Math.max(1, table.indices.length)),
+    height: table.folded === true ? CHIP.height : tableHeight(Math.max(1, table.indices.length)),
   }));
-  const many = cast.tables.some((table) => table.folded === true);
-  const laid = many ? gridOf(sized, { width: own, gap: GAP_Y }) : treeOf(sized, own);
+  const laid = cast.kvm?.many === true ? gridOf(sized, { width: own, gap: GAP_Y }) : treeOf(sized, own);
   const least = Math.min(0, ...[...laid.values()].map(({ x }) => x));
   const most = Math.max(own, ...[...laid.values()].map(({ x, width }) => x + width));
   const below = zone === 'guest' ? cast.frames.length : cast.rmaps.length;
-  const belowWidth = below > SPACIOUS ? 0 : below * (own + GAP_X) - GAP_X;
+  const belowWidth = below > SPACIOUS ? 0 : below * (widthBelow(cast, zone) + GAP_X) - GAP_X;
   const width = Math.max(most - least, belowWidth, own * 1.4) + 2 * PAD;
   const shift = PAD - least + (width - 2 * PAD - (most - least)) / 2;
   return { width, places: new Map([...laid].map(([id, box]) => [id, { ...box, x: box.x + shift }])) };
@@ -290,7 +293,7 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
 
 /** A folded table that a step touches opens over its neighbours, inside the picture. */
 export function openBox({ width, height }: Layout, box: Box, rows: number): Box {
-  const own = { width: Math.max(box.width, WIDE), height: tableHeight(rows) };
+  const own = { width: Math.max(box.width, WIDER.hypervisor), height: tableHeight(rows) };
   return {
     ...own,
     x: Math.max(0, Math.min(box.x, width - own.width - PAD)),
@@ -326,7 +329,7 @@ function placeZone(
       ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`)
       : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
   const small = isSmall(below.length);
-  const width = small ? smallWidth(cast, zone) : widthOf(cast, zone);
+  const width = small ? smallWidth(cast, zone) : widthBelow(cast, zone);
   const height = small ? HEAD + 2 : HEAD + ROW;
   const gap = small ? 8 : GAP_X;
   const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + gap) / (width + gap)));

@@ -76,7 +76,9 @@ function tableBox(context: Context, own: TableNow, shadowed: ReadonlySet<Gfn>): 
     rows,
     fold: table.folded === true && rows.length === 0 ? '' : foldText(context, own),
     state: changed && context.step?.kind === 'shadow-hash' ? 'new' : touched ? 'touched' : 'quiet',
-    ...(table.zone === 'guest' ? tableBadge(context, table.gfn, shadowed) : {}),
+    ...(table.zone === 'guest' && !(table.folded === true && rows.length === 0)
+      ? tableBadge(context, table.gfn, shadowed)
+      : {}),
     ...(table.folded === true ? { folded: true } : {}),
     ...shapeOf(table),
   };

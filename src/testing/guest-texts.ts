@@ -61,7 +61,7 @@ export const GUEST_TEXTS = {
     'v0 kernel set cr3 = 0x10000',
     'v0 kernel set cr0.pg = 1',
     'v0 kernel read 0x400000',
-    'v0 kernel write 0x410008 = 0',
+    'v0 kernel write 0x410008 = 0x1000',
   ]),
   '2 MiB page': text('guest=4-level', [
     'map 0x40000000 level=2 -> gfn 0x400 rw user accessed dirty',

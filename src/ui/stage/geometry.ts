@@ -30,21 +30,21 @@ function textStart(box: SceneBox): number {
 }
 
 /**
- * A bar along the head with the part filled that a shadow page stands for; a second frame inside a page that stands for
- * no table of the guest's. Both are seen without colour.
+ * A bar along the upper edge with the part filled that a shadow page stands for; double sides where it stands for no
+ * table of the guest's. Both are seen without colour.
  */
 export function shapeOf({ part, direct, width, height }: SceneBox): string {
-  const inner = direct === true ? `M3.5,3.5H${String(width - 3.5)}V${String(height - 3.5)}H3.5Z` : '';
-  if (part === undefined) return inner;
-  const share = (width - 16) / part.of;
-  const y = direct === true ? HEAD + 1 : HEAD - 1;
-  const cells = Array.from({ length: part.of }, (_, at) => {
-    const x = 8 + at * share + 1;
-    const high = at === part.at ? 4 : 0.01;
-    return `M${String(x)},${String(y - 1)}h${String(share - 2)}v${String(-high)}h${String(2 - share)}Z`;
-  });
-  return inner + cells.join('');
+  const sides = direct === true ? bar(3, 9, 1, height - 18) + bar(width - 4, 9, 1, height - 18) : '';
+  if (part === undefined) return sides;
+  const share = (width - 20) / part.of;
+  const cells = Array.from({ length: part.of }, (_, at) =>
+    bar(11 + at * share, -1.5, share - 2, at === part.at ? 3 : 0),
+  );
+  return sides + cells.join('');
 }
+
+const bar = (x: number, y: number, width: number, height: number): string =>
+  `M${String(x)},${String(y)}h${String(width)}v${String(height)}h${String(-width)}Z`;
 
 /** Rows with their places; an entry that changes has its old value as a line of its own above it. */
 export function placeRows(box: SceneBox): readonly PlacedRow[] {

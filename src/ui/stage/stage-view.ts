@@ -185,11 +185,7 @@ function drawBoxes(
     })
     .filter((d) => !isSame(drawn.get(d.id), d));
   box
-    .attr(
-      'class',
-      (d) =>
-        `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}${d.direct === true ? ' direct' : ''}`,
-    )
+    .attr('class', (d) => `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}`)
     .attr('aria-label', (d) =>
       [d.title, d.subtitle, d.badge, ...d.rows.map((row) => `${row.index} ${row.text}`)].join(' '),
     )
