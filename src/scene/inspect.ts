@@ -93,7 +93,7 @@ function inspectPdpte({ world }: Timeline, name: string): Inspected {
 
 function inspectPaeRoot({ world, program }: Timeline, word: number): Inspected {
   const value = world.word(word);
-  const dialect = shadowDialect(program.settings);
+  const dialect = shadowDialect(program.settings, PAE_ROOT.level);
   const looked = { at: PAE_ROOT, kind: dialect.kindOf(value, PAE_ROOT), value };
   const page = shadowPageAt(world, Number(value >> 12n) as never);
   return {
@@ -116,7 +116,7 @@ function inspectShadow(timeline: Timeline, word: number, names: Names): Inspecte
   const first = firstAddress(timeline, page);
   const gva =
     first === undefined ? undefined : canonical(timeline, first + (BigInt(index) << BigInt(at.shift)));
-  const dialect = shadowDialect(program.settings);
+  const dialect = shadowDialect(program.settings, at.level);
   const looked = { at, kind: dialect.kindOf(value, at), value };
   const where =
     gva === undefined

@@ -53,7 +53,14 @@ const dialectFor = (softwareBits: boolean): Dialect => ({
     at.bits === PAE_ROOT.bits ? PDPTE_BITS : spteBits(at.level, { present: kind !== 'absent', softwareBits }),
 });
 
-const DIALECTS = [dialectFor(false), dialectFor(true)] as const;
+/** Entries above the last level link to tables only: what leaves alone say takes no room there. */
+const withoutLeaves = (dialect: Dialect): Dialect => ({
+  ...dialect,
+  letters: dialect.letters.filter(({ only }) => only !== 'leaf'),
+});
 
-export const shadowDialect = (settings: Pick<Settings, 'era'>): Dialect =>
-  DIALECTS[traitsOf(settings).softwareBits ? 1 : 0];
+const LEAVES = [dialectFor(false), dialectFor(true)] as const;
+const LINKS = [withoutLeaves(LEAVES[0]), withoutLeaves(LEAVES[1])] as const;
+
+export const shadowDialect = (settings: Pick<Settings, 'era'>, level: number): Dialect =>
+  (level === 1 ? LEAVES : LINKS)[traitsOf(settings).softwareBits ? 1 : 0];

@@ -238,7 +238,7 @@ describe('the vCPU', () => {
       positionOf(run, 'flood-count', ({ count }) => count === 2),
     );
     expect(boxNamed(scene, 'vCPU 0')?.rows.at(-1)).toMatchObject({ text: '2 to gfn 12', state: 'changed' });
-    expect(boxNamed(scene, 'PT')?.badge).toBe('ro · 2. write');
+    expect(boxNamed(scene, 'PT')?.badge).toBe('write 2');
     expect(titles(sceneOf(runOf('nonpaging')), 'hardware')).toEqual(['vCPU 0', 'TLB']);
   });
 });

@@ -38,12 +38,21 @@ const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
 const WIDER = { guest: 168, hypervisor: 184 } as const;
 const widthOf = (cast: Cast, zone: CastTable['zone']): number => {
   if (cast.kvm === undefined) return BARE_WIDTH[zone];
-  return ((zone === 'guest' ? cast.largePages.size > 0 : cast.kvm.wide) ? WIDER : WIDTH)[zone];
+  return ((zone === 'guest' ? cast.largePages.size > 0 || cast.kvm.logs : cast.kvm.wide) ? WIDER : WIDTH)[
+    zone
+  ];
 };
+
+/** Frame numbers up to here leave room beside a title. */
+const SHORT_NUMBERS = 0xff;
 
 /** Of pages and reverse maps that show their contents. */
 const widthBelow = (cast: Cast, zone: CastTable['zone']): number =>
-  cast.kvm === undefined ? BARE_WIDTH[zone] : cast.kvm.logs ? WIDER[zone] : WIDTH[zone];
+  cast.kvm === undefined
+    ? BARE_WIDTH[zone]
+    : cast.kvm.logs || (zone === 'hypervisor' && cast.frames.some((gfn) => gfn > SHORT_NUMBERS))
+      ? WIDER[zone]
+      : WIDTH[zone];
 
 export const tableHeight = (rows: number): number => HEAD + Math.min(rows, MAX_ROWS) * ROW + FOLD;
 

@@ -39,7 +39,7 @@ export function tablesNow(context: Context): readonly TableNow[] {
     if (table.role !== undefined && page === undefined) return [];
     const { mode } = table;
     const dialect =
-      mode === undefined ? shadowDialect(context.settings) : guestDialectIn(context.world, mode);
+      mode === undefined ? shadowDialect(context.settings, table.level) : guestDialectIn(context.world, mode);
     const walked = page === undefined ? table.walked : { ...table.walked, pfn: page.pfn };
     const some = { indices: table.indices, walked, rows: table.folded === true ? 0 : MAX_ROWS };
     return [{ table, walked, dialect, page, shown: chosenIn(context, some) }];
@@ -162,12 +162,14 @@ function tableBadge(context: Context, gfn: Gfn, shadowed: ReadonlySet<Gfn>): { b
   const reg = (name: string): bigint => world.get('reg', `0.${name}`) ?? 0n;
   const count = reg('last_pt_write_gfn') === BigInt(gfn) ? Number(reg('last_pt_write_count')) : 0;
   const words = [
-    pointers(world, RMAP_LIST, world.get('rmap', hostFrameOf(gfn))).length > 0
-      ? 'rw'
-      : shadowed.has(gfn)
-        ? 'ro'
-        : '',
-    count === 0 ? '' : `${String(count)}. write`,
+    // Only a shadowed table's writes are counted.
+    count > 0
+      ? `write ${String(count)}`
+      : pointers(world, RMAP_LIST, world.get('rmap', hostFrameOf(gfn))).length > 0
+        ? 'rw'
+        : shadowed.has(gfn)
+          ? 'ro'
+          : '',
     context.cast.kvm?.logs === true && world.get('dirty', gfn) !== undefined ? 'dirty' : '',
   ].filter((word) => word !== '');
   return words.length === 0 ? {} : { badge: words.join(' · ') };

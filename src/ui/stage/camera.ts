@@ -20,6 +20,8 @@ const IDENTITY: Transform = { x: 0, y: 0, k: 1 };
 export class Camera {
   viewport: Viewport = { width: 0, height: 0 };
   private at = IDENTITY;
+  /** Where it is on its way to: steps may follow one another faster than it moves. */
+  private goal = IDENTITY;
   private followed = true;
   private hand: PanZoom | undefined;
   private gone = false;
@@ -41,7 +43,9 @@ export class Camera {
       moved: (transform, byHand) => {
         this.at = transform;
         this.apply(transform);
-        if (byHand) this.followed = false;
+        if (!byHand) return;
+        this.followed = false;
+        this.goal = transform;
       },
     });
   }
@@ -65,7 +69,7 @@ export class Camera {
 
   /** Pans, without zooming, so that what the step is about can be seen; unless somebody has moved the picture. */
   follow(scene: Scene, animated: boolean): void {
-    const target = this.followed ? followTransform(this.at, this.viewport, scene) : undefined;
+    const target = this.followed ? followTransform(this.goal, this.viewport, scene) : undefined;
     if (target !== undefined) this.go(target, animated);
   }
 
@@ -81,6 +85,7 @@ export class Camera {
   }
 
   private go(target: Transform, animated: boolean): void {
+    this.goal = target;
     if (this.hand !== undefined) {
       this.hand.go(target, animated);
       return;
