@@ -1,5 +1,6 @@
 /** The same model without a browser. */
 import { loadEngines } from '../core/operations/engines.ts';
+import { loadSentences } from '../scene/sentences.ts';
 import { checkScenario } from '../scenario/plan.ts';
 import { settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
@@ -23,7 +24,7 @@ const USAGE = `usage: npm run -s mmuscope -- <command>
 class UsageError extends Error {}
 
 async function main(args: readonly string[], print: Print): Promise<number> {
-  await loadEngines();
+  await Promise.all([loadEngines(), loadSentences()]);
   const [command, ...rest] = args;
   switch (command) {
     case 'run':

@@ -21,8 +21,9 @@ function byGrammar(text: string): readonly string[] {
   parser.parse(text).iterate({
     enter: ({ name, from, to }) => {
       const kind = KIND_OF[name];
-      if (kind !== undefined && text.slice(from, to) !== '#')
-        tokens.push(`${kind} ${String(from)} ${String(to)}`);
+      // At the end of a line a lone # is an empty comment.
+      const isEmpty = text.slice(from, to) === '#' && /^[^\S\n]*(\n|$)/.test(text.slice(to));
+      if (kind !== undefined && !isEmpty) tokens.push(`${kind} ${String(from)} ${String(to)}`);
     },
   });
   return tokens;

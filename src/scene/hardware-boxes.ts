@@ -5,50 +5,148 @@ import { shadowPageAt } from '../core/kvm/shadow-page.ts';
 import { currentAsidOf } from '../core/kvm/vendor.ts';
 import { differsFromTables } from '../core/hardware/tlb.ts';
 import type { TlbEntry } from '../core/machine/tables.ts';
-import { hex, place, type Context, type SceneBox, type SceneRow } from './parts.ts';
+import { BOUNDS } from '../core/bounds.ts';
+import { contextIn } from '../core/kvm/context-2007.ts';
+import { entryTitle, flagsOf } from './entries.ts';
+import { guestDialect, PAE_ROOT } from './kvm-dialects.ts';
+import { cpuColumns } from './layout.ts';
+import { hex, place, stateOfKeys, type Context, type SceneBox, type SceneRow } from './parts.ts';
 
-export function hardwareBoxes(context: Context): readonly SceneBox[] {
-  const vcpu = context.world.get('vcpu', 0);
-  const reg = (name: string): bigint => context.world.get('reg', `0.${name}`) ?? 0n;
-  const root = shadowPageAt(context.world, pfnOfAddress(reg('root_hpa')));
-  const asid = currentAsidOf(context.world, 0);
-  const inGuest = vcpu?.mode === 'guest';
-  const modeChanged = context.changes.has('vcpu:0');
-  const owed = [...context.world.tables.owed.values()].filter((debt) => debt.vcpu === 0);
+export const hardwareBoxes = (context: Context): readonly SceneBox[] => [
+  cpuBox(context, 0),
+  tlbBox(context, 0),
+];
+
+function cpuBox(context: Context, vcpu: number): SceneBox {
+  const state = context.world.get('vcpu', vcpu);
+  const owed = [...context.world.tables.owed.values()].filter((debt) => debt.vcpu === vcpu);
   const overdue = owed.some((debt) => debt.overdue === true);
-  const cpu: SceneBox = {
-    ...place(context, 'vcpu:0'),
-    id: 'vcpu:0',
+  const id = `vcpu:${String(vcpu)}`;
+  const area = place(context, id);
+  const columns = cpuColumns(context.cast, area.width);
+  return {
+    ...area,
+    id,
     zone: 'hardware',
-    title: 'vCPU 0',
-    subtitle: inGuest
-      ? 'in guest'
-      : vcpu?.mode === 'user space'
-        ? 'in user space'
-        : `in exit ${String(vcpu?.exitSerial ?? 0)}`,
-    rows: [
-      {
-        id: 'reg:cr3',
-        index: 'CR3',
-        text: `gfn ${hex(gfnOfAddress(reg('cr3')))}${root === undefined ? '' : ` → sp ${String(root.serial)}`}`,
-        flags: [],
-        state:
-          context.changes.has('reg:0.cr3') || context.changes.has('reg:0.root_hpa') ? 'changed' : 'quiet',
-      },
-    ],
+    title: `vCPU ${String(vcpu)}`,
+    subtitle:
+      state?.mode === 'guest'
+        ? 'in guest'
+        : state?.mode === 'user space'
+          ? 'in user space'
+          : `in exit ${String(state?.exitSerial ?? 0)}`,
+    rows: cpuRows(context, vcpu),
+    ...(columns > 1 ? { columns } : {}),
     fold: '',
-    state: modeChanged ? 'touched' : 'quiet',
+    state: context.changes.has(id) ? 'touched' : 'quiet',
     ...(owed.length === 0 ? {} : { badge: overdue ? 'flush overdue' : 'flush owed before entry' }),
   };
-  const entries = [...context.world.tables.tlb.values()].sort((a, b) => a.serial - b.serial);
-  const live = entries.filter((entry) => entry.vcpu === 0 && entry.asid === asid);
-  const rows = live.slice(-12).map((entry) => tlbRow(context, entry));
-  const tlbTouched = [...context.changes.keys(), ...context.reads].some((id) => id.startsWith('tlb:'));
+}
+
+function cpuRows(context: Context, vcpu: number): readonly SceneRow[] {
+  const reg = (name: string): bigint => context.world.get('reg', `${String(vcpu)}.${name}`) ?? 0n;
+  const state = (...names: string[]): SceneRow['state'] =>
+    stateOfKeys(
+      context,
+      names.map((name) => `reg:${String(vcpu)}.${name}`),
+    );
+  let pdpte = 0;
+  return (context.cast.kvm?.rows ?? []).map((row): SceneRow => {
+    switch (row) {
+      case 'cr3':
+        return {
+          id: 'reg:cr3',
+          index: 'CR3',
+          text: `gfn ${hex(gfnOfAddress(reg('cr3')))}${rootText(context, reg('root_hpa'))}`,
+          flags: [],
+          state: state('cr3', 'root_hpa'),
+        };
+      case 'mode':
+        return {
+          id: 'reg:cr0',
+          index: 'mode',
+          text: MODE_WORDS[contextIn(context.world, vcpu).mode] ?? '',
+          title: ['cr0', 'cr4', 'efer'].map((name) => `${name.toUpperCase()} 0x${hex(reg(name))}`).join('\n'),
+          flags: [],
+          state: state('cr0', 'cr4', 'efer'),
+        };
+      case 'pdpte':
+        return pdpteRow(context, { vcpu, index: pdpte++, state });
+      case 'flood':
+        return floodRow(context, vcpu);
+    }
+  });
+}
+
+const MODE_WORDS: Readonly<Record<string, string>> = {
+  nonpaging: 'paging off',
+  '2-level': '2-level',
+  pae: 'PAE',
+  '4-level': '4-level',
+};
+
+/** Beside a guest's root the shadow's: not where four entries of a page of its own are the root. */
+function rootText(context: Context, hpa: bigint): string {
+  const root = shadowPageAt(context.world, pfnOfAddress(hpa));
+  return root === undefined ? '' : ` → sp ${String(root.serial)}`;
+}
+
+/** A root entry of PAE that the processor keeps. The step that reads it from there says which. */
+function pdpteRow(
+  context: Context,
+  { vcpu, index, state }: { vcpu: number; index: number; state: (name: string) => SceneRow['state'] },
+): SceneRow {
+  const name = `pdptr${String(index)}`;
+  const value = context.world.get('reg', `${String(vcpu)}.${name}`) ?? 0n;
+  const before = (context.changes.get(`reg:${String(vcpu)}.${name}`)?.before as bigint | undefined) ?? value;
+  const read = context.step?.kind === 'guest-walk-pdptr' && context.step.facts['index'] === index;
+  const own = state(name);
+  const dialect = guestDialect('pae');
+  return {
+    id: `reg:${name}`,
+    index: `PDPTE${String(index)}`,
+    text: value === 0n ? 'empty' : hex(gfnOfAddress(value)),
+    title: entryTitle(dialect, PAE_ROOT, value),
+    flags: flagsOf(dialect, PAE_ROOT, { value, before }).filter((flag) => flag.text.trim() !== ''),
+    state: own === 'quiet' && read ? 'read' : own,
+  };
+}
+
+/** The fork detector: writes in a row into one shadowed table. */
+function floodRow(context: Context, vcpu: number): SceneRow {
+  const now = (name: string): bigint =>
+    context.world.get('reg', `${String(vcpu)}.last_pt_write_${name}`) ?? 0n;
+  const before = (name: string): bigint =>
+    (context.changes.get(`reg:${String(vcpu)}.last_pt_write_${name}`)?.before as bigint | undefined) ??
+    now(name);
+  const text = (of: (name: string) => bigint): string =>
+    of('count') === 0n ? 'none' : `${String(of('count'))} to gfn ${hex(of('gfn'))}`;
+  return {
+    id: `flood:${String(vcpu)}`,
+    index: 'PT writes',
+    text: text(now),
+    title:
+      'Writes in a row into one shadowed page table. At the third the hypervisor gives up its shadow: the guest may be forking.',
+    flags: [],
+    // A count of 0 is often written over by 0.
+    state: text(before) === text(now) ? 'quiet' : 'changed',
+  };
+}
+
+function tlbBox(context: Context, vcpu: number): SceneBox {
+  const asid = currentAsidOf(context.world, vcpu);
+  const entries = [...context.world.tables.tlb.values()]
+    .filter((entry) => entry.vcpu === vcpu)
+    .sort((a, b) => a.serial - b.serial);
+  const live = entries.filter((entry) => entry.asid === asid);
+  const rows = live.slice(-BOUNDS.tlbEntriesDrawn).map((entry) => tlbRow(context, entry));
+  const id = `tlb:${String(vcpu)}`;
+  const touched = [...context.changes.keys(), ...context.reads].some((key) => key.startsWith(`${id}:`));
   const flushed = context.step?.op === 'flush' || context.step?.facts['freshAsid'] === true;
   const dead = entries.length - live.length;
-  const tlb: SceneBox = {
-    ...place(context, 'tlb:0'),
-    id: 'tlb:0',
+  return {
+    ...place(context, id),
+    id,
     zone: 'hardware',
     title: 'TLB',
     subtitle: asid === 0 ? '' : `ASID ${String(asid)}`,
@@ -56,13 +154,12 @@ export function hardwareBoxes(context: Context): readonly SceneBox[] {
     fold: [live.length === 0 ? 'empty' : '', dead > 0 ? `${String(dead)} of older ASIDs, unusable` : '']
       .filter((part) => part !== '')
       .join(' · '),
-    state: tlbTouched || flushed ? 'touched' : 'quiet',
+    state: touched || flushed ? 'touched' : 'quiet',
   };
-  return [cpu, tlb];
 }
 
 function tlbRow(context: Context, entry: TlbEntry): SceneRow {
-  const key = `tlb:0:${String(entry.serial)}`;
+  const key = `tlb:${String(entry.vcpu)}:${String(entry.serial)}`;
   const gva = BigInt(entry.vpn) << 12n;
   const rights = [entry.writable ? 'W' : '–', entry.user ? 'U' : '–', entry.executable ? 'X' : '–'];
   const differs = differsFromTables(context.world, entry);

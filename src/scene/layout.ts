@@ -3,8 +3,8 @@
  * tree by first parent (d3-hierarchy). Laid out for a whole run at once, in the arrangement that fills the given
  * viewport best. Units are CSS pixels at scale 1; text is 13 pixels.
  */
-import { hierarchy, tree } from 'd3-hierarchy';
 import type { Cast, CastTable } from './cast.ts';
+import { CHIP, gridOf, treeOf, type Places } from './layout-zones.ts';
 
 export interface Box {
   readonly x: number;
@@ -28,20 +28,41 @@ export const FOLD = 16;
 export const MAX_ROWS = 6;
 /** Room below each table, taken by the line that shows an entry's old value. */
 const GAP_Y = 30;
-const GAP_X = 16;
+export const GAP_X = 16;
 const PAD = 10;
 const TITLE = 15;
 const WIDTH = { guest: 138, hypervisor: 156 } as const;
 /** Without KVM: names of host tables are longer, and entries may say a page's size. */
 const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
-const widthOf = (cast: Cast, zone: CastTable['zone']): number =>
-  (cast.bare === undefined ? WIDTH : BARE_WIDTH)[zone];
+/** Where an entry has two numbers, or a page says what it splits; and where an entry says how large its page is. */
+const WIDER = { guest: 168, hypervisor: 184 } as const;
+const widthOf = (cast: Cast, zone: CastTable['zone']): number => {
+  if (cast.kvm === undefined) return BARE_WIDTH[zone];
+  return ((zone === 'guest' ? cast.largePages.size > 0 || cast.kvm.logs : cast.kvm.wide) ? WIDER : WIDTH)[
+    zone
+  ];
+};
+
+/** Frame numbers up to here leave room beside a title. */
+const SHORT_NUMBERS = 0xff;
+
+/** Of pages and reverse maps that show their contents. */
+const widthBelow = (cast: Cast, zone: CastTable['zone']): number =>
+  cast.kvm === undefined
+    ? BARE_WIDTH[zone]
+    : cast.kvm.logs || (zone === 'hypervisor' && cast.frames.some((gfn) => gfn > SHORT_NUMBERS))
+      ? WIDER[zone]
+      : WIDTH[zone];
 
 export const tableHeight = (rows: number): number => HEAD + Math.min(rows, MAX_ROWS) * ROW + FOLD;
 
 /** Up to so many pages or reverse maps stand with their contents; more are drawn small. */
 const SPACIOUS = 3;
 const SMALL = { guest: 78, hypervisor: 118 } as const;
+/** Small pages that say their size, or whether they are in the dirty log. */
+const SMALL_PAGE = 112;
+const smallWidth = (cast: Cast, zone: CastTable['zone']): number =>
+  zone === 'guest' && (cast.kvm?.logs === true || cast.largePages.size > 0) ? SMALL_PAGE : SMALL[zone];
 
 /** Whether the pages (or reverse maps) of a run are drawn small, without a row of contents. */
 export const isSmall = (count: number): boolean => count > SPACIOUS;
@@ -65,8 +86,8 @@ export const scaleOf = (layout: Layout, viewport: { width: number; height: numbe
 
 interface ZonePlan {
   readonly width: number;
-  /** x within the zone. */
-  readonly columns: ReadonlyMap<string, number>;
+  /** Within the zone; y within the storey. */
+  readonly places: Places;
 }
 
 function arrange(cast: Cast, arrangement: Arrangement): Layout {
@@ -84,7 +105,7 @@ function arrange(cast: Cast, arrangement: Arrangement): Layout {
   const guest = alone && !left ? widened(plan, size.width) : plan;
   const zonesY = left ? 0 : size.height + 22;
   const guestX = left ? size.width + GAP_X : 0;
-  const heights = levelHeights(cast, shared ? ['guest', 'hypervisor'] : ['guest']);
+  const heights = storeyHeights(cast, shared ? [plan, hypervisor] : [plan]);
   const guestBox = placeZone(cast, { zone: 'guest', plan: guest, x: guestX, y: zonesY, heights, boxes });
   const hypervisorBox =
     hypervisor === undefined
@@ -92,7 +113,7 @@ function arrange(cast: Cast, arrangement: Arrangement): Layout {
       : placeZone(cast, {
           zone: 'hypervisor',
           plan: hypervisor,
-          heights: shared ? heights : levelHeights(cast, ['hypervisor']),
+          heights: shared ? heights : storeyHeights(cast, [hypervisor]),
           boxes,
           x: shared ? guestX + guest.width + GAP_X : 0,
           y: shared ? zonesY : guestBox.y + guestBox.height + 22,
@@ -123,7 +144,9 @@ const widened = (plan: ZonePlan, width: number): ZonePlan =>
     ? plan
     : {
         width,
-        columns: new Map([...plan.columns].map(([id, x]) => [id, x + (width - plan.width) / 2])),
+        places: new Map(
+          [...plan.places].map(([id, box]) => [id, { ...box, x: box.x + (width - plan.width) / 2 }]),
+        ),
       };
 
 interface HardwareSize {
@@ -133,7 +156,28 @@ interface HardwareSize {
   readonly column: boolean;
 }
 
-const KVM_HARDWARE = { height: 86, width: 220 } as const;
+const KVM_LEFT = 232;
+/** Below the rows of a vCPU: room for a flush that is owed. */
+const BADGE = 22;
+const WIDEST_CPU = 236;
+/** Two columns of rows, for the root entries of PAE. */
+const CPU_IN_COLUMNS = 296;
+
+const cpuRowsOf = (cast: Cast): number => Math.max(1, cast.kvm?.rows.length ?? 1);
+
+/** How many columns of rows stand side by side in the box of a vCPU under KVM. */
+export const cpuColumns = (cast: Cast, width: number): number =>
+  cast.kvm?.rows.includes('pdpte') === true && width >= CPU_IN_COLUMNS ? 2 : 1;
+
+const cpuWidth = (cast: Cast, zone: number): number =>
+  Math.min(
+    cast.kvm?.rows.includes('pdpte') === true ? CPU_IN_COLUMNS : WIDEST_CPU,
+    Math.max(cpuRowsOf(cast) > 1 ? 186 : 150, zone * 0.4),
+  );
+
+const cpuHeight = (cast: Cast, width: number): number =>
+  HEAD + Math.ceil(cpuRowsOf(cast) / cpuColumns(cast, width)) * ROW + BADGE;
+
 /** Narrowest column of rows in which a translation can be read, without and with the number of an address space. */
 const COLUMN = 286;
 const COLUMN_WITH_SPACE = 346;
@@ -160,7 +204,9 @@ function hardwareSize(
   { left, stacked, width }: { left: boolean; stacked: boolean; width: number },
 ): HardwareSize {
   if (cast.bare === undefined)
-    return left ? { ...KVM_HARDWARE, height: 0, column: true } : { ...KVM_HARDWARE, width, column: false };
+    return left
+      ? { width: KVM_LEFT, height: 0, column: true }
+      : { width, height: TITLE + cpuHeight(cast, cpuWidth(cast, width)) + 8, column: false };
   const parts = hardwareOf(cast);
   if (left || stacked) {
     const height = parts.reduce((sum, part) => sum + bareHeight(part) + HARDWARE_GAP, TITLE);
@@ -190,7 +236,7 @@ function placeHardware(
   { zone, column, boxes }: { zone: Box; column: boolean; boxes: Map<string, Box> },
 ): void {
   if (cast.bare === undefined) {
-    placeKvmHardware(zone, column, boxes);
+    placeKvmHardware(cast, { zone, left: column, boxes });
     return;
   }
   const parts = hardwareOf(cast);
@@ -204,78 +250,64 @@ function placeHardware(
   }
 }
 
-function placeKvmHardware(zone: Box, left: boolean, boxes: Map<string, Box>): void {
+function placeKvmHardware(
+  cast: Cast,
+  { zone, left, boxes }: { zone: Box; left: boolean; boxes: Map<string, Box> },
+): void {
   const y = zone.y + TITLE;
+  const x = zone.x + 12;
   if (left) {
-    boxes.set('vcpu:0', { x: zone.x + 12, y, width: zone.width - 24, height: HEAD + 3 * ROW });
-    boxes.set('tlb:0', {
-      x: zone.x + 12,
-      y: y + HEAD + 3 * ROW + 24,
-      width: zone.width - 24,
-      height: zone.height - TITLE - HEAD - 3 * ROW - 38,
-    });
+    const width = zone.width - 24;
+    const height = cpuHeight(cast, width);
+    boxes.set('vcpu:0', { x, y, width, height });
+    const below = y + height + 20;
+    boxes.set('tlb:0', { x, y: below, width, height: zone.y + zone.height - below - 14 });
     return;
   }
-  const cpuWidth = Math.min(210, Math.max(150, zone.width * 0.4));
-  boxes.set('vcpu:0', { x: zone.x + 12, y, width: cpuWidth, height: zone.height - TITLE - 8 });
-  boxes.set('tlb:0', {
-    x: zone.x + 24 + cpuWidth,
-    y,
-    width: zone.width - cpuWidth - 36,
-    height: zone.height - TITLE - 8,
-  });
+  const width = cpuWidth(cast, zone.width);
+  const height = zone.height - TITLE - 8;
+  boxes.set('vcpu:0', { x, y, width, height });
+  boxes.set('tlb:0', { x: x + width + 12, y, width: zone.width - width - 36, height });
 }
 
-/** Height of each storey's row, the same in both zones so that levels face one another. Storey 0 are the pages. */
-function levelHeights(cast: Cast, zones: readonly CastTable['zone'][]): readonly number[] {
+/** Height of each storey, the same in both zones so that levels face one another. Storey 0 are the pages. */
+function storeyHeights(cast: Cast, plans: readonly (ZonePlan | undefined)[]): readonly number[] {
   const heights = [HEAD + ROW, 0, 0, 0, 0, 0];
   for (const table of cast.tables) {
-    if (!zones.includes(table.zone)) continue;
-    heights[table.storey] = Math.max(
-      heights[table.storey] ?? 0,
-      tableHeight(Math.max(1, table.indices.length)),
-    );
+    for (const plan of plans) {
+      const place = plan?.places.get(table.id);
+      if (place !== undefined)
+        heights[table.storey] = Math.max(heights[table.storey] ?? 0, place.y + place.height);
+    }
   }
   return heights;
 }
 
-interface TreeNode {
-  readonly id: string;
-  readonly children: TreeNode[];
-}
-
 function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
   const tables = cast.tables.filter((table) => table.zone === zone);
-  const nodes = new Map<string, TreeNode>(tables.map((table) => [table.id, { id: table.id, children: [] }]));
-  const root: TreeNode = { id: '', children: [] };
-  for (const table of tables) {
-    const node = nodes.get(table.id);
-    if (node !== undefined) (nodes.get(table.parent ?? '') ?? root).children.push(node);
-  }
   const own = widthOf(cast, zone);
-  const unit = own + GAP_X;
-  const laid = tree<TreeNode>()
-    .nodeSize([unit, 1])
-    .separation(() => 1)(hierarchy(root, (node) => node.children));
-  const placed = laid.descendants().filter((node) => node.data.id !== '');
-  const storey = new Map(tables.map((table) => [table.id, table.storey]));
-  // Tables that nothing links yet stand beside the tree; no two of one level may share a place.
-  const taken = new Map<number, number[]>();
-  const columns = new Map<string, number>();
-  for (const node of placed.sort((a, b) => a.x - b.x)) {
-    const beside = taken.get(storey.get(node.data.id) ?? 0) ?? [];
-    const last = beside.at(-1);
-    const x = last === undefined ? node.x : Math.max(node.x, last + unit);
-    taken.set(storey.get(node.data.id) ?? 0, [...beside, x]);
-    columns.set(node.data.id, x);
-  }
-  const least = Math.min(0, ...columns.values());
-  const most = Math.max(0, ...columns.values());
+  const sized = tables.map((table) => ({
+    ...table,
+    height: table.folded === true ? CHIP.height : tableHeight(Math.max(1, table.indices.length)),
+  }));
+  const laid = cast.kvm?.many === true ? gridOf(sized, { width: own, gap: GAP_Y }) : treeOf(sized, own);
+  const least = Math.min(0, ...[...laid.values()].map(({ x }) => x));
+  const most = Math.max(own, ...[...laid.values()].map(({ x, width }) => x + width));
   const below = zone === 'guest' ? cast.frames.length : cast.rmaps.length;
-  const belowWidth = below > SPACIOUS ? 0 : below * unit - GAP_X;
-  const width = Math.max(most - least + own, belowWidth, own * 1.4) + 2 * PAD;
-  const shift = PAD - least + (width - 2 * PAD - (most - least + own)) / 2;
-  return { width, columns: new Map([...columns].map(([id, x]) => [id, x + shift])) };
+  const belowWidth = below > SPACIOUS ? 0 : below * (widthBelow(cast, zone) + GAP_X) - GAP_X;
+  const width = Math.max(most - least, belowWidth, own * 1.4) + 2 * PAD;
+  const shift = PAD - least + (width - 2 * PAD - (most - least)) / 2;
+  return { width, places: new Map([...laid].map(([id, box]) => [id, { ...box, x: box.x + shift }])) };
+}
+
+/** A folded table that a step touches opens over its neighbours, inside the picture. */
+export function openBox({ width, height }: Layout, box: Box, rows: number): Box {
+  const own = { width: Math.max(box.width, WIDER.hypervisor), height: tableHeight(rows) };
+  return {
+    ...own,
+    x: Math.max(0, Math.min(box.x, width - own.width - PAD)),
+    y: Math.max(0, Math.min(box.y, height - own.height - PAD)),
+  };
 }
 
 function placeZone(
@@ -297,21 +329,16 @@ function placeZone(
     if ((heights[storey] ?? 0) > 0) y += (heights[storey] ?? 0) + GAP_Y;
   }
   for (const table of cast.tables) {
-    if (table.zone !== zone) continue;
-    const x = at.x + (plan.columns.get(table.id) ?? PAD);
-    boxes.set(table.id, {
-      x,
-      y: tops[table.storey] ?? y,
-      width: widthOf(cast, zone),
-      height: tableHeight(Math.max(1, table.indices.length)),
-    });
+    const place = table.zone === zone ? plan.places.get(table.id) : undefined;
+    if (place === undefined) continue;
+    boxes.set(table.id, { ...place, x: at.x + place.x, y: (tops[table.storey] ?? y) + place.y });
   }
   const below =
     zone === 'guest'
       ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`)
       : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
   const small = isSmall(below.length);
-  const width = small ? SMALL[zone] : widthOf(cast, zone);
+  const width = small ? smallWidth(cast, zone) : widthBelow(cast, zone);
   const height = small ? HEAD + 2 : HEAD + ROW;
   const gap = small ? 8 : GAP_X;
   const perRow = Math.max(1, Math.floor((plan.width - 2 * PAD + gap) / (width + gap)));

@@ -1,12 +1,11 @@
 /** What a scene is made of: boxes with rows, links, motions; and what its makers share. */
-import { wordOf, type Pfn } from '../core/quantities.ts';
 import { must } from '../core/assert.ts';
 import type { World } from '../core/machine/world.ts';
 import type { EntryBit } from '../core/hardware/x86-entry.ts';
 import type { Change, StepView, Timeline } from '../timeline/timeline.ts';
 import type { Settings } from '../core/settings.ts';
-import type { Cast, CastTable } from './cast.ts';
-import { MAX_ROWS, type Layout, type Box } from './layout.ts';
+import type { Cast } from './cast.ts';
+import type { Layout, Box } from './layout.ts';
 
 export interface Flag {
   readonly text: string;
@@ -38,6 +37,12 @@ export interface SceneBox extends Box {
   readonly fold: string;
   readonly state: 'quiet' | 'touched' | 'new' | 'absent';
   readonly badge?: string;
+  /** Of a shadow page: which part of a guest table it stands for. */
+  readonly part?: { readonly at: number; readonly of: number };
+  /** Stands for no table of the guest's: a large page is split, or paging is off. */
+  readonly direct?: true;
+  /** Drawn small while no step touches it. */
+  readonly folded?: true;
   /** Columns in which the rows stand, where there are several. */
   readonly columns?: number;
 }
@@ -99,16 +104,19 @@ export interface Show {
 export const hex = (value: number | bigint): string => value.toString(16);
 export const rowId = (word: number): string => `w:${String(word)}`;
 
-/** All entries of the run when they fit; otherwise those of this step first, then from the lowest. */
-export function chosenIndices(context: Context, table: CastTable, pfn: Pfn): readonly number[] {
-  if (table.indices.length <= MAX_ROWS) return table.indices;
-  const now = table.indices.filter((index) => isTouched(context, wordOf(pfn, index)));
-  const rest = table.indices.filter((index) => !now.includes(index));
-  return [...now, ...rest].slice(0, MAX_ROWS).sort((a, b) => a - b);
+/** The page in which a guest frame lies: its own, or a larger one. */
+export function pageId({ cast }: Pick<Context, 'cast'>, frame: number): string {
+  const large = [...cast.largePages].find(([first, count]) => frame >= first && frame < first + count);
+  return `frame:${hex(large?.[0] ?? frame)}`;
 }
 
-export const isTouched = (context: Context, word: number): boolean =>
-  context.changes.has(`word:${String(word)}`) || context.reads.has(`word:${String(word)}`);
+/** What changed or was read, as a row's state. */
+export const stateOfKeys = (context: Context, keys: readonly string[]): SceneRow['state'] =>
+  keys.some((key) => context.changes.has(key))
+    ? 'changed'
+    : keys.some((key) => context.reads.has(key))
+      ? 'read'
+      : 'quiet';
 
 export const place = (context: Context, id: string): Box =>
   must(context.layout.boxes.get(id), `a place for ${id}`);

@@ -10,8 +10,15 @@ import {
 } from '../core/hardware/arm-bits.ts';
 import { DESC_TABLE, LAST_LEVEL } from '../core/hardware/arm-format.ts';
 import { EPT_BITS } from '../core/hardware/ept-format.ts';
-import { PDPTE_BITS, PROTECTION_KEY_BITS, X86_BITS, type EntryBit } from '../core/hardware/x86-entry.ts';
-import { SPTE_BITS } from '../core/kvm/spte-2007.ts';
+import {
+  PDPTE_BITS,
+  PROTECTION_KEY_BITS,
+  PTE_P,
+  X86_BITS,
+  type EntryBit,
+} from '../core/hardware/x86-entry.ts';
+import { traitsOf } from '../core/kvm/era-2007.ts';
+import { spteBits } from '../core/kvm/spte-2007.ts';
 import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN } from '../core/machine/world.ts';
 import type { Flip } from '../core/operations/probe-flips.ts';
 import type { Probe, ProbeEntry, ProbeStep } from '../core/operations/probe-result.ts';
@@ -154,7 +161,10 @@ function bitsOf(entry: ProbeEntry, value: bigint, settings: Settings): readonly 
   if (dimension === 'host') return settings.cpu === 'svm' ? X86_BITS : EPT_BITS;
   if (isPdpte(entry, settings)) return PDPTE_BITS;
   if (entry.key === 'counts') return [...X86_BITS, ...PROTECTION_KEY_BITS];
-  const names = dimension === 'single' && isKvm(settings) ? SPTE_BITS : X86_BITS;
+  const shadow = dimension === 'single' && isKvm(settings);
+  const { softwareBits } = shadow ? traitsOf(settings) : { softwareBits: false };
+  const present = (value & PTE_P) !== 0n;
+  const names = shadow ? spteBits(level, { present, softwareBits }) : X86_BITS;
   return names.filter(({ bit }) => bit < entry.bytes * 8);
 }
 

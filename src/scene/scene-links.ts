@@ -1,27 +1,25 @@
 /** Links between boxes: table to child, entry to frame, reverse map to entry, TLB entry to what it caches. */
-import { frameOfWord, gfnOfEntry, gpte, pfnOfEntry, spte, wordOf, type Gpte } from '../core/quantities.ts';
+import { frameOfWord, gfn as toGfn, pfn as toPfn, type Gfn } from '../core/quantities.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { pointers, RMAP_LIST } from '../core/kvm/pointer-list.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
-import { isPresent } from '../core/kvm/spte-2007.ts';
 import { currentAsidOf } from '../core/kvm/vendor.ts';
 import { differsFromTables } from '../core/hardware/tlb.ts';
 import type { TlbEntry } from '../core/machine/tables.ts';
-import { FIRST_SHADOW_PFN, hostFrameOf } from '../core/machine/world.ts';
-import { guestTableId, shadowId, type CastTable } from './cast.ts';
-import { hex, rowId, chosenIndices, isTouched, type Context, type SceneLink } from './parts.ts';
+import { FIRST_SHADOW_PFN } from '../core/machine/world.ts';
+import { guestTableId, shadowId } from './cast.ts';
+import { stateOf, targetOf, valuesOf } from './entries.ts';
+import { hex, pageId, rowId, stateOfKeys, type Context, type SceneLink } from './parts.ts';
+import { entryRowId } from './places.ts';
+import { tablesNow, type TableNow } from './table-boxes.ts';
 
 export function allLinks(context: Context): readonly SceneLink[] {
-  const links: SceneLink[] = [];
-  const shadows = new Map([...context.world.tables.sp.values()].map((page) => [shadowId(page), page]));
-  for (const table of context.cast.tables) {
-    const pfn = table.zone === 'guest' ? hostFrameOf(table.gfn) : shadows.get(table.id)?.pfn;
-    if (pfn === undefined) continue;
-    for (const index of chosenIndices(context, table, pfn))
-      links.push(...entryLinks(context, table, wordOf(pfn, index)));
-  }
+  const tables = new Set(context.cast.tables.map(({ id }) => id));
+  const links: SceneLink[] = tablesNow(context).flatMap((own) =>
+    own.shown.flatMap((index) => entryLinks(context, { own, index, tables })),
+  );
   for (const pfn of context.cast.rmaps) {
-    const active = context.changes.has(`rmap:${String(pfn)}`) || context.reads.has(`rmap:${String(pfn)}`);
+    const active = stateOfKeys(context, [`rmap:${String(pfn)}`]) !== 'quiet';
     for (const word of pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn))) {
       const page = shadowPageAt(context.world, frameOfWord(word));
       if (page === undefined) continue;
@@ -38,63 +36,53 @@ export function allLinks(context: Context): readonly SceneLink[] {
   return links;
 }
 
-function entryLinks(context: Context, table: CastTable, word: number): readonly SceneLink[] {
-  const value = context.world.word(word);
-  const from = { box: table.id, row: rowId(word) };
-  const active = isTouched(context, word);
-  if (table.zone === 'guest') return guestEntryLinks(context, gpte(value), { table, word, from, active });
-  const entry = spte(value);
-  if (!isPresent(entry)) return [];
-  const target = pfnOfEntry(entry);
-  if (table.level > 1 && target >= FIRST_SHADOW_PFN) {
-    const page = shadowPageAt(context.world, target);
-    return page === undefined
-      ? []
-      : [{ id: `l:${String(word)}`, kind: 'table', from, to: { box: shadowId(page) }, active }];
-  }
-  const gfn = gfnOfPfn(target);
-  if (gfn === undefined) return [];
-  const isTable = context.cast.tables.some((other) => other.id === guestTableId(gfn));
-  return [
-    {
-      id: `l:${String(word)}`,
-      kind: 'shadow',
-      from,
-      to: { box: isTable ? guestTableId(gfn) : `frame:${hex(gfn)}` },
-      active,
-    },
-  ];
-}
-
 interface LinkStart {
-  readonly table: CastTable;
-  readonly word: number;
-  readonly from: SceneLink['from'];
-  readonly active: boolean;
+  readonly own: TableNow;
+  readonly index: number;
+  readonly tables: ReadonlySet<string>;
 }
 
-function guestEntryLinks(context: Context, entry: Gpte, start: LinkStart): readonly SceneLink[] {
-  if (!isPresent(entry)) return [];
-  const { table, word, from, active } = start;
-  const target = gfnOfEntry(entry);
-  const isTable = context.cast.tables.some((other) => other.id === guestTableId(target));
-  const to = { box: isTable ? guestTableId(target) : `frame:${hex(target)}` };
-  return [{ id: `l:${String(word)}`, kind: table.level > 1 ? 'table' : 'page', from, to, active }];
+function entryLinks(context: Context, { own, index, tables }: LinkStart): readonly SceneLink[] {
+  const { table, walked, dialect } = own;
+  const { value } = valuesOf(context, walked, index);
+  const target = targetOf(dialect, walked.at, value);
+  if (target === undefined) return [];
+  const row = entryRowId(walked, index);
+  const link = {
+    id: `l:${row.slice(2)}`,
+    from: { box: table.id, row },
+    active: stateOf(context, walked, index) !== 'quiet',
+  };
+  const leaf = dialect.kindOf(value, walked.at) === 'leaf';
+  const at = (frame: Gfn): string =>
+    tables.has(guestTableId(frame)) ? guestTableId(frame) : pageId(context, frame);
+  if (table.zone === 'guest') {
+    // A large page may begin in a frame that is a table, too.
+    const box = leaf && walked.at.shift > 12 ? pageId(context, target) : at(toGfn(target));
+    return [{ ...link, kind: leaf ? 'page' : 'table', to: { box } }];
+  }
+  if (target >= FIRST_SHADOW_PFN) {
+    const page = shadowPageAt(context.world, toPfn(target));
+    return page === undefined ? [] : [{ ...link, kind: 'table', to: { box: shadowId(page) } }];
+  }
+  const frame = gfnOfPfn(toPfn(target));
+  return frame === undefined ? [] : [{ ...link, kind: 'shadow', to: { box: at(frame) } }];
 }
 
 function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {
   const leaf = entry.filledFrom.at(-1);
   const page = leaf === undefined ? undefined : shadowPageAt(context.world, frameOfWord(leaf));
-  if (leaf === undefined || page === undefined || entry.asid !== currentAsidOf(context.world, 0)) return [];
-  const key = `tlb:0:${String(entry.serial)}`;
+  if (leaf === undefined || page === undefined || entry.asid !== currentAsidOf(context.world, entry.vcpu))
+    return [];
+  const key = `tlb:${String(entry.vcpu)}:${String(entry.serial)}`;
   const differs = differsFromTables(context.world, entry);
   return [
     {
       id: `l:${key}`,
       kind: 'tlb',
-      from: { box: 'tlb:0', row: key },
+      from: { box: `tlb:${String(entry.vcpu)}`, row: key },
       to: { box: shadowId(page), row: rowId(leaf) },
-      active: context.changes.has(key) || context.reads.has(key) || differs,
+      active: stateOfKeys(context, [key]) !== 'quiet' || differs,
       ...(differs ? { label: 'no longer matches' } : {}),
     },
   ];

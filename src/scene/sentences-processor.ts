@@ -34,25 +34,9 @@ export const OF_PROCESSOR = {
     what: `The TLB keeps the translation, to ${frameName(pfn)}, ${writable ? 'writable' : 'not for writing'}.`,
     why: 'The next access to this page needs no walk.',
   }),
-  'tlb-fill-gpa': ({ gpa, pfn }) => ({
-    what: `The TLB keeps where guest address ${hex(gpa)} lies: ${frameName(pfn)}.`,
-    why: 'The next walk that needs this guest page asks no host table for it.',
-  }),
-  'tlb-evict': () => ({
-    what: 'The TLB is full: the translation used longest ago goes.',
-    why: 'Nothing was wrong with it. The next access to its page walks again.',
-  }),
-  'psc-fill': ({ stage, level }, told) => ({
-    what: `A paging-structure cache keeps where the ${stage === 'host' ? 'host' : 'guest'} ${tableOn(level, told)} lies.`,
-    why: 'The next walk of an address nearby may begin there.',
-  }),
   'tlb-refuse': ({ errorCode }, { arm }) => ({
     what: `The cached translation does not allow this: ${arm ? `syndrome ${hex(errorCode)}` : errorCodeWords(errorCode)}.`,
     why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
-  }),
-  'walk-not-canonical': ({ gva }) => ({
-    what: `${hex(gva)} is not canonical.`,
-    why: 'Bits 63 to 47 must be equal. The processor raises a general protection fault without any walk.',
   }),
   'walk-read': ({ level, index, entry }, told) => ({
     what: `The processor reads ${told.shadow ? 'shadow ' : ''}${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
@@ -70,41 +54,6 @@ export const OF_PROCESSOR = {
     why: shadow
       ? `The error code is ${hex(errorCode)}. The hypervisor has asked to see every page fault of the guest.`
       : `The error code is ${hex(errorCode)}. The system's own handler gets it.`,
-  }),
-  'walk-register': ({ index, entry }) => ({
-    what: `The processor takes root entry ${String(index)} out of its register: ${hex(entry)}.`,
-    why: 'In PAE paging MOV CR3 loads the four root entries into registers. A walk does not read them from memory.',
-  }),
-  'walk-spared': ({ dimension, count, refs, by, stale }) => ({
-    what: `${plural(refs, 'reference is', 'references are')} spared: a ${by} knows the way${stale ? ', an old one' : ''}.`,
-    why:
-      dimension === 'guest'
-        ? `It remembers where the table behind the first ${plural(count, 'level', 'levels')} lies, and with what rights.`
-        : `It remembers where this guest address lies, or the table on the way to it.`,
-  }),
-  'guest-entry-read': ({ level, index, entry, address }, told) => ({
-    what: `The processor reads the guest's ${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
-    why: `It lies at guest address ${hex(address)}, and where that is in host memory the reads before have found out.`,
-  }),
-  'guest-entry-set-bits': ({ level, dirty }, told) => ({
-    what: `The processor marks the guest's ${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
-    why: 'For the second stage this is a write to guest memory.',
-  }),
-  'host-entry-read': ({ level, index, entry, gpa }, told) => ({
-    what: `The processor reads host ${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
-    why: `It looks for the place of guest address ${hex(gpa)} in host memory.`,
-  }),
-  'host-entry-set-bits': ({ level, dirty }, told) => ({
-    what: `The processor marks the host's ${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
-    why: 'The marks tell the hypervisor which memory the guest has used and written.',
-  }),
-  'host-fault': ({ kind, gpa, code }) => ({
-    what: `${kind} at guest address ${hex(gpa)}.`,
-    why: `The second stage does not give this access. The hypervisor gets the fault, with code ${hex(code)}; the guest knows nothing of it.`,
-  }),
-  'arm-abort': ({ stage, level, why, syndrome }) => ({
-    what: `Stage ${String(stage)} abort at level ${String(level)}: ${why}.`,
-    why: `The syndrome register holds ${hex(syndrome)}. ${stage === 2 ? 'The hypervisor' : "The system's own kernel"} gets it.`,
   }),
   'data-read': ({ gva, value, bytes }) => ({
     what: `The guest reads ${hex(value)} at ${hex(gva)}.`,
@@ -143,33 +92,9 @@ export const OF_PROCESSOR = {
       : `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
     why: "No hypervisor asks for it: the system's own kernel gets it.",
   }),
-  'host-unmended': ({ gpa }) => ({
-    what: `The hypervisor has nothing to put at guest address ${hex(gpa)}.`,
-    why: 'On this machine nobody mends host tables. The access never completes.',
-  }),
-  cpuid: () => ({ what: 'CPUID runs.', why: 'There is no hypervisor that would have to be asked.' }),
-  'guest-register': ({ register, value, dropped }) => ({
-    what: `The system's ${register.toUpperCase()} becomes ${hex(value)}.`,
-    why:
-      dropped > 0
-        ? `This empties part of the TLB: ${plural(dropped, 'entry goes', 'entries go')}.`
-        : 'No cached translation goes.',
-  }),
-  'pdpte-load': ({ count }) => ({
-    what: `The processor loads ${String(count)} root entries into its registers.`,
-    why: 'From now on it uses these, whatever happens to the table in memory.',
-  }),
-  invalidate: ({ name, aim, dropped }) => ({
-    what: `${name.toUpperCase()}: ${plural(dropped, 'cached translation goes', 'cached translations go')}.`,
-    why: `It is meant for: ${aim}.`,
-  }),
   invlpg: ({ gva, dropped }) => ({
     what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,
     why: 'The guest owes this after changing an entry. It runs without an exit in this era.',
-  }),
-  'guest-gp': () => ({
-    what: 'The guest gets a general protection fault.',
-    why: 'What it tried is not allowed.',
   }),
   'guest-handler': ({ errorCode, gva }) => ({
     what: `The guest's own page-fault handler starts, for ${hex(gva)}.`,

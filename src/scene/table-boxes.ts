@@ -1,217 +1,193 @@
-/** Guest tables, shadow tables, pages and reverse maps as boxes. */
-import { frameOfWord, gfnOfEntry, gpte, pfnOfEntry, spte, wordOf, type Pfn } from '../core/quantities.ts';
-import { X86_BITS, TABLE_NAMES_BY_LEVEL, type EntryBit } from '../core/hardware/x86-entry.ts';
-import { gfnOfPfn } from '../core/kvm/memslots.ts';
-import { pointers, RMAP_LIST } from '../core/kvm/pointer-list.ts';
+/** Guest tables, shadow tables and the page of root entries as boxes. */
+import { spte, pfnOfEntry, type Gfn } from '../core/quantities.ts';
+import { guestIndexBehind, partsOf } from '../core/kvm/behind-2007.ts';
+import { contextIn, paeRootPfn } from '../core/kvm/context-2007.ts';
+import { pointers, PARENT_LIST, RMAP_LIST } from '../core/kvm/pointer-list.ts';
+import { roleOf, type Role } from '../core/kvm/role-2007.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
-import { isMmio, isPresent, SPTE_BITS } from '../core/kvm/spte-2007.ts';
-import { hostFrameOf } from '../core/machine/world.ts';
+import { isMmio, isPresent } from '../core/kvm/spte-2007.ts';
+import type { ShadowPage } from '../core/machine/tables.ts';
+import { hostFrameOf, type World } from '../core/machine/world.ts';
 import { shadowId, type CastTable } from './cast.ts';
-import { isSmall, MAX_ROWS } from './layout.ts';
-import {
-  hex,
-  rowId,
-  chosenIndices,
-  place,
-  type Context,
-  type Flag,
-  type SceneBox,
-  type SceneRow,
-} from './parts.ts';
+import type { Dialect } from './dialect.ts';
+import { chosenIn, entryRow, indexText, type RowOf } from './entries.ts';
+import { guestDialectIn, shadowDialect } from './kvm-dialects.ts';
+import { MAX_ROWS, openBox } from './layout.ts';
+import { fillText } from './list-shape.ts';
+import { hex, place, type Context, type SceneBox, type SceneRow } from './parts.ts';
+import { entriesOf, type Walked } from './places.ts';
+
+/** A table as it is now: a shadow page may not be built, or lie in another frame than before. */
+export interface TableNow {
+  readonly table: CastTable;
+  readonly walked: Walked;
+  readonly dialect: Dialect;
+  readonly page: ShadowPage | undefined;
+  /** Entries that are drawn. */
+  readonly shown: readonly number[];
+}
+
+const NOW = new WeakMap<Context, readonly TableNow[]>();
+
+/** All tables that exist now; worked out once for boxes and links. */
+export function tablesNow(context: Context): readonly TableNow[] {
+  const known = NOW.get(context);
+  if (known !== undefined) return known;
+  const shadows = new Map([...context.world.tables.sp.values()].map((page) => [shadowId(page), page]));
+  const made = context.cast.tables.flatMap((table): TableNow[] => {
+    const page = shadows.get(table.id);
+    if (table.role !== undefined && page === undefined) return [];
+    const { mode } = table;
+    const dialect =
+      mode === undefined ? shadowDialect(context.settings, table.level) : guestDialectIn(context.world, mode);
+    const walked = page === undefined ? table.walked : { ...table.walked, pfn: page.pfn };
+    const some = { indices: table.indices, walked, rows: table.folded === true ? 0 : MAX_ROWS };
+    return [{ table, walked, dialect, page, shown: chosenIn(context, some) }];
+  });
+  NOW.set(context, made);
+  return made;
+}
 
 export function tableBoxes(context: Context): readonly SceneBox[] {
-  const shadows = new Map([...context.world.tables.sp.values()].map((page) => [shadowId(page), page]));
+  const now = new Map(tablesNow(context).map((own) => [own.table.id, own]));
+  const shadowed = new Set(
+    [...context.world.tables.sp.values()].filter(standsForTable).map(({ gfn }) => gfn),
+  );
   return context.cast.tables.map((table) => {
-    const page = shadows.get(table.id);
-    const present = table.zone === 'guest' || page !== undefined;
-    const pfn = table.zone === 'guest' ? hostFrameOf(table.gfn) : page?.pfn;
-    const rows =
-      pfn === undefined
-        ? []
-        : chosenIndices(context, table, pfn).map((index) => entryRow(context, wordOf(pfn, index), table));
-    const fresh =
-      page !== undefined &&
-      context.changes.has(`sp:${String(page.serial)}`) &&
-      context.step?.kind === 'shadow-hash';
-    const touched =
-      rows.some((row) => row.state !== 'quiet') ||
-      (page !== undefined && context.changes.has(`sp:${String(page.serial)}`));
-    const hidden = Math.max(0, table.indices.length - MAX_ROWS);
-    const level = TABLE_NAMES_BY_LEVEL[table.level] ?? '';
-    return {
-      ...place(context, table.id),
-      id: table.id,
-      zone: table.zone,
-      title: table.zone === 'guest' ? level : `shadow ${level}`,
-      subtitle:
-        table.zone === 'guest'
-          ? `gfn ${hex(table.gfn)}`
-          : page === undefined
-            ? ''
-            : `sp ${String(page.serial)}`,
-      rows,
-      fold: foldText({ table, pfn, hidden }),
-      state: !present ? 'absent' : fresh ? 'new' : touched ? 'touched' : 'quiet',
-      ...tableBadge(context, table),
-    } satisfies SceneBox;
+    const own = now.get(table.id);
+    return own === undefined ? absentBox(context, table) : tableBox(context, own, shadowed);
   });
 }
 
-/** A guest table that is shadowed says so: the guest may not write it by itself. */
-function tableBadge(context: Context, table: CastTable): { badge?: string } {
-  if (table.zone !== 'guest') return {};
-  const pfn = hostFrameOf(table.gfn);
-  const writable = pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn)).length;
-  const shadowed = [...context.world.tables.sp.values()].some((page) => page.gfn === table.gfn);
-  if (writable > 0) return { badge: 'rw' };
-  return shadowed ? { badge: 'ro' } : {};
+const standsForTable = ({ role }: ShadowPage): boolean => !roleOf(role).metaphysical;
+
+function tableBox(context: Context, own: TableNow, shadowed: ReadonlySet<Gfn>): SceneBox {
+  const { table, page } = own;
+  const key = page === undefined ? '' : `sp:${String(page.serial)}`;
+  const changed = page !== undefined && context.changes.has(key);
+  const rows = table.folded === true ? touchedRows(context, own) : rowsOf(context, own);
+  const touched = changed || rows.some((row) => row.state !== 'quiet');
+  const area = place(context, table.id);
+  return {
+    ...(table.folded === true && rows.length > 0 ? openBox(context.layout, area, rows.length) : area),
+    id: table.id,
+    zone: table.zone,
+    ...wordsOf(table, page),
+    rows,
+    fold: table.folded === true && rows.length === 0 ? '' : foldText(context, own),
+    state: changed && context.step?.kind === 'shadow-hash' ? 'new' : touched ? 'touched' : 'quiet',
+    ...(table.zone === 'guest' && !(table.folded === true && rows.length === 0)
+      ? tableBadge(context, table.gfn, shadowed)
+      : {}),
+    ...(table.folded === true ? { folded: true } : {}),
+    ...shapeOf(table),
+  };
 }
 
-function foldText(of: { table: CastTable; pfn: number | undefined; hidden: number }): string {
-  const ofGuest = of.table.zone === 'hypervisor' ? `of gfn ${hex(of.table.gfn)} · ` : '';
-  if (of.pfn === undefined) return `${ofGuest}not built`;
-  const empty = `${String(512 - of.table.indices.length)} empty`;
-  return `${ofGuest}${of.hidden > 0 ? `+${String(of.hidden)}, ` : ''}${empty}`;
+function absentBox(context: Context, table: CastTable): SceneBox {
+  return {
+    ...place(context, table.id),
+    id: table.id,
+    zone: table.zone,
+    title: table.title ?? '',
+    subtitle: '',
+    rows: [],
+    fold: table.folded === true ? '' : `${ofText(table)}not built`,
+    state: 'absent',
+    ...(table.folded === true ? { folded: true } : {}),
+    ...shapeOf(table),
+  };
 }
 
-function entryRow(context: Context, word: number, table: CastTable): SceneRow {
-  const value = context.world.word(word);
-  const change = context.changes.get(`word:${String(word)}`);
-  const before = change?.before as bigint | undefined;
-  const bits = table.zone === 'guest' ? X86_BITS : SPTE_BITS;
-  const row = {
-    id: rowId(word),
-    index: hex(word % 512).padStart(3, '0'),
-    text: targetText(context, value, table),
-    title: entryTitle(bits, value),
-    flags: flagsOf(bits, value, before ?? value),
-    state: change !== undefined ? 'changed' : context.reads.has(`word:${String(word)}`) ? 'read' : 'quiet',
-  } as const;
-  if (change === undefined || before === undefined || before === value) return row;
-  return { ...row, old: { text: targetText(context, before, table), flags: flagsOf(bits, before, before) } };
+function wordsOf(table: CastTable, page: ShadowPage | undefined): Pick<SceneBox, 'title' | 'subtitle'> {
+  if (table.zone === 'guest') return { title: table.walked.at.name, subtitle: `gfn ${hex(table.gfn)}` };
+  return page === undefined
+    ? { title: 'pae_root', subtitle: 'vCPU 0' }
+    : { title: table.title ?? '', subtitle: `sp ${String(page.serial)}` };
 }
 
-/** What an entry names: a shadow page, a frame, or nothing. */
-function targetText(context: Context, word: bigint, table: CastTable): string {
+/** Which part of a table a page stands for, and whether of a table at all: shapes, so that colour is not needed. */
+function shapeOf({ role }: CastTable): Pick<SceneBox, 'part' | 'direct'> {
+  if (role === undefined) return {};
+  const own = roleOf(role);
+  const of = partsOf(own);
+  return {
+    ...(of > 1 ? { part: { at: own.quadrant, of } } : {}),
+    ...(own.metaphysical ? { direct: true } : {}),
+  };
+}
+
+const touchedRows = (context: Context, own: TableNow): readonly SceneRow[] =>
+  own.table.indices
+    .map((index) => entryRow(context, rowOf(context, own, index)))
+    .filter((row) => row.state !== 'quiet')
+    .slice(0, MAX_ROWS);
+
+const rowsOf = (context: Context, own: TableNow): readonly SceneRow[] =>
+  own.shown.map((index) => entryRow(context, rowOf(context, own, index)));
+
+function rowOf(context: Context, own: TableNow, index: number): RowOf {
+  const { table, walked, dialect } = own;
+  if (table.zone === 'guest') return { walked, dialect, index };
+  const text = (entry: bigint): string => shadowTarget(context.world, table, entry);
+  if (table.role === undefined) return { walked, dialect, index, text };
+  return { walked, dialect, index, text, ...behind(roleOf(table.role), index) };
+}
+
+/** The guest's entry behind a shadow entry, where it has another number: `300→001`. */
+function behind(role: Role, index: number): Pick<RowOf, 'label' | 'about'> {
+  if (role.guestLevels !== 2 || role.metaphysical) return {};
+  const guest = guestIndexBehind(role, index);
+  const half = role.level === 1 ? '' : index % 2 === 0 ? ', its lower 2 MiB' : ', its upper 2 MiB';
+  return {
+    label: `${indexText(guest)}→${indexText(index)}`,
+    about: `Stands for entry ${indexText(guest)} of the guest's table${half}.`,
+  };
+}
+
+/** What a shadow entry names: a shadow page, a frame, or nothing. */
+export function shadowTarget(world: World, { level }: Pick<CastTable, 'level'>, word: bigint): string {
   if (word === 0n) return 'empty';
-  if (table.zone === 'guest') {
-    const guest = gpte(word);
-    return isPresent(guest) ? hex(gfnOfEntry(guest)) : 'absent';
-  }
   const entry = spte(word);
   if (isMmio(entry)) return 'device';
   if (!isPresent(entry)) return 'absent';
   const frame = pfnOfEntry(entry);
-  const page = table.level > 1 ? shadowPageAt(context.world, frame) : undefined;
+  const page = level > 1 ? shadowPageAt(world, frame) : undefined;
   return page === undefined ? hex(frame) : `sp ${String(page.serial)}`;
 }
 
-const entryTitle = (bits: readonly EntryBit[], value: bigint): string =>
-  [
-    `0x${hex(value)}`,
-    ...bits
-      .filter((bit) => ((value >> BigInt(bit.bit)) & 1n) === 1n)
-      .map((bit) => `${bit.short}  ${bit.name}: ${bit.meaning}`),
-  ].join('\n');
-
-const SHOWN_BITS = ['P', 'RW', 'US', 'A', 'D', 'SHADOW_WRITABLE', 'SHADOW_USER'];
-
-function flagsOf(bits: readonly EntryBit[], value: bigint, before: bigint): readonly Flag[] {
-  return bits
-    .filter((bit) => SHOWN_BITS.includes(bit.name))
-    .map((bit) => {
-      const mask = 1n << BigInt(bit.bit);
-      const short = bit.name === 'SHADOW_WRITABLE' ? 'w' : bit.name === 'SHADOW_USER' ? 'u' : bit.short;
-      const set = (value & mask) !== 0n;
-      return {
-        text: set ? short : '–',
-        set,
-        changed: ((value ^ before) & mask) !== 0n,
-        meaning: `${bit.name}: ${bit.meaning}`,
-      };
-    });
+/** A guest table that is shadowed says so: the guest may not write it by itself. And how often it just did. */
+function tableBadge(context: Context, gfn: Gfn, shadowed: ReadonlySet<Gfn>): { badge?: string } {
+  const { world } = context;
+  const reg = (name: string): bigint => world.get('reg', `0.${name}`) ?? 0n;
+  const count = reg('last_pt_write_gfn') === BigInt(gfn) ? Number(reg('last_pt_write_count')) : 0;
+  const words = [
+    // Only a shadowed table's writes are counted.
+    count > 0
+      ? `write ${String(count)}`
+      : pointers(world, RMAP_LIST, world.get('rmap', hostFrameOf(gfn))).length > 0
+        ? 'rw'
+        : shadowed.has(gfn)
+          ? 'ro'
+          : '',
+    context.cast.kvm?.logs === true && world.get('dirty', gfn) !== undefined ? 'dirty' : '',
+  ].filter((word) => word !== '');
+  return words.length === 0 ? {} : { badge: words.join(' · ') };
 }
 
-export function pageBoxes(context: Context): readonly SceneBox[] {
-  const small = isSmall(context.cast.frames.length);
-  return context.cast.frames.map((gfn) => {
-    const pfn = hostFrameOf(gfn);
-    const touched = [...context.changes.keys(), ...context.reads].find(
-      (id) => id.startsWith('word:') && frameOfWord(Number(id.slice(5))) === pfn,
-    );
-    const word = touched === undefined ? pfn * 512 : Number(touched.slice(5));
-    const id = `frame:${hex(gfn)}`;
-    const changed = context.changes.has(`word:${String(word)}`);
-    return {
-      ...place(context, id),
-      id,
-      zone: 'guest',
-      title: small ? `gfn ${hex(gfn)}` : 'page',
-      subtitle: small ? '' : `gfn ${hex(gfn)}`,
-      rows: small
-        ? []
-        : [
-            {
-              id: `page:${hex(gfn)}`,
-              index: hex((word % 512) * 8).padStart(3, '0'),
-              text: hex(context.world.word(word)),
-              flags: [],
-              state: changed ? 'changed' : touched === undefined ? 'quiet' : 'read',
-            },
-          ],
-      fold: '',
-      state: touched === undefined ? 'quiet' : 'touched',
-    } satisfies SceneBox;
-  });
+function ofText({ role, gfn }: CastTable): string {
+  if (role === undefined) return '';
+  const { metaphysical, guestLevels } = roleOf(role);
+  if (!metaphysical) return `of gfn ${hex(gfn)} · `;
+  return guestLevels === 0 ? `from gfn ${hex(gfn)} · ` : `large page ${hex(gfn)} · `;
 }
 
-export function rmapBoxes(context: Context): readonly SceneBox[] {
-  const small = isSmall(context.cast.rmaps.length);
-  return context.cast.rmaps.map((pfn) => {
-    const words = pointers(context.world, RMAP_LIST, context.world.get('rmap', pfn));
-    const change = context.changes.get(`rmap:${String(pfn)}`);
-    const touched = change !== undefined || context.reads.has(`rmap:${String(pfn)}`);
-    const names = words.map((word) => entryName(context, word));
-    const id = `rmap:${hex(pfn)}`;
-    return {
-      ...place(context, id),
-      id,
-      zone: 'hypervisor',
-      title: small ? `rmap ${hex(gfnOfPfn(pfn) ?? pfn)}` : rmapTitle(context, pfn),
-      subtitle: small ? `${String(words.length)} rw` : `gfn ${hex(gfnOfPfn(pfn) ?? pfn)}`,
-      rows: small
-        ? []
-        : [
-            {
-              id: `r:${hex(pfn)}`,
-              index: '',
-              text:
-                names.length === 0
-                  ? 'nobody writes it'
-                  : names.length > 1
-                    ? `${names[0] ?? ''} +${String(names.length - 1)}`
-                    : (names[0] ?? ''),
-              flags: [],
-              state: change !== undefined ? 'changed' : touched ? 'read' : 'quiet',
-            },
-          ],
-      fold: '',
-      state: touched ? 'touched' : 'quiet',
-    } satisfies SceneBox;
-  });
-}
-
-/** A reverse map is a plain pointer, or descriptors of four pointers each: then their number is said. */
-function rmapTitle({ world }: Context, pfn: Pfn): string {
-  const head = world.get('rmap', pfn);
-  if (head?.kind !== 'chain') return 'reverse map';
-  let descriptors = 0;
-  for (let node: number | undefined = head.head; node !== undefined; node = world.get('rnode', node)?.next)
-    descriptors += 1;
-  return `rmap, ${String(descriptors)} desc.`;
-}
-
-function entryName(context: Context, word: number): string {
-  const page = shadowPageAt(context.world, frameOfWord(word));
-  return `${page === undefined ? 'freed' : `sp ${String(page.serial)}`} [${hex(word % 512).padStart(3, '0')}]`;
+function foldText({ world }: Context, { table, walked, page }: TableNow): string {
+  if (walked.pfn === paeRootPfn(0))
+    return contextIn(world, 0).shadowRootLevel === 3 ? 'one entry for each GiB' : 'not in use';
+  const empty = `${String(entriesOf(walked) - table.indices.length)} empty`;
+  const hidden = table.indices.length - MAX_ROWS;
+  const parents =
+    page?.parents.kind === 'chain' ? ` · ${fillText(world, PARENT_LIST, page.parents)} parents` : '';
+  return `${ofText(table)}${hidden > 0 ? `+${String(hidden)}, ` : ''}${empty}${parents}`;
 }

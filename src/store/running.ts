@@ -5,6 +5,7 @@ import { judge } from '../scenario/expectations.ts';
 import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
 import { kvmShow } from '../scene/kvm-show.ts';
+import { loadSentences } from '../scene/sentences.ts';
 import { RecordingRun, type Timeline } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
 
@@ -31,6 +32,8 @@ export async function runPlan(text: string, plan: Plan, isWanted: () => boolean)
   const timeline = await recordPlan(plan, isWanted);
   if (timeline === undefined) return undefined;
   const results = judge(timeline, plan.expectations);
+  await loadSentences(timeline.kinds());
+  if (!isWanted()) return undefined;
   if (timeline.program.settings.machine.startsWith('kvm-'))
     return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };
   const { bareCast, bareShow } = await import('../scene/bare/show.ts');

@@ -1,4 +1,5 @@
-/** For vitest: every engine stands ready before the first test. */
+/** For vitest: every engine and every sentence stands ready before the first test. */
 import { loadEngines } from '../core/operations/engines.ts';
+import { loadSentences } from '../scene/sentences.ts';
 
-await loadEngines();
+await Promise.all([loadEngines(), loadSentences()]);

@@ -100,6 +100,13 @@ export class Timeline {
     this.position = position;
   }
 
+  /** The kinds of steps that the run has. */
+  kinds(): ReadonlySet<StepKind> {
+    const kinds = new Set<StepKind>();
+    for (let step = 0; step < this.journal.steps; step += 1) kinds.add(this.journal.kind(step));
+    return kinds;
+  }
+
   step(index: number): StepView {
     const kind = this.journal.kind(index);
     const { actor, op, space } = STEPS[kind];

@@ -1,5 +1,6 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { lazy, Suspense, useEffect } from 'react';
+import { loadSentences } from '../scene/sentences.ts';
 import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
 import { openScenario } from '../store/document.ts';
 import { set, store, type AppState } from '../store/state.ts';
@@ -18,7 +19,11 @@ import { Loading, useApp } from './use-app.ts';
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
 const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
-const TranslationBench = lazy(() => import('./probe/TranslationBench.tsx'));
+const TranslationBench = lazy(async () => {
+  // What is tried out may come to steps that the run does not have.
+  await loadSentences();
+  return import('./probe/TranslationBench.tsx');
+});
 
 /** Inside another page the address is that page's own, and nothing is kept. */
 const EMBEDDED = window.self !== window.top;

@@ -348,3 +348,8 @@ export const AUDIT = {
       ? `${address}: the right frame, ${got}, by a translation that should be gone.`
       : `${address}: reached host frame ${got}; a correct walk ${correct === undefined ? 'refuses' : `leads to ${correct}`}.`,
 } as const;
+
+/** Of the stage, what is loaded with many tables. */
+export const STAGE_LATER = {
+  overview: 'The whole picture, with the part that the window shows. Press to go there.',
+};

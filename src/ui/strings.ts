@@ -1,4 +1,5 @@
 /** Every text of the interface, in one typed place, ready to be translated. Sentences about steps are in scene/sentences. */
+import { BOUNDS } from '../core/bounds.ts';
 export const STRINGS = {
   app: 'mmuscope',
   loading: 'Loading the scenario.',
@@ -95,6 +96,9 @@ export const STRINGS = {
   leftPanel: 'Left panel',
   rightPanel: 'Right panel',
   stageLabel: 'Tables, reverse maps and TLB at this step',
+  badge: 'ro: shadowed, a write by the guest exits; rw: the guest may write it',
+  leftOut: (count: number) =>
+    `${String(BOUNDS.tablesDrawn)} tables are drawn, those used most; ${String(count)} more are not.`,
   wrong: 'wrong',
   shipped: 'bug that this era shipped',
 } as const;

@@ -22,8 +22,19 @@ export const SPTE_2007_BITS: readonly EntryBit[] = entryBits(SOURCE, [
   [10, 'SHADOW_WRITABLE', 'SW', 'the guest allows writing, whatever W says'],
   [11, 'SHADOW_USER', 'SU', 'the guest allows user mode, whatever U says'],
 ]);
-/** All bits of a shadow entry, hardware first. */
-export const SPTE_BITS: readonly EntryBit[] = [...X86_BITS, ...SPTE_2007_BITS];
+/** Bit 9 of a present entry of level 2. */
+const LARGE_MARK_BITS: readonly EntryBit[] = entryBits(SOURCE, [
+  [9, 'PS_MARK', 'L', 'the guest maps this range with one large page, which the shadow splits'],
+]);
+
+/** The bits of a shadow entry as it stands, by what they mean in it; eras without software bits have two less. */
+export function spteBits(
+  level: number,
+  { present, softwareBits }: { present: boolean; softwareBits: boolean },
+): readonly EntryBit[] {
+  const own = SPTE_2007_BITS.filter(({ name }) => name === 'IO' || (softwareBits && level === 1));
+  return [...X86_BITS, ...(level === 2 && present ? LARGE_MARK_BITS : own)];
+}
 
 export const SPTE_IO = 1n << 9n;
 export const SPTE_SHADOW_WRITABLE = 1n << 10n;

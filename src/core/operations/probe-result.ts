@@ -163,7 +163,11 @@ const READS: Readonly<
   'guest-entry-read': { dimension: 'guest', reader: 'processor' },
   'host-entry-read': { dimension: 'host', reader: 'processor' },
   'guest-walk-read': { dimension: 'guest', reader: 'hypervisor' },
+  'guest-walk-pdptr': { dimension: 'guest', reader: 'hypervisor' },
 };
+
+/** Level of the entries that a step reads from a register without saying so. */
+const PAE_ROOT_LEVEL = 3;
 
 /** Every entry that the steps read, in their order. */
 export function entriesOf(
@@ -174,14 +178,16 @@ export function entriesOf(
   return steps.flatMap((step, at): ProbeEntry[] => {
     const read = READS[step.kind];
     if (read === undefined) return [];
-    const [level, index] = [Number(step.facts['level']), Number(step.facts['index'])];
+    const [level, index] = [Number(step.facts['level'] ?? PAE_ROOT_LEVEL), Number(step.facts['index'])];
     const after = step.facts['entry'] as bigint;
     const place = step.reads.find(({ table }) => table === 'word');
     const word = place === undefined ? undefined : Number(place.key);
     const format = read.dimension === 'host' ? reading.host : reading.guest;
-    const bytes = format?.entryBytes ?? 8;
+    // Shadow entries have 8 bytes, whatever the guest's have.
+    const shadow = settings.machine === 'kvm-2007' && read.dimension === 'single';
+    const bytes = shadow ? 8 : (format?.entryBytes ?? 8);
     const firstBit = bytes === 4 && index % 2 === 1 ? 32 : 0;
-    const register = step.kind === 'walk-register' ? PDPTE_REGISTERS[index] : undefined;
+    const register = step.kind === 'walk-register' && !shadow ? PDPTE_REGISTERS[index] : undefined;
     const whole = word === undefined ? heldIn(by, register, after) : world.word(word);
     return [
       {

@@ -112,7 +112,13 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
         engine.enter(m);
         return sectionsOf(engine.trivialExit(m, 'cpuid'), () => then(undefined));
       });
-    default:
+    case 'invlpg':
+    case 'invalidate':
+    case 'set-host-entry':
+    case 'flip':
+    case 'leave':
+    case 'enter':
+    case 'flush-all':
       return freely(() => {
         actAtOnce(by, operation);
         return then(undefined);

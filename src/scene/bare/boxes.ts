@@ -3,11 +3,11 @@ import { frameOfWord } from '../../core/quantities.ts';
 import { gfnOfPfn } from '../../core/kvm/memslots.ts';
 import { hostFrameOf } from '../../core/machine/world.ts';
 import type { CastTable } from '../cast.ts';
-import { isSmall, MAX_ROWS } from '../layout.ts';
+import { isSmall } from '../layout.ts';
 import { hex, place, type Context, type SceneBox } from '../parts.ts';
-import { entryRow, stateOf, valuesOf, walkedOf } from './entries.ts';
-import { sizeText, tableName, type Dialect } from './formats.ts';
-import { entriesOf, entryIn, entryOfWord, wordOfEntry } from './places.ts';
+import { chosenIn, entryRow, valuesOf } from '../entries.ts';
+import { sizeText, tableName, type Dialect } from '../dialect.ts';
+import { entriesOf, entryIn, entryOfWord, wordOfEntry } from '../places.ts';
 
 export interface Dialects {
   readonly guest: Dialect | undefined;
@@ -17,20 +17,12 @@ export interface Dialects {
 export const dialectOf = (dialects: Dialects, table: CastTable): Dialect | undefined =>
   table.zone === 'guest' ? dialects.guest : dialects.host;
 
-/** All entries of the run when they fit; otherwise those of this step first, then from the lowest. */
-export function chosen(context: Context, table: CastTable): readonly number[] {
-  if (table.indices.length <= MAX_ROWS) return table.indices;
-  const now = table.indices.filter((index) => stateOf(context, walkedOf(table), index) !== 'quiet');
-  const rest = table.indices.filter((index) => !now.includes(index));
-  return [...now, ...rest].slice(0, MAX_ROWS).sort((a, b) => a - b);
-}
-
 export function tableBoxes(context: Context, dialects: Dialects): readonly SceneBox[] {
   return context.cast.tables.flatMap((table) => {
     const dialect = dialectOf(dialects, table);
     if (dialect === undefined) return [];
-    const walked = walkedOf(table);
-    const rows = chosen(context, table).map((index) => entryRow(context, { table, dialect, index }));
+    const walked = table.walked;
+    const rows = chosenIn(context, table).map((index) => entryRow(context, { walked, dialect, index }));
     const host = table.zone === 'hypervisor';
     return [
       {
@@ -52,12 +44,12 @@ export const frameWord = ({ cast }: Context): string => (cast.bare?.nested === t
 
 /** Of a host table most entries are mapped from the start; which of them are not drawn is counted. */
 function hostFold(context: Context, table: CastTable, rows: number): string {
-  const walked = walkedOf(table);
+  const walked = table.walked;
   const frames = Math.max(1, entriesOf(walked) / 512);
   let mapped = 0;
   for (let frame = 0; frame < frames; frame += 1)
     mapped += context.world.wordsOfShadowFrame(frameOfWord(wordOfEntry(walked, frame * 512))).length;
-  const drawn = chosen(context, table).filter(
+  const drawn = chosenIn(context, table).filter(
     (index) => valuesOf(context, walked, index).value !== 0n,
   ).length;
   const [more, empty] = [mapped - drawn, entriesOf(walked) - mapped - (rows - drawn)];
@@ -70,7 +62,7 @@ function hostFold(context: Context, table: CastTable, rows: number): string {
 }
 
 function guestFold(context: Context, table: CastTable, rows: number): string {
-  const walked = walkedOf(table);
+  const walked = table.walked;
   if (!context.world.tables.blank.has(walked.pfn)) return 'nobody has written it';
   const hidden = table.indices.length - rows;
   const empty = entriesOf(walked) - table.indices.length;
@@ -88,11 +80,11 @@ function touchedWord(context: Context, pfn: number, frames: number): number | un
 }
 
 export function pageBoxes(context: Context): readonly SceneBox[] {
-  const { frames, bare } = context.cast;
+  const { frames, largePages } = context.cast;
   const small = isSmall(frames.length);
   return frames.map((gfn) => {
     const pfn = hostFrameOf(gfn);
-    const count = bare?.largePages.get(gfn) ?? 1;
+    const count = largePages.get(gfn) ?? 1;
     const touched = touchedWord(context, pfn, count);
     const word = touched ?? pfn * 512;
     const within = gfnOfPfn(frameOfWord(word)) ?? gfn;
@@ -133,7 +125,7 @@ export function entryAt(
   of: { prefer?: unknown; values?: readonly [bigint, bigint] } = {},
 ): { readonly table: CastTable; readonly index: number } | undefined {
   for (const table of tables) {
-    const walked = walkedOf(table);
+    const walked = table.walked;
     const first = entryOfWord(walked, word);
     if (first === undefined) continue;
     if (walked.entryBytes === 8) return { table, index: first };

@@ -19,8 +19,9 @@ import {
 } from '../../core/quantities.ts';
 import type { Timeline } from '../../timeline/timeline.ts';
 import { guestTableId, type Cast, type CastTable } from '../cast.ts';
-import { guestDialect, hostDialect, type Dialect } from './formats.ts';
-import { entriesIn, entryOfWord, type Walked } from './places.ts';
+import type { Dialect } from '../dialect.ts';
+import { guestDialect, hostDialect } from './formats.ts';
+import { entriesIn, entryOfWord, type Walked } from '../places.ts';
 
 export const hostTableId = (pfn: Pfn): string => `ht:${pfn.toString(16)}`;
 
@@ -208,12 +209,12 @@ class Casting {
       tables: used.slice(0, BOUNDS.tablesDrawn),
       frames: [...this.pages].sort((a, b) => a - b).slice(0, BOUNDS.tablesDrawn),
       rmaps: [],
+      largePages: this.largePages,
       leftOut: Math.max(0, used.length - BOUNDS.tablesDrawn),
       bare: {
         nested: this.host !== undefined,
         rows: { cpu: this.cpuRows(), tlb: this.most('tlb'), psc: this.most('psc') },
         spaces: this.hasSpaces(),
-        largePages: this.largePages,
       },
     };
   }

@@ -1,66 +1,14 @@
-/**
- * The tables of a machine without KVM as they are shown: their format, and the letters and names for what an entry says.
- */
+/** The tables of machines without KVM as they are shown: of every guest, and of every second stage. */
 import { guestFormat, hostFormat } from '../../core/bare/formats.ts';
 import { hostKindOf } from '../../core/bare/host-tables.ts';
 import { isArm } from '../../core/bare/registers.ts';
 import { STAGE1_BITS, STAGE2_BITS } from '../../core/hardware/arm-bits.ts';
 import { EPT_BITS } from '../../core/hardware/ept-format.ts';
-import type { EntryKind, PagingFormat, TableLevel } from '../../core/hardware/format.ts';
-import { PDPTE_BITS, PROTECTION_KEY_BITS, X86_BITS, type EntryBit } from '../../core/hardware/x86-entry.ts';
+import type { PagingMode } from '../../core/hardware/paging-mode.ts';
+import { X86_BITS, type EntryBit } from '../../core/hardware/x86-entry.ts';
 import type { Settings } from '../../core/settings.ts';
+import { letter, x86Dialect, X86_LETTERS, type Dialect, type Letter } from '../dialect.ts';
 
-/** One place of an entry's flags. */
-export interface Letter {
-  readonly text: string;
-  readonly mask: bigint;
-  readonly meaning: string;
-  /** Set where all bits of the mask are clear. */
-  readonly inverted?: true;
-  /** Says nothing in an entry that names a table; or only in such a one. */
-  readonly only?: 'leaf' | 'table';
-  /** Takes no room where it is not set. */
-  readonly rare?: true;
-}
-
-export type Geometry = Pick<
-  PagingFormat<unknown>,
-  'entryBytes' | 'levels' | 'kindOf' | 'tableAddress' | 'pageAddress'
->;
-
-/** A format with its words. */
-export interface Dialect extends Geometry {
-  /** What stands before the name of a level: `EPT`. */
-  readonly prefix: string;
-  readonly letters: readonly Letter[];
-  /** Named bits of an entry of this kind. */
-  readonly bits: (kind: EntryKind, at: TableLevel) => readonly EntryBit[];
-}
-
-const letter = (
-  bits: readonly EntryBit[],
-  name: string,
-  more: Partial<Omit<Letter, 'mask' | 'meaning'>> = {},
-): Letter => {
-  const spec = bits.find((bit) => bit.name === name);
-  if (spec === undefined) throw new Error(`assertion failed: no entry bit ${name}`);
-  return {
-    text: spec.short,
-    mask: 1n << BigInt(spec.bit),
-    meaning: `${spec.name}: ${spec.meaning}`,
-    ...more,
-  };
-};
-
-const X86_LETTERS: readonly Letter[] = [
-  letter(X86_BITS, 'XD', { rare: true }),
-  letter(X86_BITS, 'G', { rare: true, only: 'leaf' }),
-  letter(X86_BITS, 'P'),
-  letter(X86_BITS, 'RW'),
-  letter(X86_BITS, 'US'),
-  letter(X86_BITS, 'A'),
-  letter(X86_BITS, 'D', { only: 'leaf' }),
-];
 const EPT_RIGHTS = ['R', 'W', 'X'].map((name) => letter(EPT_BITS, name));
 const EPT_MARKS = [letter(EPT_BITS, 'A'), letter(EPT_BITS, 'D', { only: 'leaf' })];
 const STAGE1_LETTERS: readonly Letter[] = [
@@ -93,8 +41,6 @@ const armBits =
   (kind) =>
     bits.filter(({ bit }) => bit <= LAST_COMMON_BIT || (kind === 'table') === bit >= FIRST_TABLE_BIT);
 
-const LEAF_BITS = [...X86_BITS, ...PROTECTION_KEY_BITS];
-
 /** The guest's tables; none where paging stays off. */
 export function guestDialect(settings: Settings): Dialect | undefined {
   const format = guestFormat(settings);
@@ -103,16 +49,7 @@ export function guestDialect(settings: Settings): Dialect | undefined {
     const prefix = settings.machine === 'two-stage' ? 'stage 1' : '';
     return { ...format, prefix, letters: STAGE1_LETTERS, bits: armBits(STAGE1_BITS) };
   }
-  return {
-    ...format,
-    prefix: '',
-    letters: X86_LETTERS,
-    bits: (kind, at) => {
-      if (settings.guest === 'pae' && at.level === 3) return PDPTE_BITS;
-      const keyed = kind === 'leaf' && (settings.guest === '4-level' || settings.guest === '5-level');
-      return keyed ? LEAF_BITS : X86_BITS;
-    },
-  };
+  return x86Dialect(format, settings.guest as PagingMode, { keys: true });
 }
 
 /** The host's tables; none where there is no second stage. */
@@ -129,14 +66,4 @@ export function hostDialect(settings: Settings): Dialect | undefined {
     case 'arm':
       return { ...format, prefix: 'stage 2', letters: STAGE2_LETTERS, bits: armBits(STAGE2_BITS) };
   }
-}
-
-/** `EPT PT`, `stage 2 level 3`, `PDPT`. */
-export const tableName = ({ prefix }: Pick<Dialect, 'prefix'>, at: TableLevel): string =>
-  prefix === '' ? at.name : `${prefix} ${at.name}`;
-
-/** A page's size in words: `2M`. */
-export function sizeText(pageBits: number): string {
-  if (pageBits < 20) return `${String(2 ** (pageBits - 10))}K`;
-  return pageBits < 30 ? `${String(2 ** (pageBits - 20))}M` : `${String(2 ** (pageBits - 30))}G`;
 }

@@ -13,8 +13,8 @@ import { columnsIn } from '../layout.ts';
 import { hex, place, type Context, type Flag, type SceneBox, type SceneRow } from '../parts.ts';
 import { frameWord, type Dialects } from './boxes.ts';
 import { keepsPdptes } from './cast.ts';
-import { entryTitle, flagsOf } from './entries.ts';
-import { sizeText } from './formats.ts';
+import { entryTitle, flagsOf } from '../entries.ts';
+import { sizeText } from '../dialect.ts';
 
 export interface Hardware {
   readonly settings: Settings;

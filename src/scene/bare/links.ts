@@ -4,19 +4,19 @@ import { differsFromTables } from '../../core/hardware/tlb.ts';
 import { gfnOfPfn } from '../../core/kvm/memslots.ts';
 import { gfn, pfn } from '../../core/quantities.ts';
 import { guestTableId, type CastTable } from '../cast.ts';
-import { hex, type Context, type SceneLink } from '../parts.ts';
-import { chosen, dialectOf, entryAt, type Dialects } from './boxes.ts';
+import { hex, pageId, type Context, type SceneLink } from '../parts.ts';
+import { dialectOf, entryAt, type Dialects } from './boxes.ts';
 import { hostTableId } from './cast.ts';
-import { stateOf, targetOf, valuesOf, walkedOf } from './entries.ts';
-import type { Dialect } from './formats.ts';
-import { entryRowId } from './places.ts';
+import { chosenIn, stateOf, targetOf, valuesOf } from '../entries.ts';
+import type { Dialect } from '../dialect.ts';
+import { entryRowId } from '../places.ts';
 
 export function allLinks(context: Context, dialects: Dialects): readonly SceneLink[] {
   const ids = new Set(context.cast.tables.map((table) => table.id));
   const tables = context.cast.tables.flatMap((table) => {
     const dialect = dialectOf(dialects, table);
     if (dialect === undefined) return [];
-    return chosen(context, table).flatMap((index) => entryLinks(context, { table, dialect, index, ids }));
+    return chosenIn(context, table).flatMap((index) => entryLinks(context, { table, dialect, index, ids }));
   });
   const cached = [...context.world.tables.tlb.values()].flatMap((entry) => tlbLinks(context, entry));
   return [...tables, ...cached];
@@ -27,7 +27,7 @@ function entryLinks(
   of: { table: CastTable; dialect: Dialect; index: number; ids: ReadonlySet<string> },
 ): readonly SceneLink[] {
   const { table, dialect, index, ids } = of;
-  const walked = walkedOf(table);
+  const walked = table.walked;
   const { at } = walked;
   const { value } = valuesOf(context, walked, index);
   const target = targetOf(dialect, at, value);
@@ -38,7 +38,7 @@ function entryLinks(
   const leaf = dialect.kindOf(value, at) === 'leaf';
   if (table.zone === 'guest') {
     const id = guestTableId(gfn(target));
-    const to = { box: ids.has(id) ? id : pageOf(context, target) };
+    const to = { box: ids.has(id) ? id : pageId(context, target) };
     return [{ id: `l:${row}`, kind: leaf ? 'page' : 'table', from, to, active }];
   }
   if (!leaf) return [{ id: `l:${row}`, kind: 'table', from, to: { box: hostTableId(pfn(target)) }, active }];
@@ -49,14 +49,6 @@ function entryLinks(
     to: { box },
     active,
   }));
-}
-
-/** The page in which a guest frame lies: its own, or a larger one. */
-function pageOf({ cast }: Context, frame: number): string {
-  const large = [...(cast.bare?.largePages ?? [])].find(
-    ([first, count]) => frame >= first && frame < first + count,
-  );
-  return `frame:${hex(large?.[0] ?? frame)}`;
 }
 
 /** Guest tables and pages that lie in a range of host frames: a guest's table is a frame like any other. */
@@ -94,7 +86,7 @@ function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {
       id: `l:${key}`,
       kind: 'tlb',
       from: { box: 'tlb:0', row: key },
-      to: { box: table.id, row: entryRowId(walkedOf(table), index) },
+      to: { box: table.id, row: entryRowId(table.walked, index) },
       active: context.changes.has(key) || context.reads.has(key) || differs,
       ...(differs ? { label: 'no longer matches' } : {}),
     },

@@ -3,11 +3,11 @@ import type { Timeline, StepView } from '../../timeline/timeline.ts';
 import type { Context, NamedEntry, Show } from '../parts.ts';
 import { entryAt, pageBoxes, tableBoxes, type Dialects } from './boxes.ts';
 import { bareCast } from './cast.ts';
-import { walkedOf } from './entries.ts';
-import { guestDialect, hostDialect, tableName } from './formats.ts';
+import { tableName } from '../dialect.ts';
+import { guestDialect, hostDialect } from './formats.ts';
 import { hardwareBoxes } from './hardware.ts';
 import { allLinks } from './links.ts';
-import { entryIn as partOf, shiftOfEntry } from './places.ts';
+import { entryIn as partOf, shiftOfEntry } from '../places.ts';
 
 export { bareCast } from './cast.ts';
 
@@ -39,7 +39,7 @@ function entryIn(timeline: Timeline, word: number, step?: StepView): NamedEntry 
     values: [world.word(word), (change?.before as bigint | undefined) ?? 0n],
   });
   if (found === undefined) return undefined;
-  const walked = walkedOf(found.table);
+  const walked = found.table.walked;
   const dialects = dialectsOf(program);
   const dialect = found.table.zone === 'guest' ? dialects.guest : dialects.host;
   if (dialect === undefined) return undefined;

@@ -8,6 +8,7 @@ import { createStage, type StageView } from './stage-view.ts';
 
 const TextTwin = lazy(() => import('./TextTwin.tsx'));
 const Inspector = lazy(() => import('./Inspector.tsx'));
+const BoxDetail = lazy(() => import('./BoxDetail.tsx'));
 const WalkGrid = lazy(() => import('../walk/WalkGrid.tsx'));
 
 function useSize(): [React.RefObject<HTMLDivElement | null>, { width: number; height: number }] {
@@ -47,7 +48,9 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const inspected = useApp((state) => state.inspected !== undefined);
   const stageView = useApp((state) => state.stageView);
   const leftOut = useApp((state) => state.runs[side]?.cast.leftOut ?? 0);
-  const timeline = useApp((state) => state.runs[side]?.timeline);
+  const run = useApp((state) => state.runs[side]);
+  const pointing = useApp((state) => state.selected !== undefined && state.stageView === 'picture');
+  const timeline = run?.timeline;
   const walks = useMemo(() => timeline !== undefined && hasCall(timeline, 'page walk'), [timeline]);
 
   useEffect(() => {
@@ -138,7 +141,12 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
             <Inspector />
           </Suspense>
         )}
-        {leftOut > 0 && <p className="bound">{`${String(leftOut)} more tables are not drawn.`}</p>}
+        {leftOut > 0 && <p className="bound">{STRINGS.leftOut(leftOut)}</p>}
+        {pointing && run !== undefined && scene !== undefined && (
+          <Suspense>
+            <BoxDetail run={run} scene={scene} />
+          </Suspense>
+        )}
         {stageView === 'walk' && (
           <Suspense>
             <WalkGrid side={side} />
@@ -148,7 +156,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
           {stageView === 'text' ? (
             scene !== undefined && (
               <Suspense>
-                <TextTwin scene={scene} inspect={side === 0 ? inspect : undefined} />
+                <TextTwin scene={scene} run={run} inspect={side === 0 ? inspect : undefined} />
               </Suspense>
             )
           ) : (

@@ -1,5 +1,7 @@
 /** The stage as text: the same scene, as headings and tables that a keyboard and a screen reader can go through. */
 import type { Scene, SceneBox, SceneRow } from '../../scene/parts.ts';
+import { detailsOf } from '../../scene/box-details.ts';
+import type { Run } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import './twin.css';
 
@@ -10,7 +12,14 @@ type Inspect = ((row: string) => void) | undefined;
 /** Rows that stand for an entry, a register or something cached can be looked into. */
 const isInspectable = (id: string): boolean => /^(w|reg|tlb|psc):/.test(id);
 
-export default function TextTwin({ scene, inspect }: { scene: Scene; inspect: Inspect }): React.JSX.Element {
+export default function TextTwin(of: {
+  scene: Scene;
+  run: Run | undefined;
+  inspect: Inspect;
+}): React.JSX.Element {
+  const { scene, run, inspect } = of;
+  const details = (id: string): readonly string[] =>
+    run === undefined ? [] : detailsOf(run.timeline.world, run.cast, id);
   return (
     <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
       {ZONES.filter((zone) => scene.layout.zones[zone] !== undefined).map((zone) => (
@@ -22,7 +31,7 @@ export default function TextTwin({ scene, inspect }: { scene: Scene; inspect: In
             {scene.boxes
               .filter((box) => box.zone === zone && box.state !== 'absent')
               .map((box) => (
-                <TwinBox key={box.id} box={box} inspect={inspect} />
+                <TwinBox key={box.id} box={box} details={details(box.id)} inspect={inspect} />
               ))}
           </div>
         </section>
@@ -31,13 +40,17 @@ export default function TextTwin({ scene, inspect }: { scene: Scene; inspect: In
   );
 }
 
-function TwinBox({ box, inspect }: { box: SceneBox; inspect: Inspect }): React.JSX.Element {
+function TwinBox(of: { box: SceneBox; details: readonly string[]; inspect: Inspect }): React.JSX.Element {
+  const { box, details, inspect } = of;
   return (
     <table className={`twin-box ${box.state}`}>
       <caption>
         {[box.title, box.subtitle, box.badge, box.fold]
           .filter((part) => part !== undefined && part !== '')
           .join(' · ')}
+        {details.map((line) => (
+          <span key={line}>{line}</span>
+        ))}
       </caption>
       <tbody>
         {box.rows.map((row) => (

@@ -20,6 +20,8 @@ const IDENTITY: Transform = { x: 0, y: 0, k: 1 };
 export class Camera {
   viewport: Viewport = { width: 0, height: 0 };
   private at = IDENTITY;
+  /** Where it is on its way to: steps may follow one another faster than it moves. */
+  private goal = IDENTITY;
   private followed = true;
   private hand: PanZoom | undefined;
   private gone = false;
@@ -41,9 +43,23 @@ export class Camera {
       moved: (transform, byHand) => {
         this.at = transform;
         this.apply(transform);
-        if (byHand) this.followed = false;
+        if (!byHand) return;
+        this.followed = false;
+        this.goal = transform;
       },
     });
+  }
+
+  /** Brings a place of the picture into the middle of the window. */
+  lookAt(place: { x: number; y: number }): void {
+    this.followed = false;
+    const { k } = this.at;
+    const { width, height } = this.viewport;
+    this.go({ x: width / 2 - place.x * k, y: height / 2 - place.y * k, k }, false);
+  }
+
+  get transform(): Transform {
+    return this.at;
   }
 
   fit(scene: Scene, animated: boolean): void {
@@ -53,7 +69,7 @@ export class Camera {
 
   /** Pans, without zooming, so that what the step is about can be seen; unless somebody has moved the picture. */
   follow(scene: Scene, animated: boolean): void {
-    const target = this.followed ? followTransform(this.at, this.viewport, scene) : undefined;
+    const target = this.followed ? followTransform(this.goal, this.viewport, scene) : undefined;
     if (target !== undefined) this.go(target, animated);
   }
 
@@ -69,6 +85,7 @@ export class Camera {
   }
 
   private go(target: Transform, animated: boolean): void {
+    this.goal = target;
     if (this.hand !== undefined) {
       this.hand.go(target, animated);
       return;

@@ -29,6 +29,23 @@ function textStart(box: SceneBox): number {
   return widest === 0 ? 9 : Math.max(37, 16 + widest * 7.4);
 }
 
+/**
+ * A bar along the upper edge with the part filled that a shadow page stands for; double sides where it stands for no
+ * table of the guest's. Both are seen without colour.
+ */
+export function shapeOf({ part, direct, width, height }: SceneBox): string {
+  const sides = direct === true ? bar(3, 9, 1, height - 18) + bar(width - 4, 9, 1, height - 18) : '';
+  if (part === undefined) return sides;
+  const share = (width - 20) / part.of;
+  const cells = Array.from({ length: part.of }, (_, at) =>
+    bar(11 + at * share, -1.5, share - 2, at === part.at ? 3 : 0),
+  );
+  return sides + cells.join('');
+}
+
+const bar = (x: number, y: number, width: number, height: number): string =>
+  `M${String(x)},${String(y)}h${String(width)}v${String(height)}h${String(-width)}Z`;
+
 /** Rows with their places; an entry that changes has its old value as a line of its own above it. */
 export function placeRows(box: SceneBox): readonly PlacedRow[] {
   const columns = columnsOf(box);

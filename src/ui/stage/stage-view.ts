@@ -8,7 +8,7 @@ import { ROW } from '../../scene/layout.ts';
 import type { Flag, Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { STRINGS } from '../strings.ts';
 import { Camera, type Viewport } from './camera.ts';
-import { endsOf, extraOf, foldY, placeRows, type Ends, type PlacedRow } from './geometry.ts';
+import { endsOf, extraOf, foldY, placeRows, shapeOf, type Ends, type PlacedRow } from './geometry.ts';
 
 export interface StageView {
   update(
@@ -49,9 +49,11 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
   const overlay = camera.append('g').attr('class', 'overlay');
   const eye = new Camera(host, ({ x, y, k }) => {
     picture.style('transform', `translate(${String(x)}px, ${String(y)}px) scale(${String(k)})`);
+    overview?.look({ x, y, k }, eye.viewport);
   });
   let current: Scene | undefined;
   let moving: typeof import('./motions.ts') | undefined;
+  let overview: import('./overview.ts').Overview | undefined;
 
   return {
     async update(scene, options) {
@@ -74,6 +76,10 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
       await eye.handOver();
       moving ??= await import('./motions.ts');
       if (current !== scene) return;
+      // Where there is much to draw, a small picture of it all says where one is.
+      if (overview === undefined && scene.layout.boxes.size > MANY_BOXES)
+        overview = (await import('./overview.ts')).createOverview(host, eye);
+      overview?.update(scene);
       await moving.play(overlay, { scene, boxes, links, backwards: options.backwards, still: options.still });
     },
     highlight(id) {
@@ -87,11 +93,15 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
     },
     destroy() {
       moving?.clearMotions(overlay);
+      overview?.destroy();
       eye.destroy();
       root.selectAll('*').remove();
     },
   };
 }
+
+/** From here on a picture rarely fits its window with text that can be read. */
+const MANY_BOXES = 30;
 
 const painted = (): Promise<void> =>
   new Promise((resolve) => {
@@ -143,13 +153,14 @@ function drawBoxes(
         .attr('class', 'box')
         .attr('data-box', (d) => d.id);
       made.append('rect').attr('class', 'body').attr('rx', 9);
+      made.append('path').attr('class', 'shape');
       made.append('text').attr('class', 'title').attr('x', 8).attr('y', 15);
       made.append('text').attr('class', 'subtitle').attr('y', 15).attr('text-anchor', 'end');
       made.append('g').attr('class', 'rows');
       made.append('text').attr('class', 'fold').attr('x', 8);
       const badge = made.append('g').attr('class', 'badge');
       badge.append('rect').attr('rx', 7).attr('height', 17);
-      badge.append('title').text('May the guest write this table? ro: no, it is shadowed; rw: yes');
+      badge.append('title').text(STRINGS.badge);
       badge.append('text').attr('y', 12.5).attr('text-anchor', 'end');
       made
         .attr('tabindex', 0)
@@ -183,6 +194,7 @@ function drawBoxes(
     .select<SVGRectElement>('rect.body')
     .attr('width', (d) => d.width)
     .attr('height', (d) => d.height + extraOf(d));
+  box.select('path.shape').attr('d', shapeOf);
   setText(box.select('text.title'), (d) => d.title);
   setText(
     box.select('text.subtitle').attr('x', (d) => d.width - 8),

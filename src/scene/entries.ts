@@ -1,13 +1,10 @@
-/** An entry of a machine without KVM as a row: what it names, its flags, and in full what each bit means. */
-import { must } from '../../core/assert.ts';
-import type { EntryKind, TableLevel } from '../../core/hardware/format.ts';
-import { gfnOfAddress, pfnOfAddress } from '../../core/quantities.ts';
-import type { CastTable } from '../cast.ts';
-import { hex, type Context, type Flag, type SceneRow } from '../parts.ts';
-import { sizeText, type Dialect, type Letter } from './formats.ts';
+/** An entry of a table as a row: what it names, its flags, and in full what each bit means. */
+import type { EntryKind, TableLevel } from '../core/hardware/format.ts';
+import { gfnOfAddress, pfnOfAddress } from '../core/quantities.ts';
+import { hex, type Context, type Flag, type SceneRow } from './parts.ts';
+import { MAX_ROWS } from './layout.ts';
+import { sizeText, type Dialect, type Letter } from './dialect.ts';
 import { entryIn, entryRowId, wordOfEntry, type Walked } from './places.ts';
-
-export const walkedOf = (table: CastTable): Walked => must(table.walked, 'a table of a machine without KVM');
 
 /** What a table entry or leaf leads to, as a frame number; undefined where it leads nowhere. */
 export function targetOf(dialect: Dialect, at: TableLevel, entry: bigint): number | undefined {
@@ -103,19 +100,41 @@ export function stateOf(context: Context, table: Walked, index: number): SceneRo
   return table.entryBytes === 8 || said === undefined || said === index ? 'read' : 'quiet';
 }
 
-export function entryRow(
+/** All entries of the run when they fit; otherwise those of this step first, then from the lowest. */
+export function chosenIn(
   context: Context,
-  { table, dialect, index }: { table: CastTable; dialect: Dialect; index: number },
-): SceneRow {
-  const walked = walkedOf(table);
+  { indices, walked, rows = MAX_ROWS }: { indices: readonly number[]; walked: Walked; rows?: number },
+): readonly number[] {
+  if (indices.length <= rows) return indices;
+  const now = indices.filter((index) => stateOf(context, walked, index) !== 'quiet');
+  const rest = indices.filter((index) => !now.includes(index));
+  return [...now, ...rest].slice(0, rows).sort((a, b) => a - b);
+}
+
+/** An entry of a table, with words of its own for what it names where the format has none. */
+export interface RowOf {
+  readonly walked: Walked;
+  readonly dialect: Dialect;
+  readonly index: number;
+  readonly label?: string;
+  readonly text?: (entry: bigint) => string;
+  /** Stands after the number of the entry. */
+  readonly about?: string;
+}
+
+export const indexText = (index: number): string => hex(index).padStart(3, '0');
+
+export function entryRow(context: Context, of: RowOf): SceneRow {
+  const { walked, dialect, index } = of;
   const { at } = walked;
+  const text = of.text ?? ((entry) => targetText(dialect, at, entry));
   const values = valuesOf(context, walked, index);
   const state = stateOf(context, walked, index);
   const row = {
     id: entryRowId(walked, index),
-    index: hex(index).padStart(3, '0'),
-    text: targetText(dialect, at, values.value),
-    title: entryTitle(dialect, at, values.value),
+    index: of.label ?? indexText(index),
+    text: text(values.value),
+    title: entryTitle(dialect, at, values.value) + (of.about === undefined ? '' : `\n${of.about}`),
     flags: flagsOf(dialect, at, values),
     state,
   } as const;
@@ -123,9 +142,6 @@ export function entryRow(
   const { before } = values;
   return {
     ...row,
-    old: {
-      text: targetText(dialect, at, before),
-      flags: flagsOf(dialect, at, { value: before, before }),
-    },
+    old: { text: text(before), flags: flagsOf(dialect, at, { value: before, before }) },
   };
 }

@@ -1,6 +1,6 @@
 /** Which entries lie in which words of memory: a word holds one entry of 8 bytes, or two of 4. */
-import type { TableLevel } from '../../core/hardware/format.ts';
-import { wordOf, type Pfn } from '../../core/quantities.ts';
+import type { TableLevel } from '../core/hardware/format.ts';
+import { wordOf, type Pfn } from '../core/quantities.ts';
 
 /** A table as a walk finds it: where it lies, and how its entries are numbered. */
 export interface Walked {

@@ -1,0 +1,253 @@
+/**
+ * The sentences about steps that the first picture has none of: devices, the dirty log, 32-bit guests, several vCPUs,
+ * second stages, caches of tables. Fetched for the runs that have such steps.
+ */
+import type { StepKind } from '../core/machine/steps.ts';
+import { frameName, hex, plural, slotOn, tableOn, type Teller } from './telling.ts';
+
+export const OF_RARE_STEPS = {
+  'remote-flush': ({ broadcast }) => ({
+    what: broadcast
+      ? 'The hypervisor invalidates on all processors at once.'
+      : 'The hypervisor wants every vCPU to flush its TLB.',
+    why: broadcast
+      ? 'This processor broadcasts invalidations: no other vCPU has to be asked.'
+      : 'Each vCPU may hold translations that the tables no longer give.',
+  }),
+  'request-set': ({ vcpu, kick }) => ({
+    what: `vCPU ${String(vcpu)} gets the request to flush before it next enters the guest.`,
+    why: kick
+      ? 'It runs the guest now, so it has to be interrupted.'
+      : 'It is outside the guest: it will see the request in time.',
+  }),
+  'request-serve': ({ dropped }) => ({
+    what: `The vCPU carries out its request: ${plural(dropped, 'entry goes', 'entries go')}.`,
+    why: 'This is the last moment before the guest runs again.',
+  }),
+  'ipi-send': ({ count }) => ({
+    what: `${plural(count, 'vCPU is', 'vCPUs are')} interrupted out of the guest.`,
+    why: 'An inter-processor interrupt is the only way to reach a vCPU that runs the guest.',
+  }),
+  'ipi-wait': ({ count }) => ({
+    what: `The hypervisor has waited until ${count === 1 ? 'it has' : 'all have'} left the guest.`,
+    why: 'Before that a table must not be freed, and a write through an old entry is still possible.',
+  }),
+  'outside-flip': ({ gpa, bit, set }) => ({
+    what: `Bit ${String(bit)} of the word at guest address ${hex(gpa)} becomes ${set ? '1' : '0'}, from outside.`,
+    why: 'Neither the guest nor the hypervisor did it, so neither knows: a stray write of a device, say.',
+  }),
+  'outside-flip-shadow': ({ level, bit, set }, told) => ({
+    what: `Bit ${String(bit)} of the ${told.shadow ? 'shadow' : 'host'} ${tableOn(level, told)} entry becomes ${set ? '1' : '0'}, from outside.`,
+    why: 'The hypervisor did not do it and will not look. The TLB may still hold what was there.',
+  }),
+  'outside-flip-register': ({ register, bit, set }) => ({
+    what: `Bit ${String(bit)} of ${register.toUpperCase()} becomes ${set ? '1' : '0'}, from outside.`,
+    why: 'Nobody in the machine did it, so nothing is flushed. The TLB may still hold what was found before.',
+  }),
+  'point-missed': ({ point }) => ({
+    what: `Nobody came to ${point}, so what was planned there did not happen.`,
+    why: 'Under these settings the machine does not get to that point.',
+  }),
+  'lock-wait': ({ holder }) => ({
+    what: `This vCPU waits: vCPU ${String(holder)} holds the hypervisor's lock.`,
+    why: 'Its fault is handled as soon as the lock is free.',
+  }),
+  'walk-abandoned': () => ({
+    what: 'The page walk is given up: the processor was interrupted in the middle of it.',
+    why: 'The instruction begins anew when the guest runs again, and reads the tables as they are then.',
+  }),
+  'vcpu-leave': ({ how }) => ({
+    what: how === 'halt' ? 'The vCPU halts.' : 'The vCPU is in user space: its program there has work to do.',
+    why: 'It does not run the guest now. Before it does, it looks whether anybody has left it a request.',
+  }),
+  'outside-nothing': ({ level }, told) => ({
+    what: `There is no ${told.shadow ? 'shadow' : 'host'} ${tableOn(level, told)} entry for this address now.`,
+    why: 'The tables do not reach so far, so nothing changes.',
+  }),
+  'host-table': ({ pfn, level, gpa }, told) => ({
+    what: `Host frame ${hex(pfn)} becomes the host ${tableOn(level, told)} for guest addresses from ${hex(gpa)} on.`,
+    why: 'Set-up of the second stage: all guest memory is mapped before the guest runs.',
+  }),
+  'host-entry-set': ({ gpa, level, entry }, told) => ({
+    what: `The hypervisor writes the host ${tableOn(level, told)} entry for guest address ${hex(gpa)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: 'It flushes nothing. What the TLB has kept of the old entry stays in use.',
+  }),
+  'guest-walk-pdptr': ({ index, entry }) => ({
+    what: `The root entry ${String(index)} is in a register: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: 'Under PAE the four root entries are loaded together with CR3. What memory says about them now does not matter.',
+  }),
+  'pool-check': ({ left }) => ({
+    what: `Only ${plural(left, 'shadow page is', 'shadow pages are')} left.`,
+    why: 'The oldest ones are given up until 25 are free.',
+  }),
+  'shadow-keep': ({ serial }) => ({
+    what: `sp ${String(serial)} is emptied, but stays.`,
+    why: 'It is the root in use.',
+  }),
+  'pae-root': ({ index, serial }) => ({
+    what:
+      serial === 0
+        ? `Root entry ${String(index)} of the shadow stays empty.`
+        : `Root entry ${String(index)} of the shadow names sp ${String(serial)}.`,
+    why:
+      serial === 0
+        ? "The guest's own root entry is empty, too."
+        : 'Each of four root entries serves one GiB. The guest has 32-bit addresses; its shadow has PAE tables.',
+  }),
+  'set-cr3': ({ root }) => ({
+    what: `The processor's CR3 will name host frame ${hex(root)}.`,
+    why: 'The guest believes that its own root is in use; really it is the shadow root.',
+  }),
+  'spte-mark-large': () => ({
+    what: 'The entry above is marked: the guest maps this range with one large page.',
+    why: 'The shadow splits a large page into small ones, for each of its frames can be a page table of its own.',
+  }),
+  'spte-mmio': ({ gpa }) => ({
+    what: `The shadow entry is marked as device memory: ${hex(gpa)}.`,
+    why: 'No slot backs this address. Every access will exit, and a device model answers.',
+  }),
+  'spte-lower-user': () => ({
+    what: "The shadow entry becomes the kernel's alone.",
+    why: 'The guest runs with CR0.WP=0: its kernel may write a read-only page, its users may not.',
+  }),
+  'spte-raise-user': () => ({
+    what: 'The shadow entry is given back to user mode, read-only.',
+    why: "It had been the kernel's alone for a write with CR0.WP=0.",
+  }),
+  spurious: ({ device }) => ({
+    what: device ? 'The write bit of this entry is set already.' : 'The shadow entry allows it already.',
+    why: device
+      ? 'The entry marks a device, and is not present: the access is emulated next.'
+      : 'Nothing to mend: the processor will succeed on the next try.',
+  }),
+  'fix-refuse': ({ because }) => ({
+    what: `The shadow entry cannot be raised: ${because}.`,
+    why: 'The guest itself does not allow it.',
+  }),
+  'emulate-mmio': ({ gpa, write }) => ({
+    what: `The hypervisor starts to run the ${write ? 'write' : 'read'} itself: it goes to ${hex(gpa)}, where no memory is.`,
+    why: write
+      ? 'A device is there. What is written must be given to whoever plays the device.'
+      : 'A device is there. Only whoever plays the device knows what the read gets.',
+  }),
+  'userspace-exit': ({ gpa }) => ({
+    what: `The vCPU leaves the kernel of the host too: a program in user space plays the device at ${hex(gpa)}.`,
+    why: 'This is a user-space exit, the dearest of all: from the guest through the hypervisor to an ordinary program.',
+  }),
+  'device-answer': ({ value, write }) => ({
+    what: write ? `The device has taken ${hex(value)}.` : `The device answers ${hex(value)}.`,
+    why: 'No particular device is modelled: every read gets all ones.',
+  }),
+  'emulate-mmio-again': ({ value }) => ({
+    what: `The emulator runs the read a second time and puts ${hex(value)} where the guest wants it.`,
+    why: 'The first run had to stop for the answer. An era finishes it at once, or lets the guest fault once more for it.',
+  }),
+  'quadrant-skip': ({ serial, quadrant }) => ({
+    what: `sp ${String(serial)} stands for another part of this table: nothing to do.`,
+    why: `A 32-bit guest's table has twice the entries of a shadow table, its directory four times. This page is part q${String(quadrant)}.`,
+  }),
+  'update-refuse': ({ because }) => ({
+    what: `No shadow entry is built: ${because}.`,
+    why: 'Only a whole, present and accessed entry can be built at once.',
+  }),
+  'slot-look': ({ gfn, backed }) => ({
+    what: backed
+      ? `Memory backs guest frame ${hex(gfn)}.`
+      : `No memory backs guest frame ${hex(gfn)}: a device must be there.`,
+    why: 'Paging is off, so the address is guest physical, and there is no table of the guest to walk.',
+  }),
+  'slot-log': ({ slot, on }) => ({
+    what: `User space ${on ? 'begins' : 'ends'} the dirty log of slot ${String(slot)}.`,
+    why: 'The dirty log says which frames were written. Moving a running guest to another host needs it.',
+  }),
+  'log-fetch': ({ slot, count }) => ({
+    what: `User space fetches the dirty log of slot ${String(slot)}: ${plural(count, 'frame was', 'frames were')} written.`,
+    why:
+      count === 0
+        ? 'Nothing was written, so nothing has to be protected.'
+        : 'To see the next write to any frame of the slot, its write rights are taken away.',
+  }),
+  'log-clear': ({ count }) => ({
+    what: `${plural(count, 'bit is', 'bits are')} cleared: the log begins anew.`,
+    why: 'Each frame that is written from now on faults once and is noted again.',
+  }),
+  'register-write': ({ register, value }) => ({
+    what: `The guest's ${register.toUpperCase()} becomes ${hex(value)}.`,
+    why: 'How the tables are read depends on it.',
+  }),
+  'tlb-fill-gpa': ({ gpa, pfn }) => ({
+    what: `The TLB keeps where guest address ${hex(gpa)} lies: ${frameName(pfn)}.`,
+    why: 'The next walk that needs this guest page asks no host table for it.',
+  }),
+  'tlb-evict': () => ({
+    what: 'The TLB is full: the translation used longest ago goes.',
+    why: 'Nothing was wrong with it. The next access to its page walks again.',
+  }),
+  'psc-fill': ({ stage, level }, told) => ({
+    what: `A paging-structure cache keeps where the ${stage === 'host' ? 'host' : 'guest'} ${tableOn(level, told)} lies.`,
+    why: 'The next walk of an address nearby may begin there.',
+  }),
+  'walk-not-canonical': ({ gva }) => ({
+    what: `${hex(gva)} is not canonical.`,
+    why: 'Bits 63 to 47 must be equal. The processor raises a general protection fault without any walk.',
+  }),
+  'walk-register': ({ index, entry }) => ({
+    what: `The processor takes root entry ${String(index)} out of its register: ${hex(entry)}.`,
+    why: 'In PAE paging MOV CR3 loads the four root entries into registers. A walk does not read them from memory.',
+  }),
+  'walk-spared': ({ dimension, count, refs, by, stale }) => ({
+    what: `${plural(refs, 'reference is', 'references are')} spared: a ${by} knows the way${stale ? ', an old one' : ''}.`,
+    why:
+      dimension === 'guest'
+        ? `It remembers where the table behind the first ${plural(count, 'level', 'levels')} lies, and with what rights.`
+        : `It remembers where this guest address lies, or the table on the way to it.`,
+  }),
+  'guest-entry-read': ({ level, index, entry, address }, told) => ({
+    what: `The processor reads the guest's ${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: `It lies at guest address ${hex(address)}, and where that is in host memory the reads before have found out.`,
+  }),
+  'guest-entry-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the guest's ${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'For the second stage this is a write to guest memory.',
+  }),
+  'host-entry-read': ({ level, index, entry, gpa }, told) => ({
+    what: `The processor reads host ${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
+    why: `It looks for the place of guest address ${hex(gpa)} in host memory.`,
+  }),
+  'host-entry-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the host's ${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'The marks tell the hypervisor which memory the guest has used and written.',
+  }),
+  'host-fault': ({ kind, gpa, code }) => ({
+    what: `${kind} at guest address ${hex(gpa)}.`,
+    why: `The second stage does not give this access. The hypervisor gets the fault, with code ${hex(code)}; the guest knows nothing of it.`,
+  }),
+  'arm-abort': ({ stage, level, why, syndrome }) => ({
+    what: `Stage ${String(stage)} abort at level ${String(level)}: ${why}.`,
+    why: `The syndrome register holds ${hex(syndrome)}. ${stage === 2 ? 'The hypervisor' : "The system's own kernel"} gets it.`,
+  }),
+  'host-unmended': ({ gpa }) => ({
+    what: `The hypervisor has nothing to put at guest address ${hex(gpa)}.`,
+    why: 'On this machine nobody mends host tables. The access never completes.',
+  }),
+  cpuid: () => ({ what: 'CPUID runs.', why: 'There is no hypervisor that would have to be asked.' }),
+  'guest-register': ({ register, value, dropped }) => ({
+    what: `The system's ${register.toUpperCase()} becomes ${hex(value)}.`,
+    why:
+      dropped > 0
+        ? `This empties part of the TLB: ${plural(dropped, 'entry goes', 'entries go')}.`
+        : 'No cached translation goes.',
+  }),
+  'pdpte-load': ({ count }) => ({
+    what: `The processor loads ${String(count)} root entries into its registers.`,
+    why: 'From now on it uses these, whatever happens to the table in memory.',
+  }),
+  invalidate: ({ name, aim, dropped }) => ({
+    what: `${name.toUpperCase()}: ${plural(dropped, 'cached translation goes', 'cached translations go')}.`,
+    why: `It is meant for: ${aim}.`,
+  }),
+  'guest-gp': () => ({
+    what: 'The guest gets a general protection fault.',
+    why: 'What it tried is not allowed.',
+  }),
+} satisfies { readonly [K in StepKind]?: Teller<K> };
