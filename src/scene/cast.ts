@@ -21,6 +21,7 @@ import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { roleOf } from '../core/kvm/role-2007.ts';
 import type { PagingMode } from '../core/hardware/paging-mode.ts';
 import type { ShadowPage, SlotRecord } from '../core/machine/tables.ts';
+import { vcpusOf } from '../core/settings.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../core/machine/world.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { foldedAmong } from './folding.ts';
@@ -65,7 +66,9 @@ export interface Cast {
   readonly leftOut: number;
   /** What a run under KVM shows beside its tables. */
   readonly kvm?: {
-    /** Rows of the vCPU, in their order. */
+    /** Numbers of the vCPUs. */
+    readonly vcpus: readonly number[];
+    /** Rows of each vCPU, in their order. */
     readonly rows: readonly CpuRow[];
     /** Whether a slot is ever logged: then each frame says whether it was written. */
     readonly logs: boolean;
@@ -260,6 +263,7 @@ class Casting {
       largePages: this.largePages,
       leftOut: used.length - kept.length,
       kvm: {
+        vcpus: vcpusOf(this.timeline.program.settings),
         rows: CPU_ROWS.flatMap((row) =>
           this.rows.has(row) ? Array<CpuRow>(row === 'pdpte' ? 4 : 1).fill(row) : [],
         ),

@@ -1,26 +1,23 @@
-/** The vCPU and its TLB as boxes. */
+/** The vCPUs and their TLBs as boxes. */
 import { gfnOfAddress, pfnOfAddress } from '../core/quantities.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
 import { currentAsidOf } from '../core/kvm/vendor.ts';
 import { differsFromTables } from '../core/hardware/tlb.ts';
-import type { TlbEntry } from '../core/machine/tables.ts';
+import type { TlbEntry, VcpuState } from '../core/machine/tables.ts';
 import { BOUNDS } from '../core/bounds.ts';
 import { contextIn } from '../core/kvm/context-2007.ts';
 import { entryTitle, flagsOf } from './entries.ts';
 import { guestDialect, PAE_ROOT } from './kvm-dialects.ts';
-import { cpuColumns } from './layout.ts';
+import { cpuColumns, ROWS_OF_EACH_TLB } from './layout.ts';
 import { hex, place, stateOfKeys, type Context, type SceneBox, type SceneRow } from './parts.ts';
 
-export const hardwareBoxes = (context: Context): readonly SceneBox[] => [
-  cpuBox(context, 0),
-  tlbBox(context, 0),
-];
+/** Each vCPU and its TLB. */
+export const hardwareBoxes = (context: Context): readonly SceneBox[] =>
+  (context.cast.kvm?.vcpus ?? [0]).flatMap((vcpu) => [cpuBox(context, vcpu), tlbBox(context, vcpu)]);
 
 function cpuBox(context: Context, vcpu: number): SceneBox {
   const state = context.world.get('vcpu', vcpu);
-  const owed = [...context.world.tables.owed.values()].filter((debt) => debt.vcpu === vcpu);
-  const overdue = owed.some((debt) => debt.overdue === true);
   const id = `vcpu:${String(vcpu)}`;
   const area = place(context, id);
   const columns = cpuColumns(context.cast, area.width);
@@ -29,19 +26,40 @@ function cpuBox(context: Context, vcpu: number): SceneBox {
     id,
     zone: 'hardware',
     title: `vCPU ${String(vcpu)}`,
-    subtitle:
-      state?.mode === 'guest'
-        ? 'in guest'
-        : state?.mode === 'user space'
-          ? 'in user space'
-          : `in exit ${String(state?.exitSerial ?? 0)}`,
+    subtitle: modeText(state),
     rows: cpuRows(context, vcpu),
     ...(columns > 1 ? { columns } : {}),
     fold: '',
     state: context.changes.has(id) ? 'touched' : 'quiet',
-    ...(owed.length === 0 ? {} : { badge: overdue ? 'flush overdue' : 'flush owed before entry' }),
+    ...badgeOf(context, vcpu),
   };
 }
+
+/** What the vCPU has to do before it runs the guest. */
+function badgeOf({ world }: Context, vcpu: number): { badge?: string } {
+  const owed = [...world.tables.owed.values()].filter((debt) => debt.vcpu === vcpu);
+  if (owed.some((debt) => debt.overdue === true)) return { badge: 'flush overdue' };
+  if (world.get('request', vcpu) !== undefined) return { badge: 'asked to flush before entry' };
+  return owed.length === 0 ? {} : { badge: 'flush owed before entry' };
+}
+
+function modeText(state: VcpuState | undefined): string {
+  switch (state?.mode) {
+    case 'guest':
+      return 'in guest';
+    case 'user space':
+      return 'in user space';
+    case 'halted':
+      return 'halted';
+    case 'hypervisor':
+    case undefined:
+      return `in exit ${String(state?.exitSerial ?? 0)}`;
+  }
+}
+
+/** Rows of the first vCPU can be looked into by their plain names. */
+const regRow = (vcpu: number, name: string): string =>
+  vcpu === 0 ? `reg:${name}` : `reg:${String(vcpu)}.${name}`;
 
 function cpuRows(context: Context, vcpu: number): readonly SceneRow[] {
   const reg = (name: string): bigint => context.world.get('reg', `${String(vcpu)}.${name}`) ?? 0n;
@@ -55,7 +73,7 @@ function cpuRows(context: Context, vcpu: number): readonly SceneRow[] {
     switch (row) {
       case 'cr3':
         return {
-          id: 'reg:cr3',
+          id: regRow(vcpu, 'cr3'),
           index: 'CR3',
           text: `gfn ${hex(gfnOfAddress(reg('cr3')))}${rootText(context, reg('root_hpa'))}`,
           flags: [],
@@ -63,7 +81,7 @@ function cpuRows(context: Context, vcpu: number): readonly SceneRow[] {
         };
       case 'mode':
         return {
-          id: 'reg:cr0',
+          id: regRow(vcpu, 'cr0'),
           index: 'mode',
           text: MODE_WORDS[contextIn(context.world, vcpu).mode] ?? '',
           title: ['cr0', 'cr4', 'efer'].map((name) => `${name.toUpperCase()} 0x${hex(reg(name))}`).join('\n'),
@@ -103,7 +121,7 @@ function pdpteRow(
   const own = state(name);
   const dialect = guestDialect('pae');
   return {
-    id: `reg:${name}`,
+    id: regRow(vcpu, name),
     index: `PDPTE${String(index)}`,
     text: value === 0n ? 'empty' : hex(gfnOfAddress(value)),
     title: entryTitle(dialect, PAE_ROOT, value),
@@ -139,19 +157,26 @@ function tlbBox(context: Context, vcpu: number): SceneBox {
     .filter((entry) => entry.vcpu === vcpu)
     .sort((a, b) => a.serial - b.serial);
   const live = entries.filter((entry) => entry.asid === asid);
-  const rows = live.slice(-BOUNDS.tlbEntriesDrawn).map((entry) => tlbRow(context, entry));
+  const several = (context.cast.kvm?.vcpus.length ?? 1) > 1;
+  const most = several ? ROWS_OF_EACH_TLB : BOUNDS.tlbEntriesDrawn;
+  const rows = live.slice(-most).map((entry) => tlbRow(context, entry));
   const id = `tlb:${String(vcpu)}`;
   const touched = [...context.changes.keys(), ...context.reads].some((key) => key.startsWith(`${id}:`));
-  const flushed = context.step?.op === 'flush' || context.step?.facts['freshAsid'] === true;
+  const own = context.step?.vcpu === vcpu;
+  const flushed = own && (context.step.op === 'flush' || context.step.facts['freshAsid'] === true);
   const dead = entries.length - live.length;
   return {
     ...place(context, id),
     id,
     zone: 'hardware',
-    title: 'TLB',
+    title: several ? `TLB ${String(vcpu)}` : 'TLB',
     subtitle: asid === 0 ? '' : `ASID ${String(asid)}`,
     rows,
-    fold: [live.length === 0 ? 'empty' : '', dead > 0 ? `${String(dead)} of older ASIDs, unusable` : '']
+    fold: [
+      live.length === 0 ? 'empty' : '',
+      live.length > most ? `+${String(live.length - most)} older` : '',
+      dead > 0 ? `${String(dead)} of older ASIDs, unusable` : '',
+    ]
       .filter((part) => part !== '')
       .join(' · '),
     state: touched || flushed ? 'touched' : 'quiet',

@@ -261,7 +261,7 @@ test('a frame says what the dirty log has of it, where its slot is logged', () =
   world.put('dirty', gfn(0x200), 1);
   world.put('dirty', gfn(0x12), 1);
   const cast = castOf(timeline);
-  const logged = { ...cast, kvm: { ...cast.kvm, rows: [], many: false, wide: false, logs: true } };
+  const logged = { ...cast, kvm: { vcpus: [0], rows: [], many: false, wide: false, logs: true } };
   const context = { cast: logged, layout: layOut(logged, VIEWPORTS[0]), names: new Map() };
   const scene = sceneAt(timeline, context);
   const subtitles = scene.boxes.filter((box) => box.id.startsWith('frame:')).map((box) => box.subtitle);

@@ -206,7 +206,11 @@ function hardwareSize(
   if (cast.bare === undefined)
     return left
       ? { width: KVM_LEFT, height: 0, column: true }
-      : { width, height: TITLE + cpuHeight(cast, cpuWidth(cast, width)) + 8, column: false };
+      : {
+          width: kvmWidth(cast, width),
+          height: TITLE + kvmHardwareHeight(cast, kvmWidth(cast, width)) + 8,
+          column: false,
+        };
   const parts = hardwareOf(cast);
   if (left || stacked) {
     const height = parts.reduce((sum, part) => sum + bareHeight(part) + HARDWARE_GAP, TITLE);
@@ -250,24 +254,55 @@ function placeHardware(
   }
 }
 
+/** Translations that the TLB of one of several vCPUs shows. */
+export const ROWS_OF_EACH_TLB = 3;
+const GAP = 12;
+const EACH_TLB = HEAD + ROWS_OF_EACH_TLB * ROW + FOLD;
+
+const vcpusIn = (cast: Cast): readonly number[] => cast.kvm?.vcpus ?? [0];
+
+/** Several vCPUs stand side by side, each with its TLB below it; a single one has its TLB beside it. */
+function kvmHardwareHeight(cast: Cast, width: number): number {
+  const count = vcpusIn(cast).length;
+  if (count === 1) return cpuHeight(cast, cpuWidth(cast, width));
+  return cpuHeight(cast, slotWidth(width, count)) + GAP + EACH_TLB;
+}
+
+/** Narrowest box in which a vCPU and its translations can be read, where there are several. */
+const LEAST_SLOT = 204;
+
+const kvmWidth = (cast: Cast, width: number): number => {
+  const count = vcpusIn(cast).length;
+  return count === 1 ? width : Math.max(width, 24 + count * LEAST_SLOT + (count - 1) * GAP);
+};
+
+const slotWidth = (zone: number, count: number): number => (zone - 24 - (count - 1) * GAP) / count;
+
 function placeKvmHardware(
   cast: Cast,
   { zone, left, boxes }: { zone: Box; left: boolean; boxes: Map<string, Box> },
 ): void {
-  const y = zone.y + TITLE;
-  const x = zone.x + 12;
-  if (left) {
-    const width = zone.width - 24;
-    const height = cpuHeight(cast, width);
-    boxes.set('vcpu:0', { x, y, width, height });
-    const below = y + height + 20;
-    boxes.set('tlb:0', { x, y: below, width, height: zone.y + zone.height - below - 14 });
+  const top = zone.y + TITLE;
+  const first = zone.x + 12;
+  const vcpus = vcpusIn(cast);
+  if (vcpus.length === 1 && !left) {
+    const width = cpuWidth(cast, zone.width);
+    const height = zone.height - TITLE - 8;
+    boxes.set('vcpu:0', { x: first, y: top, width, height });
+    boxes.set('tlb:0', { x: first + width + GAP, y: top, width: zone.width - width - 36, height });
     return;
   }
-  const width = cpuWidth(cast, zone.width);
-  const height = zone.height - TITLE - 8;
-  boxes.set('vcpu:0', { x, y, width, height });
-  boxes.set('tlb:0', { x: x + width + 12, y, width: zone.width - width - 36, height });
+  const width = left ? zone.width - 24 : slotWidth(zone.width, vcpus.length);
+  const height = cpuHeight(cast, width);
+  const room = left ? (zone.height - TITLE - 14) / vcpus.length : 0;
+  vcpus.forEach((vcpu, at) => {
+    const x = left ? first : first + at * (width + GAP);
+    const y = left ? top + at * room : top;
+    const below = y + height + (left ? 20 : GAP);
+    const tlb = left ? room - height - 20 - (at < vcpus.length - 1 ? GAP : 0) : EACH_TLB;
+    boxes.set(`vcpu:${String(vcpu)}`, { x, y, width, height });
+    boxes.set(`tlb:${String(vcpu)}`, { x, y: below, width, height: Math.max(tlb, HEAD + ROW + FOLD) });
+  });
 }
 
 /** Height of each storey, the same in both zones so that levels face one another. Storey 0 are the pages. */

@@ -57,10 +57,12 @@ export interface SceneLink {
 }
 
 export interface Motion {
-  readonly kind: 'read' | 'fault' | 'write-protect' | 'flush' | 'exit' | 'update';
+  readonly kind: 'read' | 'fault' | 'write-protect' | 'flush' | 'exit' | 'ipi' | 'update';
   readonly box: string;
   readonly row?: string;
   readonly link?: string;
+  /** Box that an interrupt comes from. */
+  readonly from?: string;
 }
 
 export interface Scene {

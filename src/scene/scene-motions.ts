@@ -7,11 +7,12 @@ export function motionsOf(
 ): readonly Motion[] {
   const { step } = context;
   if (step === undefined) return [];
+  const [cpu, tlb] = [`vcpu:${String(step.vcpu)}`, `tlb:${String(step.vcpu)}`];
   if (step.kind === 'vm-exit' || step.kind === 'vm-entry')
     return [
-      { kind: 'exit', box: 'vcpu:0' },
+      step.facts['reason'] === 'IPI' ? interrupt(drawn.boxes, cpu) : { kind: 'exit', box: cpu },
       ...(step.changes.some((c) => c.place.table === 'tlb') || step.facts['freshAsid'] === true
-        ? [{ kind: 'flush', box: 'tlb:0' } as const]
+        ? [{ kind: 'flush', box: tlb } as const]
         : []),
     ];
   const emptied = step.op === 'flush' || Number(step.facts['dropped'] ?? 0) > 0;
@@ -37,6 +38,14 @@ export function motionsOf(
   );
 }
 
+/** From the vCPU that the hypervisor works for, where there is one: a thread of the host has no box. */
+function interrupt(boxes: readonly SceneBox[], box: string): Motion {
+  const sender = boxes.find(
+    ({ id, subtitle }) => id.startsWith('vcpu:') && id !== box && subtitle.startsWith('in exit'),
+  );
+  return { kind: 'ipi', box, ...(sender === undefined ? {} : { from: sender.id }) };
+}
+
 const FAULTS: ReadonlySet<string> = new Set([
   'walk-fault',
   'guest-walk-refuse',
@@ -48,7 +57,7 @@ const FAULTS: ReadonlySet<string> = new Set([
 /** An invalidation sweeps the TLB, and the table caches where something goes there too. */
 const sweeps = (boxes: readonly SceneBox[], { step }: Context): readonly Motion[] => {
   const tables = step?.changes.some((change) => change.place.table === 'psc') ?? false;
-  return ['tlb:0', ...(tables ? ['psc:0'] : [])]
+  return [`tlb:${String(step?.vcpu ?? 0)}`, ...(tables ? ['psc:0'] : [])]
     .filter((id) => boxes.some((box) => box.id === id))
     .map((box) => ({ kind: 'flush', box }));
 };
@@ -58,6 +67,6 @@ const faultMotion = (boxes: readonly SceneBox[], context: Context): readonly Mot
   const box =
     boxes.find((candidate) => candidate.rows.some((row) => row.state !== 'quiet')) ??
     boxes.find((candidate) => candidate.rows.some((row) => context.refused?.has(row.id) === true)) ??
-    boxes.find((candidate) => candidate.id === 'vcpu:0');
+    boxes.find((candidate) => candidate.id === `vcpu:${String(context.step?.vcpu ?? 0)}`);
   return box === undefined || context.step === undefined ? [] : [{ kind: 'fault', box: box.id }];
 };

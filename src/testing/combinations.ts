@@ -12,7 +12,7 @@ import type { SettingChoices } from '../scenario/ast.ts';
 import type { Plan } from '../scenario/plan.ts';
 
 /** Mistakes on purpose; and the vCPUs, whom the text's own operations name. */
-const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus', 'flush-reach'];
+const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus'];
 
 /**
  * What each setting may be beside what has been chosen so far; settings are asked in their own order. Mistakes made on

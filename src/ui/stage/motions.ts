@@ -45,7 +45,8 @@ function animate(overlay: Group, motion: Motion, by: Playing & { box: SceneBox }
     return pulse(mark, { links: by.links, link: motion.link, area, backwards: by.backwards });
   if (motion.kind === 'write-protect') return dropLock(mark, area, by.backwards);
   if (motion.kind === 'flush') return sweep(mark, area, by.backwards);
-  if (motion.kind === 'exit') return travel(mark, { scene: by.scene, area, backwards: by.backwards });
+  if (motion.kind === 'exit') return travel(mark, { scene: by.scene, motion, area, backwards: by.backwards });
+  if (motion.kind === 'ipi') return strike(mark, { scene: by.scene, motion, area, backwards: by.backwards });
   return flash(mark, area);
 }
 
@@ -156,13 +157,39 @@ async function sweep(mark: Group, area: Box, backwards: boolean): Promise<void> 
   bar.remove();
 }
 
+interface Flight {
+  readonly scene: Scene;
+  readonly motion: Motion;
+  readonly area: Box;
+  readonly backwards: boolean;
+}
+
 /** A dot goes from the vCPU to the hypervisor, or back. */
-async function travel(mark: Group, by: { scene: Scene; area: Box; backwards: boolean }): Promise<void> {
-  const zone = by.scene.layout.zones.hypervisor ?? by.scene.layout.zones.guest;
-  const cpu = { x: by.area.x + by.area.width, y: by.area.y + by.area.height / 2 };
+function travel(mark: Group, { scene, motion, area, backwards }: Flight): Promise<void> {
+  const zone = scene.layout.zones.hypervisor ?? scene.layout.zones.guest;
+  const cpu = { x: area.x + area.width, y: area.y + area.height / 2 };
   const there = { x: zone.x + 60, y: zone.y + 6 };
-  const leaving = by.scene.boxes.some((box) => box.id === 'vcpu:0' && box.subtitle.startsWith('in exit'));
-  const [from, to] = leaving !== by.backwards ? [cpu, there] : [there, cpu];
+  const leaving = scene.boxes.some((box) => box.id === motion.box && box.subtitle.startsWith('in exit'));
+  return fly(mark, leaving !== backwards ? [cpu, there] : [there, cpu]);
+}
+
+/** An interrupt goes from one vCPU to another; from above, where no vCPU sent it. */
+function strike(mark: Group, { scene, motion, area, backwards }: Flight): Promise<void> {
+  const sender = scene.boxes.find((box) => box.id === motion.from);
+  const there = { x: area.x + area.width / 2, y: area.y + area.height / 2 };
+  const here =
+    sender === undefined
+      ? { x: there.x, y: area.y - 30 }
+      : { x: sender.x + sender.width / 2, y: sender.y + sender.height / 2 };
+  return fly(mark, backwards ? [there, here] : [here, there]);
+}
+
+interface Spot {
+  readonly x: number;
+  readonly y: number;
+}
+
+async function fly(mark: Group, [from, to]: readonly [Spot, Spot]): Promise<void> {
   const dot = mark.append('circle').attr('r', 7).attr('cx', from.x).attr('cy', from.y);
   await dot
     .transition()
