@@ -122,6 +122,30 @@ export interface RowOf {
   readonly about?: string;
 }
 
+interface EntryWords {
+  readonly title: string;
+  readonly flags: readonly Flag[];
+}
+
+const WORDS_OF = new WeakMap<Dialect, Map<string, EntryWords>>();
+const MOST_KEPT = 2000;
+
+/** What is said about an entry that does not change: most entries are the same from step to step. */
+function wordsOf(dialect: Dialect, at: TableLevel, value: bigint): EntryWords {
+  let kept = WORDS_OF.get(dialect);
+  if (kept === undefined || kept.size > MOST_KEPT) {
+    kept = new Map();
+    WORDS_OF.set(dialect, kept);
+  }
+  const key = `${at.name} ${String(at.bits)} ${value.toString(36)}`;
+  const known = kept.get(key) ?? {
+    title: entryTitle(dialect, at, value),
+    flags: flagsOf(dialect, at, { value, before: value }),
+  };
+  kept.set(key, known);
+  return known;
+}
+
 export const indexText = (index: number): string => hex(index).padStart(3, '0');
 
 export function entryRow(context: Context, of: RowOf): SceneRow {
@@ -130,12 +154,14 @@ export function entryRow(context: Context, of: RowOf): SceneRow {
   const text = of.text ?? ((entry) => targetText(dialect, at, entry));
   const values = valuesOf(context, walked, index);
   const state = stateOf(context, walked, index);
+  const same = values.value === values.before;
+  const said = wordsOf(dialect, at, values.value);
   const row = {
     id: entryRowId(walked, index),
     index: of.label ?? indexText(index),
     text: text(values.value),
-    title: entryTitle(dialect, at, values.value) + (of.about === undefined ? '' : `\n${of.about}`),
-    flags: flagsOf(dialect, at, values),
+    title: of.about === undefined ? said.title : `${said.title}\n${of.about}`,
+    flags: same ? said.flags : flagsOf(dialect, at, values),
     state,
   } as const;
   if (state !== 'changed' || values.before === values.value) return row;

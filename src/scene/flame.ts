@@ -13,6 +13,11 @@ export interface Block {
   readonly depth: number;
 }
 
+/** What a vCPU does, in its lane. */
+export interface LaneBlock extends Block {
+  readonly vcpu: number;
+}
+
 export interface Mark {
   readonly step: number;
   readonly letter: string;
@@ -66,16 +71,42 @@ function alarmMarks(timeline: Timeline): readonly Mark[] {
 
 const HALF_A_SIGN = 9;
 
-export const operationBlocks = (timeline: Timeline): readonly Block[] =>
+/** Operations, and what other vCPUs do in the middle of them. */
+export const operationBlocks = (timeline: Timeline): readonly LaneBlock[] =>
   timeline.operations
     .filter((operation) => operation.section === 'body')
-    .map((operation) => ({
-      id: operationLabel(operation),
-      label: operation.text,
-      first: operation.firstStep,
-      end: operation.endStep,
-      depth: 0,
-    }));
+    .flatMap((operation) => {
+      const block = {
+        id: operationLabel(operation),
+        label: operation.text,
+        first: operation.firstStep,
+        end: operation.endStep,
+        depth: 0,
+        vcpu: operation.vcpu,
+      };
+      return [block, ...meanwhileBlocks(timeline, block)];
+    });
+
+/** Steps in a row that another vCPU makes. */
+function meanwhileBlocks({ journal }: Timeline, operation: LaneBlock): readonly LaneBlock[] {
+  const blocks: LaneBlock[] = [];
+  for (let step = operation.first; step < operation.end; step += 1) {
+    const vcpu = journal.vcpu(step);
+    const last = blocks.at(-1);
+    if (vcpu === operation.vcpu) continue;
+    if (last?.vcpu === vcpu && last.end === step) blocks[blocks.length - 1] = { ...last, end: step + 1 };
+    else
+      blocks.push({
+        id: `${operation.id} ${String(step)}`,
+        label: `vCPU ${String(vcpu)} meanwhile`,
+        first: step,
+        end: step + 1,
+        depth: 0,
+        vcpu,
+      });
+  }
+  return blocks;
+}
 
 /** Calls inside the steps `from` .. `to`-1, down to a depth. */
 export function callBlocks(

@@ -14,8 +14,19 @@ import { PDPTE_BITS } from '../core/hardware/x86-entry.ts';
 import { letter, x86Dialect, X86_LETTERS, type Dialect } from './dialect.ts';
 
 /** A guest's tables; `pse` says whether 2-level paging has large pages. */
-export const guestDialect = (mode: PagingMode, pse = true): Dialect =>
-  x86Dialect(x86Format({ mode, physicalBits: PHYSICAL_BITS, nxe: true, pse }), mode, { keys: false });
+export function guestDialect(mode: PagingMode, pse = true): Dialect {
+  const key = `${mode} ${String(pse)}`;
+  const known =
+    GUESTS.get(key) ??
+    x86Dialect(x86Format({ mode, physicalBits: PHYSICAL_BITS, nxe: true, pse }), mode, {
+      keys: false,
+    });
+  GUESTS.set(key, known);
+  return known;
+}
+
+/** One for each format, so that what is worked out about its entries can be kept. */
+const GUESTS = new Map<string, Dialect>();
 
 /** The same, as the guest's registers say at the moment. */
 export const guestDialectIn = (world: World, mode: PagingMode): Dialect =>

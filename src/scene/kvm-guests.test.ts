@@ -3,6 +3,8 @@ import { gfn } from '../core/quantities.ts';
 import { insertOperation, lineAfter } from '../scenario/edits.ts';
 import { planScenario } from '../scenario/plan.ts';
 import { GUEST_TEXTS, type GuestText } from '../testing/guest-texts.ts';
+import { probe } from '../core/operations/probe.ts';
+import { entryCards } from './probe-view.ts';
 import { planOf } from '../testing/scenarios.ts';
 import { record, type Timeline } from '../timeline/timeline.ts';
 import { addressAt } from './address.ts';
@@ -358,6 +360,33 @@ test('the bits of a step are those of the half of the word that it reads or chan
   run.seek(position);
   const [diff] = entryDiffs(run, run.step(position - 1), kvmShow.entryIn);
   expect([diff?.name, diff?.after]).toEqual(['guest entry, PT gfn 11 [3ff]', 0x203067n]);
+});
+
+test('the translation bench reads the guest in its own format, and the shadow in PAE', () => {
+  const run = runOf('2-level');
+  run.seek(run.begin);
+  const { settings } = run.program;
+  const request = {
+    vcpu: 0,
+    gva: 0x7ff000n,
+    user: true,
+    access: 'read',
+    flips: [],
+    caches: 'as they are',
+  } as const;
+  const tried = probe(run.world, settings, request);
+  const cards = entryCards([tried], settings);
+  expect(cards.map(({ title }) => title)).toEqual(
+    expect.arrayContaining([
+      'Shadow PDPT[000]',
+      'Shadow PD[003]',
+      'Guest PD[001]',
+      'Guest PT[3ff]',
+      'Shadow PT[1ff]',
+    ]),
+  );
+  const guest = cards.find(({ title }) => title === 'Guest PT[3ff]');
+  expect([guest?.before, (guest?.named.length ?? 0) + (guest?.rest.length ?? 0)]).toEqual([0x201067n, 32]);
 });
 
 describe('sentences say what a page stands for', () => {

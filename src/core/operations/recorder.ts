@@ -24,6 +24,8 @@ export interface OperationRecord {
   /** From 1 in its section; the setup is 0. */
   readonly number: number;
   readonly text: string;
+  /** The vCPU that acts. */
+  readonly vcpu: number;
   readonly line: number;
   readonly lastLine: number;
   readonly firstStep: number;
@@ -99,6 +101,7 @@ export class Recorder {
       section,
       number,
       text: place.text,
+      vcpu: planned?.operation.vcpu ?? 0,
       line: place.line,
       lastLine: place.lastLine,
       firstStep,

@@ -1,5 +1,6 @@
 /** Transport, and the run as lanes: operations, nested calls of the current one, marks. Click or drag goes to any step. */
 import { lazy, memo, Suspense, useMemo } from 'react';
+import { vcpusOf } from '../../core/settings.ts';
 import { callBlocks, marksOf, operationBlocks, type Mark } from '../../scene/flame.ts';
 import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
@@ -125,13 +126,18 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
     const [start, end] = row === 'all' ? [begin, length] : [from, to];
     go(Math.max(begin + 1, Math.round(start + share * (end - start) + 0.5)));
   };
-  const callsTop = LANE * 2 + 4;
+  const vcpus = vcpusOf(timeline.program.settings);
+  const lanes = vcpus.length;
+  const marksTop = LANE * lanes;
+  const callsTop = marksTop + LANE + 4;
   return (
     <div className="lanes" ref={host}>
       <svg width={width} height={callsTop + DEPTH * 15 + 4} role="img" aria-label="Timeline">
-        <text className="lane-name" x={2} y={14}>
-          vCPU 0
-        </text>
+        {vcpus.map((vcpu) => (
+          <text key={vcpu} className="lane-name" x={2} y={vcpu * LANE + 14}>
+            {`vCPU ${String(vcpu)}`}
+          </text>
+        ))}
         <rect className="given" x={left - GIVEN} y={1} width={GIVEN - 4} height={LANE - 3} rx={4} />
         <text className="block-name" x={left - GIVEN + 7} y={14}>
           {STRINGS.given}
@@ -142,15 +148,15 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
             label={block.label}
             x={all(block.first)}
             width={all(block.end) - all(block.first)}
-            y={1}
+            y={block.vcpu * LANE + 1}
             height={LANE - 3}
             current={cursor > block.first && cursor <= block.end}
           />
         ))}
-        <text className="lane-name" x={2} y={LANE + 14}>
+        <text className="lane-name" x={2} y={marksTop + 14}>
           {STRINGS.marks}
         </text>
-        <Marks marks={marks} begin={begin} length={length} left={left} width={width} />
+        <Marks marks={marks} begin={begin} length={length} left={left} width={width} top={marksTop} />
         <text className="lane-name" x={2} y={callsTop + 12}>
           {STRINGS.calls}
         </text>
@@ -166,7 +172,7 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
             call
           />
         ))}
-        <line className="cursor" x1={all(cursor)} x2={all(cursor)} y1={0} y2={LANE * 2} />
+        <line className="cursor" x1={all(cursor)} x2={all(cursor)} y1={0} y2={marksTop + LANE} />
         {cursor > from && cursor <= to && (
           <line
             className="cursor"
@@ -181,7 +187,7 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
           x={left}
           y={0}
           width={Math.max(1, width - left - 8)}
-          height={LANE * 2}
+          height={marksTop + LANE}
           onPointerDown={(event) => {
             scrub(event, 'all');
           }}
@@ -225,8 +231,9 @@ const Marks = memo(function Marks(props: {
   length: number;
   left: number;
   width: number;
+  top: number;
 }): React.JSX.Element {
-  const { marks, begin, length, left, width } = props;
+  const { marks, begin, length, left, width, top } = props;
   const all = scaleOf({ left, width })(begin, length);
   return (
     <>
@@ -235,7 +242,7 @@ const Marks = memo(function Marks(props: {
           key={`${mark.kind}${String(mark.step)}`}
           mark={mark}
           x={(all(mark.step) + all(mark.step + 1)) / 2 + (mark.shift ?? 0)}
-          y={LANE + 10}
+          y={top + 10}
         />
       ))}
     </>
