@@ -2,6 +2,7 @@
 import type { AccessRequest } from './hardware/fault.ts';
 import type { StageFault } from './hardware/second-stage.ts';
 import type { Translation } from './hardware/tlb.ts';
+import type { Gfn } from './quantities.ts';
 import type { Settings } from './settings.ts';
 import type { Machine } from './machine/machine.ts';
 import type { FlipOperation, HostEntryOperation, InvalidateOperation } from './operations/operation.ts';
@@ -68,6 +69,10 @@ export interface Engine {
     m: Machine,
     operation: Extract<FlipOperation, { place: 'register' }>,
   ): { readonly name: string; readonly bit: number } | undefined;
+  /** User space begins or ends logging which frames of a slot are written. */
+  setLogging(m: Machine, slot: number, on: boolean): void;
+  /** User space fetches the log of a slot: frames written since it last did, in rising order. */
+  fetchLog(m: Machine, slot: number): readonly Gfn[];
   /** An exit that changes nothing in the MMU. */
   trivialExit(m: Machine, reason: 'cpuid'): void;
   /** Whether there are tables of a hypervisor's own making to be judged: by the audit, and access by access. */

@@ -209,9 +209,11 @@ const TELLERS: { readonly [K in StepKind]: Teller<K> } = {
     what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`,
     why: 'It is about to stop being writable.',
   }),
-  'write-protect': ({ gfn }) => ({
+  'write-protect': ({ gfn, forLog }) => ({
     what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`,
-    why: 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
+    why: forLog
+      ? 'The next write to the frame is to be noted in the dirty log, so it has to fault.'
+      : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
   }),
   flush: ({ why, effect }) => ({
     what: `The hypervisor asks for a TLB flush: ${effect}.`,

@@ -18,6 +18,7 @@ import { walk } from '../hardware/walk.ts';
 import { indexAt } from '../hardware/x86-entry.ts';
 import type { Machine } from '../machine/machine.ts';
 import { contextOf, PAE_ROOTS, paeRootWord, shadowRootFor } from './context-2007.ts';
+import { getDirtyLog, setLogging } from './dirty-log.ts';
 import { emulateMmio, emulateTableWrite } from './emulate.ts';
 import { traitsOf } from './era-2007.ts';
 import { fetch, fetchAnew } from './fetch.ts';
@@ -70,6 +71,12 @@ export const kvm2007: Engine = {
     const reason = register === 'efer' ? 'wrmsr' : (`mov-${register}` as const);
     return duringExit(m, { reason }, () => setRegister(m, write));
   },
+  setLogging: (m, slot, on) => {
+    byUserSpace(m, () => {
+      setLogging(m, slot, on);
+    });
+  },
+  fetchLog: (m, slot) => byUserSpace(m, () => getDirtyLog(m, slot)),
   trivialExit: (m, reason) => {
     duringExit(m, { reason }, () => undefined);
   },
@@ -127,6 +134,9 @@ function duringExit<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: (
     return result;
   });
 }
+
+/** One thread runs the vCPU and everything else that user space does: a signal takes it out of the guest first. */
+const byUserSpace = <R>(m: Machine, does: () => R): R => duringExit(m, { reason: 'signal' }, does);
 
 function enterGuest(m: Machine): void {
   vmEntry(m);

@@ -14,7 +14,14 @@ import { HostStopped, Machine } from '../machine/machine.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { runAccess, type AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
-import type { FlipOperation, Handler, Operation, PlannedOperation, Program } from './operation.ts';
+import type {
+  FlipOperation,
+  Handler,
+  LogOperation,
+  Operation,
+  PlannedOperation,
+  Program,
+} from './operation.ts';
 
 export type Section = 'setup' | 'given' | 'body';
 
@@ -31,7 +38,12 @@ export interface OperationRecord {
   readonly endStep: number;
   /** Absent where the operation is no access. */
   readonly result?: AccessResult;
+  /** Frames that a fetch of the dirty log gave, in rising order. */
+  readonly dirty?: readonly Gfn[];
 }
+
+/** What came out of an operation, where anything can. */
+type Outcome = Pick<OperationRecord, 'result' | 'dirty'>;
 
 /** Why a run ended before its last operation. */
 export type Stop =
@@ -87,9 +99,9 @@ export class Recorder {
     const { section, number, planned } = must(this.queue[this.next], 'operation');
     const firstStep = this.machine.steps;
     this.next += 1;
-    let result: AccessResult | undefined;
+    let outcome: Outcome = {};
     try {
-      result = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
+      outcome = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
     } catch (error) {
       this.stop = stopOf(this.machine, error);
     }
@@ -103,7 +115,7 @@ export class Recorder {
       firstStep,
       endStep: this.machine.steps,
     };
-    this.operations.push(result === undefined ? record : { ...record, result });
+    this.operations.push({ ...record, ...outcome });
     const upcoming = this.queue[this.next];
     if (section !== 'body' && (upcoming === undefined || upcoming.section === 'body')) this.begin();
   }
@@ -114,16 +126,16 @@ export class Recorder {
     return this;
   }
 
-  private run(section: Section, planned: PlannedOperation | undefined): AccessResult | undefined {
+  private run(section: Section, planned: PlannedOperation | undefined): Outcome {
     const m = this.machine;
     m.beginOperation();
     if (section === 'setup' || planned === undefined) {
       setUp(m, this.program);
-      return undefined;
+      return {};
     }
-    const result = runOperation(m, planned.operation);
+    const outcome = runOperation(m, planned.operation);
     m.point('op');
-    return result;
+    return outcome;
   }
 
   /** `begin`: counters and step numbers start here. */
@@ -178,24 +190,26 @@ function wordsByFrame(program: Program): Map<Gfn, { index: number; value: bigint
 }
 
 /** Runs one operation of a scenario. */
-export function runOperation(m: Machine, operation: Operation): AccessResult | undefined {
+export function runOperation(m: Machine, operation: Operation): Outcome {
   m.vcpu = operation.vcpu;
   const engine = engineOf(m.settings);
   switch (operation.kind) {
     case 'access':
-      return runAccess(m, operation, {
-        engine,
-        runHandler: (handler) => {
-          runHandler(m, handler);
-        },
-      });
+      return {
+        result: runAccess(m, operation, {
+          engine,
+          runHandler: (handler) => {
+            runHandler(m, handler);
+          },
+        }),
+      };
     case 'invlpg':
       engine.invlpg(m, operation.gva);
       if (engine.judged)
         m.amendLastStep(() => {
           forgetHeld(m, operation.gva);
         });
-      return undefined;
+      return {};
     case 'load-cr3': {
       const { root, pcid, keep } = operation;
       const value = BigInt(root) << 12n;
@@ -205,26 +219,35 @@ export function runOperation(m: Machine, operation: Operation): AccessResult | u
         ...(pcid === undefined ? {} : { pcid }),
         ...(keep === undefined ? {} : { keep }),
       });
-      return undefined;
+      return {};
     }
     case 'set-register': {
       const { register, mask } = operation;
       writeRegister(m, { register, value: (m.reg(register) & ~mask) | operation.value });
-      return undefined;
+      return {};
     }
     case 'invalidate':
       engine.invalidate(m, operation);
-      return undefined;
+      return {};
     case 'set-host-entry':
       engine.setHostEntry(m, operation);
-      return undefined;
+      return {};
     case 'flip':
       flip(m, operation);
-      return undefined;
+      return {};
+    case 'log':
+      return runLog(m, operation);
     case 'cpuid':
       engine.trivialExit(m, 'cpuid');
-      return undefined;
+      return {};
   }
+}
+
+function runLog(m: Machine, { slot, does }: LogOperation): Outcome {
+  const engine = engineOf(m.settings);
+  if (does === 'fetch') return { dirty: engine.fetchLog(m, slot) };
+  engine.setLogging(m, slot, does === 'begin');
+  return {};
 }
 
 function runHandler(m: Machine, handler: Handler): void {

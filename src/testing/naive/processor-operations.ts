@@ -65,6 +65,8 @@ export class NaiveMachine {
       case 'cpuid':
         if (this.processor.nested) this.#worldSwitch();
         return undefined;
+      case 'log':
+        throw new Error('these machines have no dirty log');
     }
   }
 
