@@ -22,7 +22,7 @@ const STATEMENTS: WordList = [
   ['given', 'Operations that run first, shown folded.'],
   ['begin', 'Counters and step numbers start at 0.'],
   ['v0', 'An operation of vCPU 0.'],
-  ['host', 'The hypervisor changes its tables, or invalidates cached translations.'],
+  ['host', 'The host acts: it changes its tables, invalidates cached translations, logs what is written.'],
   ['flip', 'A bit of memory or of a register changes, and nobody in the machine did it.'],
   ['note', 'Said while the operation above runs.'],
   ['expect', 'What must come out at this place.'],
@@ -92,6 +92,10 @@ export const EXPECTED: WordList = [
   ['harm', 'An access did harm: stale-read, stale-write, lost-write.'],
   ...WHEN,
 ];
+const EXPECTED_LOG: WordList = [
+  ['dirty=', 'The frames that the last fetch of the dirty log gave, all of them: dirty=0x20,0x21.'],
+  ['no dirty', 'The last fetch of the dirty log gave no frame.'],
+];
 export const EXPECTED_BARE: WordList = [
   ['host-fault', 'The second stage refused the last access; host-fault=0x181 with that code.'],
   ['no host-fault', 'The second stage refused nothing of the last access.'],
@@ -108,6 +112,14 @@ const FAMILIES: WordList = [
   ['invlpga', 'Drops one address of an ASID.'],
   ['tlb-control', 'What the next VMRUN drops: all, asid, asid-nonglobal.'],
   ['tlbi', 'Drops translations of stage 2, or of the whole virtual machine.'],
+];
+const LOG: WordList = [
+  ['log', 'Begins or ends noting which frames of a slot are written: log slot=0 on.'],
+  ['fetch-log', 'Fetches the frames of a slot that were written since the last fetch.'],
+];
+export const LOG_STATES: WordList = [
+  ['on', 'The log begins: every write right is taken away, so that the next write faults.'],
+  ['off', 'The log ends.'],
 ];
 const SET_ENTRY: WordList = [['set-entry', 'Changes an entry of the second stage, and invalidates nothing.']];
 const OTHER: WordList = [
@@ -130,7 +142,7 @@ const OTHER: WordList = [
 const isBare = ({ machine }: Settings): boolean => machine !== 'kvm-2007';
 
 export const statementsFor = (settings: Settings): WordList =>
-  STATEMENTS.filter(([word]) => word !== 'host' || settings.machine === 'two-stage');
+  STATEMENTS.filter(([word]) => word !== 'host' || settings.machine !== 'native');
 
 /** What the guest can do on this machine. */
 export function operationsFor(settings: Settings): WordList {
@@ -146,6 +158,7 @@ const existing = (settings: Settings, by: Invalidation['by']): readonly Invalida
 
 /** What the hypervisor can do on this machine. */
 export const hostWordsFor = (settings: Settings): WordList => {
+  if (!isBare(settings)) return LOG;
   const known = existing(settings, 'hypervisor').map(({ name }) => invalidationWords(name).split(' ')[0]);
   return [...SET_ENTRY, ...FAMILIES.filter(([word]) => known.includes(word))];
 };
@@ -183,7 +196,7 @@ const OUTSIDE_MEANINGS: Readonly<Record<OutsideRegister, string>> = {
 };
 
 export const expectedFor = (settings: Settings): WordList =>
-  isBare(settings) ? [...EXPECTED, ...EXPECTED_BARE] : EXPECTED;
+  isBare(settings) ? [...EXPECTED, ...EXPECTED_BARE] : [...EXPECTED, ...EXPECTED_LOG];
 
 export const flagsFor = (settings: Settings): WordList =>
   isBare(settings) &&
@@ -192,22 +205,27 @@ export const flagsFor = (settings: Settings): WordList =>
     ? [...FLAGS, ...KEY_FLAG]
     : FLAGS;
 
+const named = (lists: readonly WordList[]): ReadonlyMap<string, string> =>
+  new Map(lists.flat().map(([word, meaning]) => [word.replace(/=$/, ''), meaning]));
+
+/** Words that mean something else, or only something, behind `expect`. */
+export const EXPECT_WORDS = named([EXPECTED_LOG]);
+
 /** Every word by itself; the guest's meaning wins over the hypervisor's. */
-export const ALL_WORDS: ReadonlyMap<string, string> = new Map(
-  [
-    ...HOST_TARGETS,
-    ...FAMILIES,
-    ...SET_ENTRY,
-    ...EXTRA_REGISTERS,
-    ...OTHER,
-    ...STATEMENTS,
-    ...PRIVILEGES,
-    ...OPERATIONS,
-    ...HANDLER,
-    ...TARGETS,
-    ...FLAGS,
-    ...MAP_FLAGS,
-    ...EXPECTED_BARE,
-    ...EXPECTED,
-  ].map(([word, meaning]) => [word.replace(/=$/, ''), meaning]),
-);
+export const ALL_WORDS = named([
+  HOST_TARGETS,
+  FAMILIES,
+  LOG,
+  SET_ENTRY,
+  EXTRA_REGISTERS,
+  OTHER,
+  STATEMENTS,
+  PRIVILEGES,
+  OPERATIONS,
+  HANDLER,
+  TARGETS,
+  FLAGS,
+  MAP_FLAGS,
+  EXPECTED_BARE,
+  EXPECTED,
+]);

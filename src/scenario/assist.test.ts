@@ -46,12 +46,18 @@ describe('what may stand there', () => {
     ['words of arm64', `${ARM}v0 kernel |`, 'load-ttbr0'],
     ['forms of arm64', `${ARM}v0 kernel tlbi |`, 'vmalle1'],
     ['registers that a flip reaches', `${ARM}flip register |`, 'tcr_el1 bit='],
+    ['what the host does on kvm-2007', `${HEAD}host |`, 'fetch-log'],
+    ['the slot of a log', `${HEAD}host log |`, 'slot='],
+    ['states of a log', `${HEAD}host log slot=0 |`, 'off'],
+    ['what a log gave', `${HEAD}expect |`, 'dirty='],
     ['ends of a handler', 'begin\nv0 user read 0x1\n  on #PF\n    |', 'retry'],
   ])('%s', (_name, text, expected) => {
     expect(offered(text)).toContain(expected);
   });
   test.each([
-    ['statements of a hypervisor', `${HEAD}|`, 'host'],
+    ['statements of a host', 'mmuscope 1\nmachine native\n|', 'host'],
+    ['two-stage only', `${HEAD}host |`, 'set-entry'],
+    ['kvm-2007 only', `${TWO}host |`, 'log'],
     ['bare machines only', `${HEAD}v0 kernel |`, 'invpcid'],
     ['arm64 only', `${TWO}v0 kernel |`, 'tlbi'],
     ['AMD only', `${TWO}host |`, 'invlpga'],
@@ -81,6 +87,8 @@ describe('what a word means', () => {
     ['map 0x1000 -> gfn 0x20 rw', '0x20', 'guest address 0x20000'],
     ['expect exits=3', 'exits', 'left the guest'],
     ['expect violation INV-6', 'INV-6', 'TLB entry'],
+    ['host fetch-log slot=0', 'fetch-log', 'written since the last fetch'],
+    ['expect dirty=0x20', 'dirty', 'last fetch of the dirty log'],
     [`${TWO}host invept single`, 'single', 'current EPT tables'],
     [`${TWO}host set-entry 0x1000 -> frame 0x20 read`, '0x20', 'host address 0x20000'],
     [`${ARM}v0 user read 0x40201010`, '0x40201010', 'level 1 001, level 2 001, level 3 001, offset 010'],

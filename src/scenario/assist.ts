@@ -9,12 +9,14 @@ import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } 
 import { addressMeaning, settingsWhileWriting } from './addresses.ts';
 import {
   ALL_WORDS,
+  EXPECT_WORDS,
   expectedFor,
   flagsFor,
   formsFor,
   HANDLER,
   HOST_TARGETS,
   hostWordsFor,
+  LOG_STATES,
   MAP_FLAGS,
   operationsFor,
   PRIVILEGES,
@@ -107,10 +109,17 @@ function hostArguments(text: string, done: readonly Token[], settings: Settings)
   const last = done.at(-1);
   if (done.length === 1) return offer('word', hostWordsFor(settings));
   if (last?.kind === 'arrow') return offer('word', HOST_TARGETS);
+  if (done[1]?.text === 'log' || done[1]?.text === 'fetch-log') return logArguments(done);
   if (done.some((token) => token.text === 'frame') && last?.text !== 'frame') return offer('word', RIGHTS);
   const forms = formsFor(last?.text ?? '', settings, 'hypervisor');
   if (forms.length > 0) return offer('word', forms);
   return last?.text === 'set-entry' || last?.text === 'ipas2e1is' ? [] : addressesIn(text);
+}
+
+/** `log slot=0 on`: the slot, then whether. */
+function logArguments(done: readonly Token[]): readonly Offer[] {
+  if (done.length === 2) return [{ text: 'slot=', meaning: 'Slots are counted from 0.', kind: 'word' }];
+  return done[1]?.text === 'log' && done.length === 5 ? offer('word', LOG_STATES) : [];
 }
 
 const WANTS_ADDRESS = [
@@ -219,7 +228,8 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
     return numberMeaning(number, { before: line.tokens[at - 1]?.text, settings: settingsIn(text) });
   const form = invalidationOf(`${line.tokens[at - 1]?.text ?? ''}-${token.text}`);
   if (form !== undefined) return form.meaning;
-  return ALL_WORDS.get(token.text) ?? RULES[token.text];
+  const expected = line.tokens[0]?.text === 'expect' ? EXPECT_WORDS.get(token.text) : undefined;
+  return expected ?? ALL_WORDS.get(token.text) ?? RULES[token.text];
 }
 
 /** Several values, joined by commas, each with its own meaning. */

@@ -93,6 +93,8 @@ export type Expectation =
   /** The last fault that the last access gave to the guest, or to the hypervisor; of any code, or of that one. */
   | { readonly kind: 'fault' | 'host-fault'; readonly code?: bigint }
   | { readonly kind: 'no-fault' | 'no-host-fault' }
+  /** Frames that the last fetch of a dirty log gave, all of them, in any order. */
+  | { readonly kind: 'dirty'; readonly frames: readonly bigint[] }
   /** The host physical address that the last access reached. */
   | { readonly kind: 'physical'; readonly address: bigint };
 
@@ -129,6 +131,7 @@ export type GuestAction =
   | { readonly kind: 'leave'; readonly how: 'halt' | 'user-space' }
   | { readonly kind: 'enter' }
   | { readonly kind: 'flush-all' }
+  | DirtyLog
   | Invalidate
   | {
       readonly kind: 'set-host-entry';
@@ -137,6 +140,13 @@ export type GuestAction =
       readonly change: HostEntryChange;
     }
   | { readonly kind: 'flip'; readonly target: FlipTarget; readonly bit: number };
+
+/** User space begins, ends or fetches the dirty log of a slot. */
+export interface DirtyLog {
+  readonly kind: 'log';
+  readonly slot: number;
+  readonly does: 'begin' | 'end' | 'fetch';
+}
 
 /** The two words for the root of an address space, of x86 and of arm64. */
 export interface LoadRoot {

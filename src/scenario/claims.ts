@@ -5,11 +5,14 @@ import type { Expectation } from './ast.ts';
 import { nearest, type Cursor } from './cursor.ts';
 
 const CLAIMS = ['violation', 'harm', 'fault', 'host-fault'] as const;
+const DENIED = [...CLAIMS, 'dirty'] as const;
 
 export function readExpectation(cursor: Cursor): Expectation {
   if (cursor.atPair()) return readClaims(cursor);
-  if (cursor.take('no'))
-    return { kind: `no-${cursor.oneOf(CLAIMS, 'violation, harm, fault or host-fault')}` };
+  if (cursor.take('no')) {
+    const denied = cursor.oneOf(DENIED, 'violation, harm, fault, host-fault or dirty');
+    return denied === 'dirty' ? { kind: 'dirty', frames: [] } : { kind: `no-${denied}` };
+  }
   const claim = cursor.oneOf([...CLAIMS, 'no'], 'a counter, violation, harm, fault, host-fault or no');
   switch (claim) {
     case 'harm':
@@ -26,9 +29,14 @@ export function readExpectation(cursor: Cursor): Expectation {
   }
 }
 
-/** `read=0x1`, `fault=0x5`, `host-fault=0x181`, `physical=0x21010`: about the last access; one a line. */
+/** `read=0x1`, `fault=0x5`, `host-fault=0x181`, `physical=0x21010`, `dirty=0x20,0x21`: about what came last; one a line. */
 function readResult(cursor: Cursor): Expectation | undefined {
   const word = cursor.peek()?.text;
+  if (word === 'dirty') {
+    cursor.next();
+    cursor.equals();
+    return { kind: word, frames: cursor.numbers('guest frames') };
+  }
   if (word !== 'read' && word !== 'fault' && word !== 'host-fault' && word !== 'physical') return undefined;
   cursor.next();
   cursor.equals();

@@ -101,8 +101,12 @@ export class Cursor {
         remedy: 'Write a number, 0x-hex or decimal.',
       });
     }
+    return this.sumOf(token.text, { token, what });
+  }
+
+  private sumOf(text: string, { token, what }: { token: Token; what: string }): bigint {
     let sum = 0n;
-    for (const part of token.text.split('+')) {
+    for (const part of text.split('+')) {
       const value = numberOf(part) ?? this.names.get(part);
       if (value === undefined) {
         const near = nearest(part, [...this.names.keys()]);
@@ -120,6 +124,17 @@ export class Cursor {
     if (sum >= 1n << 64n)
       this.fail(token, { message: `${what} does not fit 64 bits`, remedy: 'Write at most 16 hex digits.' });
     return sum;
+  }
+
+  /** Numbers joined by commas: `0x20,0x21`. */
+  numbers(what: string): readonly bigint[] {
+    const token = this.next();
+    if (token === undefined || (token.kind !== 'number' && token.kind !== 'word'))
+      this.fail(token, {
+        message: `${foundText(token)} where ${what} were expected`,
+        remedy: 'Write numbers joined by commas, without blanks: 0x20,0x21.',
+      });
+    return token.text.split(',').map((part) => this.sumOf(part, { token, what }));
   }
 
   /** A number that must lie in a range and fits a JavaScript number. */

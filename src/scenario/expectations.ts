@@ -1,5 +1,5 @@
 /** Checks what an author expects against what the model did. */
-import { hex } from '../core/quantities.ts';
+import { hex, type Gfn } from '../core/quantities.ts';
 import { COUNTERS } from '../core/counters.ts';
 import type { AccessResult } from '../core/operations/access.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
@@ -92,6 +92,11 @@ function failure(
         expectation,
         before.findLast((operation) => operation.result !== undefined)?.result,
       );
+    case 'dirty':
+      return failureOfLog(
+        expectation.frames,
+        before.findLast((operation) => operation.dirty !== undefined)?.dirty,
+      );
     case 'read': {
       const value = before.findLast((operation) => operation.result?.value !== undefined)?.result?.value;
       return value === expectation.value
@@ -101,6 +106,13 @@ function failure(
           : `read=${hex(value)}`;
     }
   }
+}
+
+function failureOfLog(wanted: readonly bigint[], got: readonly Gfn[] | undefined): string | undefined {
+  if (got === undefined) return 'no log was fetched';
+  const named = new Set(wanted.map(Number));
+  if (named.size === got.length && got.every((frame) => named.has(frame))) return undefined;
+  return got.length === 0 ? 'no dirty' : `dirty=${got.map((frame) => hex(frame)).join(',')}`;
 }
 
 /** What the last access did instead, or undefined where it did as expected. */

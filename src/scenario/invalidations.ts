@@ -1,6 +1,6 @@
 /**
- * What the hypervisor of a two-stage machine does by itself, and the instructions that invalidate cached translations:
- * `v0 kernel invpcid all`, `host invept single`, `host set-entry 0x21000 -> absent`.
+ * What the host does by itself, and the instructions that invalidate cached translations: `v0 kernel invpcid all`,
+ * `host invept single`, `host set-entry 0x21000 -> absent`, `host fetch-log slot=0`.
  */
 import type { HostEntryChange } from '../core/operations/operation.ts';
 import { INVALIDATIONS, type Invalidation, type InvalidationName } from '../core/hardware/invalidate.ts';
@@ -9,7 +9,15 @@ import type { Cursor } from './cursor.ts';
 
 /** The words of instructions that have forms: `invept single` is the invalidation `invept-single`. */
 const HOST_FAMILIES = ['invept', 'invvpid', 'tlb-control'] as const;
-const HOST_WORDS = [...HOST_FAMILIES, 'invlpga', 'tlbi', 'set-entry', 'flush-all'] as const;
+const HOST_WORDS = [
+  ...HOST_FAMILIES,
+  'invlpga',
+  'tlbi',
+  'set-entry',
+  'flush-all',
+  'log',
+  'fetch-log',
+] as const;
 
 /** The number of the first virtual processor or machine: VPID or ASID 1; 0 is the host's. */
 const FIRST_GUEST = 1;
@@ -62,10 +70,13 @@ function readTarget(cursor: Cursor, name: InvalidationName, family: string): Inv
 export const readInvpcid = (cursor: Cursor): Invalidate => readForm(cursor, 'invpcid', 'guest');
 export const readTlbi = (cursor: Cursor, by: Invalidation['by']): Invalidate => readForm(cursor, 'tlbi', by);
 
-/** `host invept all`, `host set-entry 0x21000 level=2 -> absent`: the hypervisor acts. */
+/** Slots are numbered from 0; how many there are, the text's own lines say. */
+const MAX_SLOT = 63;
+
+/** `host invept all`, `host set-entry 0x21000 level=2 -> absent`, `host log slot=0 on`: the host acts. */
 export function readHost(cursor: Cursor, line: Line): OperationStatement {
   cursor.take('host');
-  const word = cursor.oneOf(HOST_WORDS, 'what the hypervisor does');
+  const word = cursor.oneOf(HOST_WORDS, 'what the host does');
   const action = readHostAction(cursor, word);
   cursor.end();
   return { vcpu: 0, privilege: 'kernel', action, line };
@@ -74,8 +85,18 @@ export function readHost(cursor: Cursor, line: Line): OperationStatement {
 function readHostAction(cursor: Cursor, word: (typeof HOST_WORDS)[number]): GuestAction {
   if (word === 'set-entry') return readSetEntry(cursor);
   if (word === 'flush-all') return { kind: 'flush-all' };
+  if (word === 'log' || word === 'fetch-log') return readLog(cursor, word);
   if (word === 'invlpga') return readTarget(cursor, 'invlpga', 'invlpga');
   return readForm(cursor, word, 'hypervisor');
+}
+
+/** `log slot=0 on`, `log slot=0 off`, `fetch-log slot=0`. */
+function readLog(cursor: Cursor, word: 'log' | 'fetch-log'): GuestAction {
+  cursor.oneOf(['slot'], 'slot=');
+  cursor.equals();
+  const slot = cursor.small('the slot', { min: 0, max: MAX_SLOT });
+  if (word === 'fetch-log') return { kind: 'log', slot, does: 'fetch' };
+  return { kind: 'log', slot, does: cursor.oneOf(['on', 'off'], 'on or off') === 'on' ? 'begin' : 'end' };
 }
 
 function readSetEntry(cursor: Cursor): GuestAction {

@@ -41,6 +41,8 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
       return missingRoot(action, settings);
     case 'set':
       return missingRegister(action.register, settings);
+    case 'log':
+      return isKvm(settings) ? undefined : noLog(settings);
     case 'set-host-entry':
       return settings.machine === 'two-stage' ? undefined : noHost(settings);
     case 'flip':
@@ -85,6 +87,11 @@ const noHost = ({ machine }: Settings): Said =>
   machine === 'native'
     ? { message: 'There is no hypervisor on machine native', remedy: USE_TWO_STAGE }
     : { message: 'On kvm-2007 the hypervisor acts by itself', remedy: `Remove the line. ${USE_TWO_STAGE}` };
+
+const noLog = ({ machine }: Settings): Said => ({
+  message: `There is no dirty log on machine ${machine}`,
+  remedy: 'Use machine kvm-2007, or remove the line.',
+});
 
 const noShadow = ({ machine }: Settings): Said => ({
   message: `There are no shadow tables on machine ${machine}`,

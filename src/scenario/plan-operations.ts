@@ -2,6 +2,7 @@
 import { gfn, gva, vcpuId, type VcpuId } from '../core/quantities.ts';
 import type { AccessOperation, Operation, PlannedOperation } from '../core/operations/operation.ts';
 import type {
+  DirtyLog,
   EntryChange,
   GuestAction,
   Invalidate,
@@ -30,6 +31,8 @@ const SHADOW_LEVELS = 4;
 export class OperationPlanner {
   private readonly ground: Ground;
   private readonly statements: readonly Statement[];
+  /** Slots with a dirty log, where the next line stands. */
+  private readonly logged = new Set<number>();
 
   constructor(ground: Ground, statements: readonly Statement[]) {
     this.ground = ground;
@@ -106,6 +109,8 @@ export class OperationPlanner {
         return { kind: 'leave', vcpu, how: action.how };
       case 'set-host-entry':
         return hostEntryOperation(this.ground, action, line);
+      case 'log':
+        return this.log(action, line);
       case 'flip':
         return this.flip(action, line);
     }
@@ -159,6 +164,35 @@ export class OperationPlanner {
       },
     );
     return undefined;
+  }
+
+  /** Which slots are logged where the line stands, and which there are: user space knows both. */
+  private log({ slot, does }: DirtyLog, line: Line): Operation | undefined {
+    const slots = this.statements.filter((statement) => statement.kind === 'slot').length;
+    if (slot >= slots) {
+      const last = String(Math.max(0, slots - 1));
+      this.ground.report(
+        { line },
+        {
+          message: `There is no slot ${String(slot)}: the text has ${String(slots)}, counted from 0`,
+          remedy: slots < 2 ? 'Write slot=0.' : `Write a number from 0 to ${last}.`,
+        },
+      );
+      return undefined;
+    }
+    if (does !== 'begin' && !this.logged.has(slot)) {
+      this.ground.report(
+        { line },
+        {
+          message: `Slot ${String(slot)} is not logged here`,
+          remedy: `Add the line above: host log slot=${String(slot)} on.`,
+        },
+      );
+      return undefined;
+    }
+    if (does === 'begin') this.logged.add(slot);
+    if (does === 'end') this.logged.delete(slot);
+    return { kind: 'log', vcpu: vcpuId(0), slot, does };
   }
 
   private flip({ target, bit }: Extract<GuestAction, { kind: 'flip' }>, line: Line): Operation | undefined {

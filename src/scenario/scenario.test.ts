@@ -56,6 +56,31 @@ describe('problems have a place and a remedy', () => {
     ['an unknown setting', `${HEAD}policy flash=never\nbegin\nv0 cpuid`, '3:8 "flash" is no policy setting'],
     ['an unknown value', `${HEAD}policy flush=nevr\nbegin\nv0 cpuid`, '3:14 flush=nevr is not known'],
     [
+      'a log of a slot that does not exist',
+      `${HEAD}begin\nhost log slot=1 on`,
+      '4:1 There is no slot 1: the text has 1, counted from 0',
+    ],
+    [
+      'a fetch of a log that never began',
+      `${HEAD}begin\nhost fetch-log slot=0`,
+      '4:1 Slot 0 is not logged here',
+    ],
+    [
+      'a log on a machine without one',
+      `${HEAD}machine native\nbegin\nhost log slot=0 on`,
+      '5:1 There is no dirty log on machine native',
+    ],
+    [
+      'a log that is neither',
+      `${HEAD}begin\nhost log slot=0 up`,
+      '4:17 Found "up" where on or off was expected',
+    ],
+    [
+      'frames that are no numbers',
+      `${HEAD}begin\nhost log slot=0 on\nhost fetch-log slot=0\nexpect dirty=0x20,x`,
+      '6:14 "x" is no number and no name in use, where guest frames was expected',
+    ],
+    [
       'no arrow',
       `${HEAD}map 0x1000 gfn 1 rw user\nbegin\nv0 cpuid`,
       '3:12 Found "gfn" where -> was expected',

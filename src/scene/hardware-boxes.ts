@@ -175,7 +175,7 @@ function tlbBox(context: Context, vcpu: number): SceneBox {
     fold: [
       live.length === 0 ? 'empty' : '',
       live.length > most ? `+${String(live.length - most)} older` : '',
-      dead > 0 ? `${String(dead)} of older ASIDs, unusable` : '',
+      dead > 0 ? `${String(dead)} of older ASIDs${several ? '' : ', unusable'}` : '',
     ]
       .filter((part) => part !== '')
       .join(' · '),

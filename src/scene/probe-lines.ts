@@ -82,6 +82,7 @@ function lineOf(operation: Operation, names: Names): readonly string[] {
     case 'load-cr3':
     case 'invalidate':
     case 'set-host-entry':
+    case 'log':
     case 'cpuid':
     case 'leave':
     case 'enter':

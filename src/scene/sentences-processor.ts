@@ -11,6 +11,7 @@ const EXIT_WORDS: Readonly<Record<string, string>> = {
   'mov-cr4': 'a change of CR4',
   wrmsr: 'a write of EFER',
   cpuid: 'CPUID',
+  signal: 'a signal for its thread: user space has something to do',
   'EPT violation': 'an EPT violation',
   'EPT misconfiguration': 'an EPT misconfiguration',
   'nested page fault': 'a nested page fault',

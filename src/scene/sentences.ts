@@ -145,9 +145,11 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`,
     why: 'It is about to stop being writable.',
   }),
-  'write-protect': ({ gfn }) => ({
+  'write-protect': ({ gfn, forLog }) => ({
     what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`,
-    why: 'From now on no write to the frame may go unseen: because it is about to be shadowed as a page table, or because the dirty log begins anew.',
+    why: forLog
+      ? 'The next write to the frame is to be noted in the dirty log, so it has to fault.'
+      : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
   }),
   flush: ({ why, effect }) => ({
     what: `The hypervisor asks for a TLB flush: ${effect}.`,

@@ -53,6 +53,8 @@ export const bare: Engine = {
     operation.place === 'host' ? hostEntryWord(m, operation) : undefined,
   flippedRegister: (m, { register, bit }) =>
     outsideRegisters(m.settings).includes(register) ? placeOfBit(register, bit) : undefined,
+  setLogging: neverPlanned,
+  fetchLog: neverPlanned,
   trivialExit: (m, reason) => ({
     locked: false,
     body: () => {
@@ -62,6 +64,11 @@ export const bare: Engine = {
   }),
   judged: false,
 };
+
+/** The scenario's text offers these on other machines only. */
+function neverPlanned(): never {
+  throw new Error('assertion failed: this machine does not have the operation');
+}
 
 function start(m: Machine): void {
   m.set('vcpu', 0, Object.freeze({ mode: 'guest', exitSerial: 0 }));

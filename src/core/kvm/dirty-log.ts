@@ -1,15 +1,17 @@
 /**
- * The dirty log of 2007: for a slot that is logged, one bit for each frame that was written since user space last
- * fetched the log. Fetching takes the write right from every leaf of the slot, so that the next write faults and is
- * seen.
+ * The dirty log of 2006 and 2007: for a slot that is logged, one bit for each frame that was written since user space
+ * last fetched the log. Beginning to log and fetching take the write right from every leaf of the slot, so that the next
+ * write faults and is seen: a leaf of a logged slot is writable only while the bit of its frame is set.
  */
-import { gfn, pfnOfEntry, spte, type Gfn } from '../quantities.ts';
+import { gfn, pfnOfEntry, spte, type Gfn, type Spte } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
+import { traitsOf } from './era-2007.ts';
 import { gfnOfPfn, slotOfGfn } from './memslots.ts';
 import { levelOfRole } from './role-2007.ts';
 import { rmapRemove } from './rmap.ts';
+import { resetContext } from './roots.ts';
 import { isTracked } from './spte-2007.ts';
 import { flushEverybody, oweFlush } from './vendor.ts';
 
@@ -20,20 +22,21 @@ export function markPageDirty(m: Machine, frame: Gfn): void {
   if (m.get('dirty', frame) === undefined) m.set('dirty', frame, 1);
 }
 
-/** User space begins or ends logging a slot. */
+/**
+ * User space begins or ends logging a slot. The last era takes write rights away at any change of a slot; those before
+ * it only where logging begins, and then make the paging context anew.
+ */
 export function setLogging(m: Machine, slot: number, on: boolean): void {
-  const before = m.must('slot', slot);
-  m.step('slot-log', { slot, on });
-  m.set(
-    'slot',
-    slot,
-    Object.freeze({
-      firstGfn: before.firstGfn,
-      frames: before.frames,
-      ...(on ? { logged: true as const } : {}),
-    }),
-  );
-  for (const frame of framesLogged(m, slot)) m.set('dirty', frame, undefined);
+  const { remoteFlush } = traitsOf(m.settings);
+  m.call('kvm_vm_ioctl_set_memory_region', { slot }, () => {
+    const { firstGfn, frames } = m.must('slot', slot);
+    m.step('slot-log', { slot, on });
+    m.set('slot', slot, Object.freeze({ firstGfn, frames, ...(on ? { logged: true as const } : {}) }));
+    if (!on) for (const frame of framesLogged(m, slot)) m.set('dirty', frame, undefined);
+    if (on || remoteFlush) removeWriteAccess(m, slot);
+    if (remoteFlush) flushEverybody(m, 'dirty-log');
+    else resetContext(m);
+  });
 }
 
 const framesLogged = (m: Machine, slot: number): readonly Gfn[] =>
@@ -41,40 +44,43 @@ const framesLogged = (m: Machine, slot: number): readonly Gfn[] =>
     .filter((frame) => slotOfGfn(m.world, frame) === slot)
     .sort((a, b) => a - b);
 
-/** `KVM_GET_DIRTY_LOG`: gives the bits to user space, clears them, and write-protects the slot. */
-export function getDirtyLog(m: Machine, slot: number): void {
-  m.call('kvm_vm_ioctl_get_dirty_log', { slot }, () => {
+/**
+ * `KVM_GET_DIRTY_LOG`: gives the frames written since the last time to user space, write-protects the slot, and clears
+ * the bits. Where nothing was written there is nothing to protect: no leaf of the slot is writable then.
+ */
+export function getDirtyLog(m: Machine, slot: number): readonly Gfn[] {
+  return m.call('kvm_vm_ioctl_get_dirty_log', { slot }, () => {
     const frames = framesLogged(m, slot);
     m.step('log-fetch', { slot, count: frames.length });
-    if (frames.length === 0) return;
+    if (frames.length === 0) return frames;
     removeWriteAccess(m, slot);
+    flushEverybody(m, 'dirty-log');
     m.step('log-clear', { slot, count: frames.length });
     for (const frame of frames) m.set('dirty', frame, undefined);
+    return frames;
   });
 }
 
 /** `kvm_mmu_slot_remove_write_access`: every leaf of the pages that may map the slot. */
 function removeWriteAccess(m: Machine, slot: number): void {
   m.call('kvm_mmu_slot_remove_write_access', { slot }, () => {
-    const lost: number[] = [];
     for (const page of newestFirst(m)) {
-      if ((page.slots & (1 << slot)) === 0) continue;
+      if ((page.slots & (1 << slot)) === 0 || levelOfRole(page.role) !== 1) continue;
       for (const word of m.world.wordsOfShadowFrame(page.pfn)) {
         const entry = spte(m.word(word));
-        if (!isTracked(entry) || levelOfRole(page.role) !== 1) continue;
-        const frame = gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0);
-        rmapRemove(m, { gfn: frame, word });
-        m.step('write-protect', { gfn: frame }, [word]);
-        m.set('word', word, entry & ~PTE_W);
-        lost.push(word);
+        if ((entry & PTE_W) !== 0n) writeProtect(m, word, entry);
       }
     }
-    if (lost.length === 0) return;
-    m.amendLastStep(() => {
-      oweFlush(m, { words: lost });
-    });
-    flushEverybody(m, 'dirty-log');
   });
+}
+
+/** A leaf of the page, whatever it maps: entries for devices are not present, and lose the bit all the same. */
+function writeProtect(m: Machine, word: number, entry: Spte): void {
+  const frame = gfnOfPfn(pfnOfEntry(entry)) ?? gfn(pfnOfEntry(entry));
+  rmapRemove(m, { gfn: frame, word });
+  m.step('write-protect', { gfn: frame, forLog: true }, [word]);
+  m.set('word', word, entry & ~PTE_W);
+  if (isTracked(entry)) oweFlush(m, { words: [word] });
 }
 
 const newestFirst = (m: Machine): readonly ShadowPage[] =>

@@ -20,6 +20,7 @@ import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
 import { vcpusOf } from '../settings.ts';
 import { contextOf, PAE_ROOTS, paeRootWord, shadowRootFor } from './context-2007.ts';
+import { getDirtyLog, setLogging } from './dirty-log.ts';
 import { emulateMmio, emulateTableWrite } from './emulate.ts';
 import { traitsOf } from './era-2007.ts';
 import { fetch, fetchAnew } from './fetch.ts';
@@ -91,6 +92,11 @@ export const kvm2007: Engine = {
     const reason = register === 'efer' ? 'wrmsr' : (`mov-${register}` as const);
     return exitFor(m, { reason }, () => setRegister(m, write));
   },
+  setLogging: (m, slot, on) =>
+    byUserSpace(m, () => {
+      setLogging(m, slot, on);
+    }),
+  fetchLog: (m, slot) => byUserSpace(m, () => getDirtyLog(m, slot)),
   trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
 };
 
@@ -157,6 +163,9 @@ function exitFor<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () =
     },
   };
 }
+
+/** One thread runs the vCPU and everything else that user space does: a signal takes it out of the guest first. */
+const byUserSpace = <R>(m: Machine, does: () => R): Work<R> => exitFor(m, { reason: 'signal' }, does);
 
 function enterGuest(m: Machine): void {
   vmEntry(m);

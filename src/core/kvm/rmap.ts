@@ -63,7 +63,7 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
       assert(pfnOfEntry(spte(m.word(word))) === pfn, 'the reverse map holds leaves of its frame');
       rmapRemove(m, { gfn, word });
       if (!remoteFlush) flushOrSay(m, word, options.flushTlb);
-      m.step('write-protect', { gfn }, [word]);
+      m.step('write-protect', { gfn, forLog: false }, [word]);
       m.set('word', word, m.word(word) & ~PTE_W);
       oweFlush(m, m.settings.flush === 'never' ? { words: [word], bug: 'C-B1' } : { words: [word] });
       if (remoteFlush) flushOrSay(m, word, options.flushTlb);

@@ -152,7 +152,7 @@ export const STEPS = {
   'rmap-look': spec('kvm', 'lookup', 'rmap', { pfn: 'n', count: 'n' }),
   'rmap-add': spec('kvm', 'link', 'rmap', { pfn: 'n', count: 'n' }),
   'rmap-remove': spec('kvm', 'unlink', 'rmap', { pfn: 'n', count: 'n' }),
-  'write-protect': spec('kvm', 'write', 'sPT', { gfn: 'n' }),
+  'write-protect': spec('kvm', 'write', 'sPT', { gfn: 'n', forLog: 'b' }),
   flush: spec('kvm', 'flush', 'TLB', { why: 's', effect: 's' }),
   'flush-left-out': spec('kvm', 'check', 'TLB', { why: 's' }),
 
@@ -217,6 +217,7 @@ export const CALLS = {
   set_pte: { gfn: 'n' },
   set_pde: { gfn: 'n' },
   nonpaging_map: { gpa: 'w' },
+  kvm_vm_ioctl_set_memory_region: { slot: 'n' },
   kvm_vm_ioctl_get_dirty_log: { slot: 'n' },
   kvm_mmu_slot_remove_write_access: { slot: 'n' },
   emulate_instruction: { gva: 'w' },

@@ -32,7 +32,8 @@ export type ExitReason =
   | 'mov-cr0'
   | 'mov-cr4'
   | 'wrmsr'
-  | 'cpuid';
+  | 'cpuid'
+  | 'signal';
 
 /** Whose and which translations a cache entry serves. 0 where the processor has no such number. */
 export interface CacheTag {

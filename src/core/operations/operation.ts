@@ -64,7 +64,18 @@ export type Operation =
   | { readonly kind: 'enter'; readonly vcpu: VcpuId }
   /** A thread of the host has the TLBs of all vCPUs flushed. */
   | { readonly kind: 'flush-all'; readonly vcpu: VcpuId }
+  | LogOperation
   | FlipOperation;
+
+/** User space begins or ends the dirty log of a slot, or fetches what it says. */
+export interface LogOperation {
+  readonly kind: 'log';
+  /** The thread of this vCPU asks. */
+  readonly vcpu: VcpuId;
+  /** Slots are counted from 0, in the order of the text. */
+  readonly slot: number;
+  readonly does: 'begin' | 'end' | 'fetch';
+}
 
 /** An instruction that invalidates cached translations; see hardware/invalidate for what each does. */
 export interface InvalidateOperation {

@@ -141,7 +141,7 @@ function access(
 ): AccessResult | undefined {
   m.vcpu = request.vcpu;
   if (m.get('vcpu', request.vcpu)?.mode === 'guest')
-    return runOperation(m, { operation: probeAccess(request) }, engine);
+    return runOperation(m, { operation: probeAccess(request) }, engine).result;
   const { access: asked, user, gva } = request;
   engine.translate(m, { access: asked, user, gva });
   return undefined;

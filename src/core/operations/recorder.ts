@@ -14,7 +14,7 @@ import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
 import type { PlannedOperation, Program } from './operation.ts';
-import { runOperation } from './run-operation.ts';
+import { runOperation, type Outcome } from './run-operation.ts';
 
 export type Section = 'setup' | 'given' | 'body';
 
@@ -33,6 +33,8 @@ export interface OperationRecord {
   readonly endStep: number;
   /** Absent where the operation is no access. */
   readonly result?: AccessResult;
+  /** Frames that a fetch of the dirty log gave, in rising order. */
+  readonly dirty?: readonly Gfn[];
 }
 
 /** Why a run ended before its last operation. */
@@ -89,9 +91,9 @@ export class Recorder {
     const { section, number, planned } = must(this.queue[this.next], 'operation');
     const firstStep = this.machine.steps;
     this.next += 1;
-    let result: AccessResult | undefined;
+    let outcome: Outcome = {};
     try {
-      result = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
+      outcome = this.machine.call('operation', { index: this.next - 1 }, () => this.run(section, planned));
     } catch (error) {
       this.machine.closeAll();
       this.stop = stopOf(this.machine, error);
@@ -107,7 +109,7 @@ export class Recorder {
       firstStep,
       endStep: this.machine.steps,
     };
-    this.operations.push(result === undefined ? record : { ...record, result });
+    this.operations.push({ ...record, ...outcome });
     const upcoming = this.queue[this.next];
     if (section !== 'body' && (upcoming === undefined || upcoming.section === 'body')) this.begin();
   }
@@ -118,16 +120,16 @@ export class Recorder {
     return this;
   }
 
-  private run(section: Section, planned: PlannedOperation | undefined): AccessResult | undefined {
+  private run(section: Section, planned: PlannedOperation | undefined): Outcome {
     const m = this.machine;
     m.beginOperation();
     if (section === 'setup' || planned === undefined) {
       setUp(m, this.program);
-      return undefined;
+      return {};
     }
-    const result = runOperation(m, planned);
+    const outcome = runOperation(m, planned);
     m.point('op');
-    return result;
+    return outcome;
   }
 
   /** `begin`: counters and step numbers start here. */

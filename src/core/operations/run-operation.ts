@@ -3,7 +3,7 @@
  * on the way.
  */
 import { must } from '../assert.ts';
-import { wordOf } from '../quantities.ts';
+import { wordOf, type Gfn } from '../quantities.ts';
 import { noteFlip } from '../audit/audit.ts';
 import { forgetHeld } from '../audit/harm.ts';
 import type { Engine, RegisterWrite } from '../engine.ts';
@@ -13,14 +13,25 @@ import { freely, Sections, sectionsOf, type Section } from '../machine/sections.
 import { hostFrameOf } from '../machine/world.ts';
 import { accessSections, type AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
-import type { FlipOperation, Meanwhile, Operation, PlannedOperation, RunPlan } from './operation.ts';
+import type {
+  FlipOperation,
+  LogOperation,
+  Meanwhile,
+  Operation,
+  PlannedOperation,
+  RunPlan,
+} from './operation.ts';
+
+/** What came out of an operation, where anything can. */
+export interface Outcome {
+  /** Of an access. */
+  readonly result?: AccessResult;
+  /** Frames that a fetch of the dirty log gave, in rising order. */
+  readonly dirty?: readonly Gfn[];
+}
 
 /** Runs one operation of a scenario, and what other vCPUs do in the middle of it. Gives what the guest saw. */
-export function runOperation(
-  m: Machine,
-  planned: RunPlan,
-  engine: Engine = engineOf(m.settings),
-): AccessResult | undefined {
+export function runOperation(m: Machine, planned: RunPlan, engine: Engine = engineOf(m.settings)): Outcome {
   const { operation, meanwhile = [] } = planned;
   m.vcpu = operation.vcpu;
   const sections = new Sections(m);
@@ -39,11 +50,11 @@ export function runOperation(
           }
           return due.length > 0;
         };
-  let result: AccessResult | undefined;
+  let outcome: Outcome = {};
   try {
     sections.run(
       operationSections({ m, engine }, operation, (seen) => {
-        result = seen;
+        outcome = seen;
         return undefined;
       }),
     );
@@ -51,7 +62,7 @@ export function runOperation(
     m.preemption = undefined;
   }
   for (const { point } of waiting) m.step('point-missed', { point });
-  return result;
+  return outcome;
 }
 
 /** Each of the operations begins where the point is reached, and goes on later if it has to wait for the lock. */
@@ -78,7 +89,7 @@ interface By {
   readonly engine: Engine;
 }
 
-type Then = (seen: AccessResult | undefined) => Section | undefined;
+type Then = (seen: Outcome) => Section | undefined;
 
 /** An operation as sections. Only what leaves the guest has more than one. */
 function operationSections(by: By, operation: Operation, then: Then): Section {
@@ -90,7 +101,7 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
           engine,
           handlerSections: (handler, after) => handlerSections(by, handler.operations, after),
         },
-        then,
+        then: (result) => then({ result }),
       });
     case 'load-cr3': {
       const { root, pcid, keep } = operation;
@@ -110,8 +121,10 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
     case 'cpuid':
       return freely(() => {
         engine.enter(m);
-        return sectionsOf(engine.trivialExit(m, 'cpuid'), () => then(undefined));
+        return sectionsOf(engine.trivialExit(m, 'cpuid'), () => then({}));
       });
+    case 'log':
+      return logSections(by, operation, then);
     case 'invlpg':
     case 'invalidate':
     case 'set-host-entry':
@@ -121,12 +134,12 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
     case 'flush-all':
       return freely(() => {
         actAtOnce(by, operation);
-        return then(undefined);
+        return then({});
       });
   }
 }
 
-type AtOnce = Exclude<Operation, { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' }>;
+type AtOnce = Exclude<Operation, { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' | 'log' }>;
 
 /** What needs no exit: the guest does it itself, or nobody in the guest hears of it. */
 function actAtOnce({ m, engine }: By, operation: AtOnce): void {
@@ -160,6 +173,15 @@ function actAtOnce({ m, engine }: By, operation: AtOnce): void {
   }
 }
 
+function logSections({ m, engine }: By, { slot, does }: LogOperation, then: Then): Section {
+  return freely(() => {
+    engine.enter(m);
+    return does === 'fetch'
+      ? sectionsOf(engine.fetchLog(m, slot), (dirty) => then({ dirty }))
+      : sectionsOf(engine.setLogging(m, slot, does === 'begin'), () => then({}));
+  });
+}
+
 function handlerSections(
   by: By,
   operations: readonly PlannedOperation[],
@@ -187,7 +209,7 @@ function registerSections({ m, engine }: By, writeNow: () => RegisterWrite, then
         m.amendLastStep(() => {
           forgetHeld(m);
         });
-      return then(undefined);
+      return then({});
     });
   });
 }

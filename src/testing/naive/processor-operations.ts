@@ -70,6 +70,8 @@ export class NaiveMachine {
       case 'enter':
       case 'flush-all':
         return undefined;
+      case 'log':
+        throw new Error('these machines have no dirty log');
     }
   }
 

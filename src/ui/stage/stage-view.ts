@@ -209,7 +209,7 @@ function drawBoxes(
   });
   box.select<SVGGElement>('g.badge').each(function badge(d) {
     const node = select(this).attr('display', d.badge === undefined ? 'none' : null);
-    const onCpu = d.id === 'vcpu:0';
+    const onCpu = d.id.startsWith('vcpu:');
     const width = (d.badge?.length ?? 0) * 6.8 + 16;
     node.attr(
       'transform',
