@@ -7,7 +7,7 @@ import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
 import { audit, isFlipped, noteFlip } from '../audit/audit.ts';
-import { forgetHeld } from '../audit/harm.ts';
+import { dropsTranslations, forgetHeld } from '../audit/harm.ts';
 import type { RegisterWrite } from '../engine.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
@@ -258,8 +258,9 @@ function runHandler(m: Machine, handler: Handler): void {
 
 function writeRegister(m: Machine, write: RegisterWrite): void {
   const engine = engineOf(m.settings);
+  const before = m.reg(write.register);
   if (!engine.writeRegister(m, write)) m.step('guest-gp', {});
-  else if (write.register === 'cr3' && engine.judged)
+  else if (engine.judged && dropsTranslations(write, before))
     m.amendLastStep(() => {
       forgetHeld(m);
     });
