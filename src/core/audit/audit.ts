@@ -196,7 +196,7 @@ export function auditState(world: Machine['world']): AuditState {
 /** The rules in plain words. */
 export const RULES: Readonly<Record<string, string>> = {
   'INV-1':
-    "Every shadow leaf points to the host frame behind the guest frame that the guest's own entry names.",
+    "Every shadow entry leads where the guest's own entry leads now: to the frame behind it, or to the shadow of its table.",
   'INV-2': 'The reverse map lists exactly the shadow leaves that are present and writable.',
   'INV-3': 'No shadow leaf lets the guest write a frame that is shadowed as one of its page tables.',
   'INV-4': 'A shadow page knows exactly the entries that link to it.',

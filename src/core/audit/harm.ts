@@ -5,11 +5,12 @@
  */
 import { gfn, pfnOfAddress, type Pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Harm, TlbEntry } from '../machine/tables.ts';
-import { pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
+import type { ArchitecturalTranslation, Harm, TlbEntry } from '../machine/tables.ts';
+import { CR0_PG, CR4_PAE, CR4_PGE, pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
 import type { HostPlace } from '../hardware/page-walk.ts';
 import { walk } from '../hardware/walk.ts';
+import type { RegisterWrite } from '../engine.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 
 export interface CompletedAccess extends AccessRequest {
@@ -26,22 +27,23 @@ export function judgeAccess(m: Machine, access: CompletedAccess): void {
   const held = m.get('held', key) ?? [];
   const write = access.access === 'write';
   const overdue = staleByOwedFlush(m, access.stale);
+  if (!overdue && held.some((translation) => covers(translation, access))) return;
   const correct = correctFrame(m, access);
-  if (!overdue) {
-    if (correct === access.pfn) {
-      if (held.some((t) => t.pfn === access.pfn && (t.writable || !write))) return;
-      const kept = held.filter((t) => t.pfn !== access.pfn);
-      m.set('held', key, Object.freeze([...kept, Object.freeze({ pfn: access.pfn, writable: write })]));
-      return;
-    }
-    if (held.some((translation) => translation.pfn === access.pfn && (translation.writable || !write)))
-      return;
+  if (!overdue && correct === access.pfn) {
+    const kept = held.filter((translation) => translation.pfn !== access.pfn);
+    const user = access.user || correctFrame(m, { ...access, user: true }) === access.pfn;
+    m.set('held', key, Object.freeze([...kept, Object.freeze({ pfn: access.pfn, writable: write, user })]));
+    return;
   }
   const serial = m.serial('harm');
   const kind: Harm['kind'] = !write ? 'stale-read' : overdue ? 'stale-write' : 'lost-write';
   const harm = { serial, kind, gva: access.gva, got: access.pfn };
   m.set('harm', serial, Object.freeze(correct === undefined ? harm : { ...harm, correct }));
 }
+
+/** Whether a translation that a correct TLB may still hold allows an access. */
+const covers = (held: ArchitecturalTranslation, access: CompletedAccess): boolean =>
+  held.pfn === access.pfn && (held.writable || access.access !== 'write') && (held.user || !access.user);
 
 /** Whether an overdue flush should have removed this entry. Staleness that the guest itself owes is not harm. */
 function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
@@ -81,6 +83,14 @@ function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegist
   };
   const outcome = m.lookAside(() => walk(m, { ...access, registers, host, flat: true }));
   return outcome.kind === 'ok' ? pfnOfAddress(outcome.address) : undefined;
+}
+
+/** Whether a write of a register drops all translations, by the architecture: `before` is what the register held. */
+export function dropsTranslations({ register, value }: RegisterWrite, before: bigint): boolean {
+  if (register === 'cr3') return true;
+  const changed = value ^ before;
+  if (register === 'cr0') return (changed & CR0_PG) !== 0n;
+  return register === 'cr4' && (changed & (CR4_PGE | CR4_PAE)) !== 0n;
 }
 
 /** The guest invalidates: what a correct TLB may still hold ends here. Inside the step marked last. */

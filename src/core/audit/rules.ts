@@ -16,7 +16,8 @@ const EVERYWHERE = ['unlock', 'entry', 'op'] as const;
 
 export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
   'INV-1': {
-    means: 'A present leaf spte holds the pfn of the gfn that its gpte names now.',
+    means:
+      'A present leaf spte holds the pfn of the gfn that its gpte names now; a non-leaf spte links to a page of that gfn.',
     points: EVERYWHERE,
   },
   'INV-2': {

@@ -40,7 +40,7 @@ export function scan(world: World): readonly Falsity[] {
       const entry = spte(world.word(word));
       if (!isPresent(entry)) continue;
       if (level > 1) {
-        found.push(...checkLink(world, { page, word, entry }));
+        found.push(...checkLink(world, { page, word, entry }), ...checkTarget(world, { page, word, entry }));
         continue;
       }
       if (isTracked(entry)) {
@@ -153,6 +153,25 @@ function checkLink(world: World, { word, entry }: Leaf): readonly Falsity[] {
   if (child !== undefined && parentWords(world, child).includes(word)) return [];
   return [{ rule: 'INV-4', subject: word, decidedBy: [word] }];
 }
+
+/**
+ * INV-1 for a link: the page below stands for the table, or for the large page, that the guest's entry names now. An entry
+ * that is gone says nothing here: what lies below it then grants too much, which is INV-13.
+ */
+function checkTarget(world: World, { page, word, entry }: Leaf): readonly Falsity[] {
+  const child = shadowPageAt(world, pfnOfEntry(entry));
+  const guest = guestEntryBehind(world, page, word);
+  if (child === undefined || guest === undefined || (guest.value & PTE_P) === 0n) return NOTHING;
+  const named = gfnOfEntry(guest.value);
+  // The frame of a large page is a multiple of its size; below its first frame lie bits that mean something else.
+  const same = roleOf(child.role).metaphysical ? isWithin(child.gfn, named) : child.gfn === named;
+  return same ? NOTHING : [{ rule: 'INV-1', subject: word, decidedBy: [word, guest.word] }];
+}
+
+/** Frames of 4 KiB below one entry of level 2. */
+const LARGE_FRAMES = 512;
+const isWithin = (base: Gfn, named: Gfn): boolean =>
+  Math.floor(base / LARGE_FRAMES) === Math.floor(named / LARGE_FRAMES);
 
 /** INV-4, upwards: each parent entry of a page links to it. */
 function checkParents(world: World, page: ShadowPage): readonly Falsity[] {

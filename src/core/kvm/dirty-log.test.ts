@@ -24,16 +24,15 @@ const FETCH = 'host fetch-log slot=0';
 function logged(text: string, by: { start: number; fetches: readonly boolean[] }): string {
   const lines = text.split('\n');
   const begin = lines.indexOf('begin') + 1;
-  let on = false;
+  const tops = lines.slice(begin).filter((line) => !line.startsWith(' '));
+  const first = tops[Math.min(by.start, tops.length - 1)];
   const body = lines.slice(begin).flatMap((line, at) => {
-    if (line.startsWith(' ') || at < by.start) return [line];
-    if (!on) {
-      on = true;
-      return [START, line];
-    }
-    return by.fetches[at % by.fetches.length] === true ? [FETCH, line] : [line];
+    if (line.startsWith(' ')) return [line];
+    if (line === first && lines.indexOf(line, begin) === begin + at) return [START, line];
+    const logs = begin + at > lines.indexOf(first ?? '', begin);
+    return logs && by.fetches[at % by.fetches.length] === true ? [FETCH, line] : [line];
   });
-  return [...lines.slice(0, begin), ...body, ...(on ? [] : [START]), FETCH].join('\n');
+  return [...lines.slice(0, begin), ...body, FETCH].join('\n');
 }
 
 /** Guest frames of which an operation changed a word. */

@@ -210,6 +210,8 @@ export interface Harm {
 export interface ArchitecturalTranslation {
   readonly pfn: Pfn;
   readonly writable: boolean;
+  /** User mode may use it. */
+  readonly user: boolean;
 }
 
 /** The value of each table. */

@@ -5,7 +5,7 @@
 import { must } from '../assert.ts';
 import { wordOf, type Gfn } from '../quantities.ts';
 import { noteFlip } from '../audit/audit.ts';
-import { forgetHeld } from '../audit/harm.ts';
+import { dropsTranslations, forgetHeld } from '../audit/harm.ts';
 import type { Engine, RegisterWrite } from '../engine.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { PreemptionPoint } from '../machine/preemption.ts';
@@ -203,9 +203,10 @@ function registerSections({ m, engine }: By, writeNow: () => RegisterWrite, then
   return freely(() => {
     engine.enter(m);
     const write = writeNow();
+    const before = m.reg(write.register);
     return sectionsOf(engine.writeRegister(m, write), (done) => {
       if (!done) m.step('guest-gp', {});
-      else if (write.register === 'cr3' && engine.judged)
+      else if (engine.judged && dropsTranslations(write, before))
         m.amendLastStep(() => {
           forgetHeld(m);
         });
