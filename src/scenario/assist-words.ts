@@ -32,6 +32,9 @@ export const PRIVILEGES: WordList = [
   ['user', 'The program acts.'],
   ['kernel', "The guest's kernel acts; on arm64, EL1."],
   ['cpuid', 'An exit that changes nothing.'],
+  ['halt', 'The vCPU halts: it does not run the guest until it next does something.'],
+  ['user-space', 'The program of the vCPU in user space has work to do.'],
+  ['enter', 'The vCPU runs the guest again.'],
 ];
 const OPERATIONS: WordList = [
   ['read', 'Reads 8 bytes at an address.'],

@@ -15,7 +15,16 @@ import { useApp } from './use-app.ts';
 /** Settings that the header and the heads of a comparison offer at once, as far as the machine has them. */
 const OFFERED: readonly SettingName[] = ['cpu', 'guest', 'gpte-write', 'flush'];
 /** Settings behind a button. */
-const MORE: readonly SettingName[] = ['host', 'host-pages', 'ept-ad', 'psc', 'tlb'];
+const MORE: readonly SettingName[] = [
+  'era',
+  'flush-reach',
+  'break',
+  'host',
+  'host-pages',
+  'ept-ad',
+  'psc',
+  'tlb',
+];
 
 /** What is chosen, also where a text with problems keeps it from running. */
 function useChosen(side: 0 | 1): Settings | undefined {
