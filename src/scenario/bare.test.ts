@@ -422,7 +422,7 @@ describe('problems have a place and a remedy', () => {
     [
       'native',
       'begin\nv0 cpuid\nexpect no luck',
-      '6:11 Found "luck" where violation, harm, fault or host-fault was expected | Write one of: violation, harm, fault, host-fault.',
+      '6:11 Found "luck" where violation, harm, fault, host-fault or dirty was expected | Write one of: violation, harm, fault, host-fault, dirty.',
     ],
   ])('%s: %s', (machine, lines, expected) => {
     const text = textOf(

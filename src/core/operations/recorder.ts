@@ -15,6 +15,7 @@ import { hostFrameOf, type World } from '../machine/world.ts';
 import { runAccess, type AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
 import type {
+  DirtyFrames,
   FlipOperation,
   Handler,
   LogOperation,
@@ -38,8 +39,8 @@ export interface OperationRecord {
   readonly endStep: number;
   /** Absent where the operation is no access. */
   readonly result?: AccessResult;
-  /** Frames that a fetch of the dirty log gave, in rising order. */
-  readonly dirty?: readonly Gfn[];
+  /** What a fetch of the dirty log gave. */
+  readonly dirty?: DirtyFrames;
 }
 
 /** What came out of an operation, where anything can. */
