@@ -2,11 +2,15 @@
 import type { AccessRequest } from './hardware/fault.ts';
 import type { StageFault } from './hardware/second-stage.ts';
 import type { Translation } from './hardware/tlb.ts';
-import type { Gfn } from './quantities.ts';
 import type { Settings } from './settings.ts';
 import type { Machine } from './machine/machine.ts';
 import type { Work } from './machine/sections.ts';
-import type { FlipOperation, HostEntryOperation, InvalidateOperation } from './operations/operation.ts';
+import type {
+  DirtyFrames,
+  FlipOperation,
+  HostEntryOperation,
+  InvalidateOperation,
+} from './operations/operation.ts';
 
 export interface Translated extends AccessRequest {
   readonly gva: bigint;
@@ -72,8 +76,8 @@ export interface Engine {
   ): { readonly name: string; readonly bit: number } | undefined;
   /** User space begins or ends logging which frames of a slot are written. */
   setLogging(m: Machine, slot: number, on: boolean): Work<void>;
-  /** User space fetches the log of a slot: frames written since it last did, in rising order. */
-  fetchLog(m: Machine, slot: number): Work<readonly Gfn[]>;
+  /** User space fetches the log of a slot. */
+  fetchLog(m: Machine, slot: number): Work<DirtyFrames>;
   /** An exit that changes nothing in the MMU. */
   trivialExit(m: Machine, reason: 'cpuid'): Work<void>;
   /** Enters the guest, where the vCPU is not in it: before whatever the guest does. */

@@ -71,12 +71,17 @@ export function Choices({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | nul
   const settings = useChosen(side);
   const id = useId();
   if (settings === undefined) return null;
-  const more = choosable(MORE, settings);
+  const first = choosable(OFFERED, settings);
+  // Beside a hypervisor's policies there is no room for the guest.
+  const moved: readonly SettingName[] = first.includes('gpte-write') ? ['guest'] : [];
+  const more = choosable([...moved, ...MORE], settings);
   return (
     <>
-      {choosable(OFFERED, settings).map((name) => (
-        <Choice key={name} name={name} side={side} />
-      ))}
+      {first
+        .filter((name) => !moved.includes(name))
+        .map((name) => (
+          <Choice key={name} name={name} side={side} />
+        ))}
       {more.length > 0 && (
         <>
           <button type="button" popoverTarget={id}>

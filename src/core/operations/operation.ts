@@ -67,6 +67,9 @@ export type Operation =
   | LogOperation
   | FlipOperation;
 
+/** Frames of a slot that were written since user space last fetched its log, in rising order. */
+export type DirtyFrames = readonly Gfn[];
+
 /** User space begins or ends the dirty log of a slot, or fetches what it says. */
 export interface LogOperation {
   readonly kind: 'log';

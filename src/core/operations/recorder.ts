@@ -13,7 +13,7 @@ import { hostFrameOf, type World } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
-import type { PlannedOperation, Program } from './operation.ts';
+import type { DirtyFrames, PlannedOperation, Program } from './operation.ts';
 import { runOperation, type Outcome } from './run-operation.ts';
 
 export type Section = 'setup' | 'given' | 'body';
@@ -33,8 +33,8 @@ export interface OperationRecord {
   readonly endStep: number;
   /** Absent where the operation is no access. */
   readonly result?: AccessResult;
-  /** Frames that a fetch of the dirty log gave, in rising order. */
-  readonly dirty?: readonly Gfn[];
+  /** What a fetch of the dirty log gave. */
+  readonly dirty?: DirtyFrames;
 }
 
 /** Why a run ended before its last operation. */

@@ -3,7 +3,7 @@
  * on the way.
  */
 import { must } from '../assert.ts';
-import { wordOf, type Gfn } from '../quantities.ts';
+import { wordOf } from '../quantities.ts';
 import { noteFlip } from '../audit/audit.ts';
 import { dropsTranslations, forgetHeld } from '../audit/harm.ts';
 import type { Engine, RegisterWrite } from '../engine.ts';
@@ -26,8 +26,8 @@ import type {
 export interface Outcome {
   /** Of an access. */
   readonly result?: AccessResult;
-  /** Frames that a fetch of the dirty log gave, in rising order. */
-  readonly dirty?: readonly Gfn[];
+  /** What a fetch of the dirty log gave. */
+  readonly dirty?: DirtyFrames;
 }
 
 /** Runs one operation of a scenario, and what other vCPUs do in the middle of it. Gives what the guest saw. */
