@@ -14,6 +14,7 @@ import { hostFrameOf } from '../machine/world.ts';
 import { accessSections, type AccessResult } from './access.ts';
 import { engineOf } from './engines.ts';
 import type {
+  DirtyFrames,
   FlipOperation,
   LogOperation,
   Meanwhile,
