@@ -2,6 +2,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Page } from '@playwright/test';
 import { counter, idle, openApp, press } from './app.ts';
+import { CATALOGUE_IDS } from '../src/testing/scenarios.ts';
 
 const stageText = async (page: Page): Promise<string> =>
   (await page.locator('svg.picture .boxes').textContent()) ?? '';
@@ -322,7 +323,7 @@ test('the catalogue says what one will understand and how long it takes, and fin
 }) => {
   await openApp(page, '#/scenarios');
   const dialog = page.getByRole('dialog');
-  await expect(dialog.getByRole('link')).toHaveCount(23);
+  await expect(dialog.getByRole('link')).toHaveCount(CATALOGUE_IDS.length);
   await expect(dialog).toContainText('min');
   await dialog.getByLabel('Search the scenarios').fill('device');
   await expect(dialog.getByRole('link').first()).toContainText('Reading a device');
