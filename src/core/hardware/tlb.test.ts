@@ -122,6 +122,19 @@ v0 kernel exec ${V}`,
       expect(ends(timeline)).toEqual(expected);
     },
   );
+
+  test('an execute-only page of EPT stays so in the TLB: a read at another address of it is refused', () => {
+    const timeline = run(
+      'two-stage cpu=vmx-vpid',
+      `map ${V} -> gfn 0x21 ${LEAF}
+map 0x401000 -> gfn 0x21 ${LEAF}
+begin
+host set-entry 0x21000 -> frame 0x10021 exec
+v0 user exec ${V}
+v0 user read 0x401000`,
+    );
+    expect(ends(timeline)).toEqual(['0x10021000', 'EPT violation']);
+  });
 });
 
 describe('paging-structure caches', () => {

@@ -153,6 +153,9 @@ const hostLevelNumbers = ({ cpu, host, 'host-pages': pages }: Settings): readonl
   return small ? [1, 2, 3, 4] : [2, 3, 4];
 };
 
+/** EPT only: bit 2 alone of the rights, with the memory type of ordinary memory. */
+const executeOnly = (frame: number): bigint => (BigInt(0x10000 + frame) << 12n) | 0x34n;
+
 /** An entry of the second stage's last level that maps another frame, with all rights. */
 const hostPage = ({ cpu }: Settings, frame: number): bigint => {
   const address = BigInt(0x10000 + frame) << 12n;
@@ -231,7 +234,15 @@ function operationFrom(
   return setHost(
     gpa,
     hostLevelNumbers(settings)[0] ?? 1,
-    at([0n, hostPage(settings, 0x40), hostPage(settings, 0x41), hostPage(settings, at(world.frames, 3))], 2),
+    at(
+      [
+        0n,
+        hostPage(settings, 0x40),
+        settings.cpu.startsWith('vmx') ? executeOnly(0x40) : hostPage(settings, 0x41),
+        hostPage(settings, at(world.frames, 3)),
+      ],
+      2,
+    ),
   );
 }
 const KINDS = 24;

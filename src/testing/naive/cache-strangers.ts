@@ -41,12 +41,20 @@ const translation = (
   seen: [],
 });
 
-const table = (stage: RememberedTable['stage'], whose: Whose, prefix: bigint): RememberedTable => ({
+const LEVELS: Readonly<Record<string, number>> = { '5-level': 5, '4-level': 4, '3-level': 3, pae: 3 };
+
+/** The last table on the way to an address, as a walk of this many levels would remember it. */
+const table = (
+  stage: RememberedTable['stage'],
+  whose: Whose,
+  to: { address: bigint; levels: string },
+): RememberedTable => ({
   stage,
   ...whose,
-  depth: 1,
-  prefix,
-  shift: 21,
+  // A guest of two levels has entries of 4 bytes, and so tables of 4 MiB.
+  ...(to.levels === '2-level'
+    ? { depth: 1, shift: 22, prefix: to.address >> 22n }
+    : { depth: (LEVELS[to.levels] ?? 4) - 1, shift: 21, prefix: to.address >> 21n }),
   table: ASTRAY,
   place: ASTRAY,
   writable: true,
@@ -55,13 +63,13 @@ const table = (stage: RememberedTable['stage'], whose: Whose, prefix: bigint): R
 });
 
 /** Strangers that would serve the first page, or the first table of the guest, were it not for one tag. */
-export function strangersOf({ machine, cpu }: Settings): Strangers {
+export function strangersOf({ machine, cpu, guest: levels, host }: Settings): Strangers {
   const page = SMALL[0];
-  const prefix = page >> 21n;
+  const guestTable = { address: page, levels };
   if (machine === 'native') {
     const other = { guest: OTHER_GUEST, space: 0, root: 0 };
     const translations = [translation('linear', other, { page, global: true })];
-    return { translations, tables: [table('guest', other, prefix)] };
+    return { translations, tables: [table('guest', other, guestTable)] };
   }
   const guest = cpu === 'vmx-novpid' ? 0 : 1;
   // What EPT alone gave carries no number of a guest.
@@ -76,9 +84,9 @@ export function strangersOf({ machine, cpu }: Settings): Strangers {
       translation('guest-physical', otherStage, { page: FIRST_TABLE, global: false }),
     ],
     tables: [
-      table('guest', otherGuest, prefix),
-      table('guest', otherRoot, prefix),
-      table('host', otherStage, FIRST_TABLE >> 21n),
+      table('guest', otherGuest, guestTable),
+      table('guest', otherRoot, guestTable),
+      table('host', otherStage, { address: FIRST_TABLE, levels: host }),
     ],
   };
 }
