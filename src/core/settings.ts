@@ -15,6 +15,7 @@ export type SettingName =
   | 'psc'
   | 'tlb'
   | 'vcpus'
+  | 'nx-huge-pages'
   | 'gpte-write'
   | 'flush'
   | 'flush-reach'
@@ -219,6 +220,17 @@ export const SETTINGS: readonly Setting[] = [
       { value: '2', meaning: 'two', machines: ['kvm-2007'], eras: ['2007c'] },
       { value: '3', meaning: 'three', machines: ['kvm-2007'], eras: ['2007c'] },
       { value: '4', meaning: 'four', machines: ['kvm-2007'], eras: ['2007c'] },
+    ],
+  },
+  {
+    name: 'nx-huge-pages',
+    where: 'machine',
+    machines: ['kvm-shadow'],
+    label: 'executable large pages',
+    meaning: "Whether the processor's large-page bug forbids executable large pages (nx_huge_pages).",
+    values: [
+      { value: 'off', meaning: 'large pages may be executable' },
+      { value: 'on', meaning: 'an executable page is never large' },
     ],
   },
   {

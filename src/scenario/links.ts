@@ -130,6 +130,7 @@ const CODES: Readonly<
   psc: { letter: 'S', values: { off: '0', guest: 'g', both: 'b' } },
   tlb: { letter: 'T', values: { unlimited: 'u', '4': '4', '8': '8', '16': 'x', '64': 'q' } },
   vcpus: { letter: 'V', values: { '1': '1', '2': '2', '3': '3', '4': '4' } },
+  'nx-huge-pages': { letter: 'X', values: { off: '0', on: '1' } },
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
   'flush-reach': { letter: 'R', values: { all: 'a', local: 'l' } },
