@@ -60,6 +60,10 @@ export class GuestCpu {
   private readonly outside: Outside;
   /** Bytes of the instruction that is being read, and how many of them were. */
   private at = 0n;
+  /** Whether KVM's emulator did the last access, and with it the whole instruction. */
+  private emulated = false;
+  /** A fault is being delivered, which no instruction stands for. */
+  private delivering = false;
 
   constructor(start: CpuStart, memory: GuestMemory, outside: Outside) {
     this.start = start;
@@ -87,7 +91,9 @@ export class GuestCpu {
       this.regs[RSP] = before.rsp;
       this.cr2 = error.cr2;
       this.outside.pageFault({ cr2: error.cr2, errorCode: error.errorCode, rip: before.rip });
+      this.delivering = true;
       this.interrupt(VECTOR_PF, BigInt(error.errorCode));
+      this.delivering = false;
       return true;
     }
   }
@@ -113,9 +119,11 @@ export class GuestCpu {
       value: of.value ?? 0n,
       user,
       rip: this.at,
+      ofInstruction: !this.delivering,
       ...(of.compare === undefined ? {} : { compare: of.compare }),
     });
     if (result.kind === 'fault') throw new GuestFault(address, result.errorCode);
+    this.emulated = result.emulated;
     return result.value;
   }
 
@@ -347,11 +355,12 @@ export class GuestCpu {
     }
   }
 
-  /** CMPXCHG8B: EDX:EAX is what the program read before, ECX:EBX what it stores. The processor asks for a write at once. */
+  /** CMPXCHG8B: EDX:EAX is what the program read before, ECX:EBX what it stores. Read first, and then always written. */
   private compareExchange(address: bigint): void {
     const value = ((this.reg(RCX) & 0xffff_ffffn) << 32n) | (this.reg(RBX) & 0xffff_ffffn);
     const compare = ((this.reg(RDX) & 0xffff_ffffn) << 32n) | (this.reg(RAX) & 0xffff_ffffn);
-    this.access('write', { gva: address, bytes: 8, value, compare });
+    this.access('read', { gva: address, bytes: 8, value, compare });
+    if (!this.emulated) this.access('write', { gva: address, bytes: 8, value, compare });
   }
 
   /** Delivery through an interrupt gate. Descriptors are read by the processor itself, as the kernel would. */

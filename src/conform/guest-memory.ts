@@ -1,6 +1,7 @@
 /** The guest's memory as its processor reaches it: through KVM's tables, with the exits that this takes. */
 import type { FaultResult } from '../core/engine.ts';
 import { kvmShadow, hardwareRegisters } from '../core/kvm-shadow/kvm-shadow.ts';
+import { PFERR_PRESENT, PFERR_RSVD } from '../core/hardware/fault.ts';
 import type { AccessKind } from '../core/hardware/registers.ts';
 import { paeRootWord } from '../core/kvm-shadow/shadow-walk.ts';
 import { walk } from '../core/hardware/walk.ts';
@@ -15,11 +16,13 @@ export interface MemoryAccess {
   readonly user: boolean;
   /** Where the instruction stands. */
   readonly rip: bigint;
+  /** The access belongs to an instruction, which the processor fetches again after each exit. */
+  readonly ofInstruction: boolean;
   /** Compare and exchange: what the place has to hold for the value to be stored. */
   readonly compare?: bigint;
 }
 
-export type AccessEnd = { readonly kind: 'done'; readonly value: bigint } | { readonly kind: 'fault'; readonly errorCode: number };
+export type AccessEnd = { readonly kind: 'done'; readonly value: bigint; readonly emulated: boolean } | { readonly kind: 'fault'; readonly errorCode: number };
 
 /** Does a piece of work from the exit to the entry. */
 export function work<R>({ before, body, after }: Work<R>): R {
@@ -30,6 +33,9 @@ export function work<R>({ before, body, after }: Work<R>): R {
 }
 
 const ACCESSED = 1n << 5n;
+/** The processor under the recordings leaves out P where it tells of a reserved bit; real ones set it. */
+const asRecorded = (errorCode: number): number =>
+  (errorCode & PFERR_RSVD) === 0 ? errorCode : errorCode & ~PFERR_PRESENT;
 /** Faults of one access in a row. */
 const MOST_FAULTS = 32;
 
@@ -66,22 +72,29 @@ export class GuestMemory {
         registers: hardwareRegisters(m),
       });
       this.markPdpte(of.gva);
-      if (found.kind === 'ok') return { kind: 'done', value: this.touch(of, found.address) };
+      if (found.kind === 'ok') return { kind: 'done', value: this.touch(of, found.address), emulated: false };
       if (found.kind === 'not-canonical') throw new Error('assertion failed: recorded programs use canonical addresses');
       const result: FaultResult = work(
         kvmShadow.pageFault(m, {
           gva: of.gva,
           access: of.kind,
           user: of.user,
-          errorCode: found.errorCode,
+          errorCode: asRecorded(found.errorCode),
           store: { value: of.value, bytes: of.bytes },
           ...(of.compare === undefined ? {} : { compare: of.compare }),
         }),
       );
       if (result.kind === 'inject') return { kind: 'fault', errorCode: result.errorCode };
-      if (result.kind === 'emulated') return { kind: 'done', value: result.value };
+      if (result.kind === 'emulated') return { kind: 'done', value: result.value, emulated: true };
+      if (of.ofInstruction && of.kind !== 'execute') this.fetchAgain(of);
     }
     throw new Error('assertion failed: an access ends');
+  }
+
+  private fetchAgain({ rip, user }: MemoryAccess): void {
+    const fetch = { kind: 'execute', gva: rip, bytes: 1, value: 0n, user, rip, ofInstruction: true } as const;
+    const end = this.access(fetch);
+    if (end.kind === 'fault') throw new Error('assertion failed: an instruction that ran can be fetched again');
   }
 
   /**

@@ -40,6 +40,7 @@ export function requestAll(m: Machine, request: Request): boolean {
     m.step('ipi-send', { count: 1 });
     m.count('ipis');
     kicked = true;
+    m.preempt('kvm_make_all_cpus_request/kicked');
   }
   return kicked;
 }

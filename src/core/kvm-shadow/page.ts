@@ -43,6 +43,18 @@ export const parentsHead = ({ parents }: ShadowPage): RmapHead | undefined =>
 export const parentsOf = (world: World, page: ShadowPage): readonly number[] =>
   ptesIn(world, 'pnode', parentsHead(page));
 
+/** What a trace event says of a page, before it changes. */
+export const pageFacts = (
+  page: ShadowPage,
+): { serial: number; gfn: number; role: number; gen: number; roots: number; unsync: boolean } => ({
+  serial: page.serial,
+  gfn: page.gfn,
+  role: page.role,
+  gen: today(page).validGen,
+  roots: page.rootCount,
+  unsync: today(page).unsync,
+});
+
 /** `is_obsolete_sp`. */
 export const isObsolete = (m: Machine, page: ShadowPage): boolean =>
   isInvalid(page.role) || today(page).validGen !== vmOf(m).validGen;

@@ -14,6 +14,7 @@ import {
   indexOfEntry,
   isObsolete,
   pageOfEntry,
+  pageFacts,
   pageOfFrame,
   pageOfSerial,
   patchPage,
@@ -34,7 +35,7 @@ export function getShadowPage(m: Machine, of: { gfn: number; role: number }): Sh
   return m.call('kvm_mmu_get_shadow_page', { gfn: of.gfn, level: levelOfRole(of.role) }, () => {
     const found = findPage(m, of);
     const page = found ?? makePage(m, of);
-    m.step('sp-get', { serial: page.serial, created: found === undefined });
+    m.step('sp-get', { ...pageFacts(page), created: found === undefined });
     return pageOfSerial(m, page.serial);
   });
 }
@@ -177,7 +178,7 @@ export function getChild(
  */
 export function prepareZap(m: Machine, serial: number, doomed: Doomed): number {
   return m.call('kvm_mmu_prepare_zap_page', { serial }, () => {
-    m.step('sp-zap', { serial });
+    m.step('sp-zap', pageFacts(pageOfSerial(m, serial)));
     m.count('mmu_shadow_zapped');
     let zapped = zapUnsyncChildren(m, serial, doomed);
     zapEntries(m, serial);
@@ -207,7 +208,7 @@ function doom(m: Machine, serial: number, doomed: Doomed): void {
 
 /** `kvm_unlink_unsync_page`. */
 export function leaveUnsync(m: Machine, serial: number): void {
-  m.step('sync-page', { serial });
+  m.step('sync-page', pageFacts(pageOfSerial(m, serial)));
   patchToday(m, serial, { unsync: false });
   m.count('mmu_unsync', -1);
 }

@@ -8,6 +8,7 @@ import {
   ENTRIES,
   entryWord,
   indexOfEntry,
+  pageFacts,
   pageOfEntry,
   pageOfFrame,
   pageOfSerial,
@@ -69,7 +70,7 @@ export function tryToUnsync(
         m.step('unsync-refuse', { gfn, why });
         return false;
       }
-      m.step('unsync-page', { serial: page.serial });
+      m.step('unsync-page', pageFacts(page));
       m.count('mmu_unsync');
       patchToday(m, page.serial, { unsync: true });
       markParents(m, page);

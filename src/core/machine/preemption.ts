@@ -10,6 +10,7 @@ export const PREEMPTION_POINTS = {
   'kvm_mmu_zap_page/before-free': 'the shadow page is flushed out, and about to be freed',
   'kvm_faultin_pfn/after':
     'the host frame behind the address is found, and the hypervisor does not hold its lock yet',
+  'kvm_make_all_cpus_request/kicked': 'another vCPU has been interrupted, and is about to leave the guest',
   'kvm_flush_remote_tlbs/before-kick': 'every vCPU has its request, and none has been interrupted yet',
 } as const;
 

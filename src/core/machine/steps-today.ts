@@ -1,6 +1,9 @@
 /** The micro-steps and calls of a KVM of today; those that it shares with 2007 stand in steps.ts. */
 import { spec } from './step-spec.ts';
 
+/** A shadow page as the kernel's own trace events name it. */
+const PAGE = { serial: 'n', gfn: 'n', role: 'n', gen: 'n', roots: 'n', unsync: 'b' } as const;
+
 export const STEPS_TODAY = {
   'fault-report': spec('kvm', 'check', 'vcpu', { gva: 'w', errorCode: 'n' }),
   'gwalk-begin': spec('kvm', 'read', 'vcpu', { gva: 'w', errorCode: 'n' }),
@@ -19,10 +22,18 @@ export const STEPS_TODAY = {
 
   'sp-lookup': spec('kvm', 'lookup', 'hash', { gfn: 'n', role: 'n', found: 'n' }),
   'sp-alloc': spec('kvm', 'alloc', 'page', { serial: 'n', gfn: 'n', role: 'n' }),
-  'sp-get': spec('kvm', 'lookup', 'hash', { serial: 'n', created: 'b' }),
+  'sp-get': spec('kvm', 'lookup', 'hash', {
+    serial: 'n',
+    gfn: 'n',
+    role: 'n',
+    gen: 'n',
+    roots: 'n',
+    unsync: 'b',
+    created: 'b',
+  }),
   'sp-link': spec('kvm', 'link', 'sPT', { level: 'n', serial: 'n' }),
   'sp-unlink': spec('kvm', 'unlink', 'sPT', { level: 'n', serial: 'n' }),
-  'sp-zap': spec('kvm', 'free', 'page', { serial: 'n' }),
+  'sp-zap': spec('kvm', 'free', 'page', PAGE),
   'sp-doom': spec('kvm', 'unlink', 'page', { serial: 'n', root: 'b' }),
   'sp-free': spec('kvm', 'free', 'page', { serial: 'n', pfn: 'n' }),
   'sp-root': spec('kvm', 'write', 'vcpu', { serial: 'n', rootCount: 'n' }),
@@ -33,10 +44,10 @@ export const STEPS_TODAY = {
   'room-made': spec('kvm', 'check', 'hash', { left: 'n' }),
 
   'unsync-refuse': spec('kvm', 'check', 'page', { gfn: 'n', why: 's' }),
-  'unsync-page': spec('kvm', 'write', 'page', { serial: 'n' }),
+  'unsync-page': spec('kvm', 'write', 'page', PAGE),
   'unsync-mark': spec('kvm', 'write', 'page', { serial: 'n', index: 'n', children: 'n' }),
   'unsync-clear': spec('kvm', 'write', 'page', { serial: 'n', index: 'n', children: 'n' }),
-  'sync-page': spec('kvm', 'write', 'page', { serial: 'n' }),
+  'sync-page': spec('kvm', 'write', 'page', PAGE),
   'sync-entry': spec('kvm', 'read', 'gPT', { index: 'n', entry: 'w' }),
 
   'map-requested': spec('kvm', 'check', 'sPT', { gfn: 'n', pfn: 'n', level: 'n' }),
