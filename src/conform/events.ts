@@ -30,7 +30,8 @@ const SAY: Readonly<Record<string, (facts: Facts) => string | undefined>> = {
   'gwalk-accessed': ({ gpa }) => `kvm_mmu_set_accessed_bit ${hex(gpa)}`,
   'gwalk-dirty': ({ gpa }) => `kvm_mmu_set_dirty_bit ${hex(gpa)}`,
   'gwalk-error': ({ errorCode }) => `kvm_mmu_walker_error ${hex(errorCode)}`,
-  'sp-get': (facts) => `kvm_mmu_get_page ${pageText(facts)} ${facts['created'] === true ? 'new' : 'existing'}`,
+  'sp-get': (facts) =>
+    `kvm_mmu_get_page ${pageText(facts)} ${facts['created'] === true ? 'new' : 'existing'}`,
   'sync-page': (facts) => `kvm_mmu_sync_page ${pageText(facts)}`,
   'unsync-page': (facts) => `kvm_mmu_unsync_page ${pageText(facts)}`,
   'sp-zap': (facts) => `kvm_mmu_prepare_zap_page ${pageText(facts)}`,
@@ -49,7 +50,8 @@ const SAY: Readonly<Record<string, (facts: Facts) => string | undefined>> = {
 /** What the processor calls an exit. CR0 is intercepted whole while the hardware's differs from the guest's. */
 function exitText({ reason, gva, errorCode }: Facts, cr0: bigint): string | undefined {
   if (reason === '#PF') return `exit #PF ${hex(errorCode)} ${hex(gva)}`;
-  if (reason === 'mov-cr0') return (cr0 & (CR0_PG | CR0_WP)) === (CR0_PG | CR0_WP) ? 'exit cr0_sel_write' : 'exit write_cr0';
+  if (reason === 'mov-cr0')
+    return (cr0 & (CR0_PG | CR0_WP)) === (CR0_PG | CR0_WP) ? 'exit cr0_sel_write' : 'exit write_cr0';
   if (reason === 'mov-cr3') return 'exit write_cr3';
   if (reason === 'mov-cr4') return 'exit write_cr4';
   return reason === 'invlpg' ? 'exit invlpg' : undefined;
@@ -81,7 +83,8 @@ function cr0At(m: Machine, vcpu: number, step: number): bigint {
   const { journal } = m;
   const key = `${String(vcpu)}.cr0`;
   let change = journal?.lastChange('reg', key);
-  while (change !== undefined && (journal?.stepOfChange(change) ?? 0) >= step) change = journal?.previousChange(change);
+  while (change !== undefined && (journal?.stepOfChange(change) ?? 0) >= step)
+    change = journal?.previousChange(change);
   const value = change === undefined ? 0n : journal?.valueAfter(change);
   return typeof value === 'bigint' ? value : 0n;
 }

@@ -211,7 +211,8 @@ export class GuestCpu {
       assert(sib === 0x24, 'only [rsp] is addressed by a second byte');
     }
     const base = this.reg(rm);
-    const offset = mod === 1 ? BigInt.asIntN(8, this.imm(1)) : mod === 2 ? BigInt.asIntN(32, this.imm(4)) : 0n;
+    const offset =
+      mod === 1 ? BigInt.asIntN(8, this.imm(1)) : mod === 2 ? BigInt.asIntN(32, this.imm(4)) : 0n;
     return { reg, rm: undefined, address: base + offset };
   }
 
@@ -351,7 +352,9 @@ export class GuestCpu {
         return true;
       }
       default:
-        throw new Error(`assertion failed: an instruction of a recorded program is known: 0f ${opcode.toString(16)}`);
+        throw new Error(
+          `assertion failed: an instruction of a recorded program is known: 0f ${opcode.toString(16)}`,
+        );
     }
   }
 
@@ -370,7 +373,9 @@ export class GuestCpu {
     const gate = idt + BigInt(vector * (long ? 16 : 8));
     const low = system(gate, 8);
     const target =
-      (low & 0xffffn) | ((low >> 32n) & 0xffff_0000n) | (long ? (system(gate + 8n, 4) & 0xffff_ffffn) << 32n : 0n);
+      (low & 0xffffn) |
+      ((low >> 32n) & 0xffff_0000n) |
+      (long ? (system(gate + 8n, 4) & 0xffff_ffffn) << 32n : 0n);
     const selector = (low >> 16n) & 0xffffn;
     system(gdt + (selector & ~7n), 8);
     const outer = this.cpl === 3;
@@ -411,4 +416,3 @@ export class GuestCpu {
 const mask = (bytes: number): bigint => (1n << BigInt(bytes * 8)) - 1n;
 /** Instructions between two markers. */
 const LONGEST_RUN = 10_000;
-

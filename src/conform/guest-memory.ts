@@ -22,7 +22,9 @@ export interface MemoryAccess {
   readonly compare?: bigint;
 }
 
-export type AccessEnd = { readonly kind: 'done'; readonly value: bigint; readonly emulated: boolean } | { readonly kind: 'fault'; readonly errorCode: number };
+export type AccessEnd =
+  | { readonly kind: 'done'; readonly value: bigint; readonly emulated: boolean }
+  | { readonly kind: 'fault'; readonly errorCode: number };
 
 /** Does a piece of work from the exit to the entry. */
 export function work<R>({ before, body, after }: Work<R>): R {
@@ -73,7 +75,8 @@ export class GuestMemory {
       });
       this.markPdpte(of.gva);
       if (found.kind === 'ok') return { kind: 'done', value: this.touch(of, found.address), emulated: false };
-      if (found.kind === 'not-canonical') throw new Error('assertion failed: recorded programs use canonical addresses');
+      if (found.kind === 'not-canonical')
+        throw new Error('assertion failed: recorded programs use canonical addresses');
       const result: FaultResult = work(
         kvmShadow.pageFault(m, {
           gva: of.gva,
@@ -94,7 +97,8 @@ export class GuestMemory {
   private fetchAgain({ rip, user }: MemoryAccess): void {
     const fetch = { kind: 'execute', gva: rip, bytes: 1, value: 0n, user, rip, ofInstruction: true } as const;
     const end = this.access(fetch);
-    if (end.kind === 'fault') throw new Error('assertion failed: an instruction that ran can be fetched again');
+    if (end.kind === 'fault')
+      throw new Error('assertion failed: an instruction that ran can be fetched again');
   }
 
   /**

@@ -125,7 +125,9 @@ function marksOf({ name, memslots }: RecordedScenario, slot: number): readonly M
   if (name.startsWith('rnd')) return [];
   if (slot === 0) {
     const data = { gpa: FIRST_DATA, first: DATA_MARK, pages: DATA_PAGES };
-    return ['shadow64-large', 'shadow32', 'shadow-pae'].includes(name) ? [data, largeMark(0x20_0000n, 0n)] : [data];
+    return ['shadow64-large', 'shadow32', 'shadow-pae'].includes(name)
+      ? [data, largeMark(0x20_0000n, 0n)]
+      : [data];
   }
   if (name === 'shadow64-nx-huge') return [0n, 1n].map((number) => largeMark(0x1000_0000n, number));
   const first = OTHER_MARKS[name];

@@ -52,7 +52,11 @@ export interface RecordedScenario {
 export interface ObservedStep {
   readonly step: number;
   readonly value?: string;
-  readonly guest_faults?: readonly { readonly cr2: string; readonly error_code: string; readonly rip: string }[];
+  readonly guest_faults?: readonly {
+    readonly cr2: string;
+    readonly error_code: string;
+    readonly rip: string;
+  }[];
   readonly mmio?: readonly {
     readonly gpa: string;
     readonly len: number;
@@ -96,8 +100,13 @@ export interface RecordedState {
   readonly memslots_generation: string;
   readonly slots: readonly {
     readonly id: number;
-    readonly rmap: readonly { readonly level: number; readonly gfn: string; readonly sptes: readonly string[] }[] | null;
-    readonly disallow_lpage: readonly { readonly level: number; readonly gfn: string; readonly count: number }[];
+    readonly rmap:
+      readonly { readonly level: number; readonly gfn: string; readonly sptes: readonly string[] }[] | null;
+    readonly disallow_lpage: readonly {
+      readonly level: number;
+      readonly gfn: string;
+      readonly count: number;
+    }[];
     readonly write_track: readonly { readonly gfn: string; readonly count: number }[];
     readonly dirty_gfns: readonly string[] | null;
   }[];

@@ -109,11 +109,22 @@ export class ConformRun {
     if (start === undefined) throw new Error(`the scenario has no vCPU ${String(vcpu)}`);
     startVcpu(m, vcpu, { enter: false });
     const long = recording.scenario.mode === 'long64';
-    const window = long ? 0xffff_8000_0000_0000n : recording.scenario.mode === 'nonpaging32' ? 0n : 0xc000_0000n;
+    const window = long
+      ? 0xffff_8000_0000_0000n
+      : recording.scenario.mode === 'nonpaging32'
+        ? 0n
+        : 0xc000_0000n;
     const page = window + (vcpu === 0 ? 0x14000n : 0x17000n);
     const memory = new GuestMemory(m, vcpu);
     const cpu = new GuestCpu(
-      { long, rip: BigInt(start.rip), rsp: BigInt(start.kernel_stack_top), gdt: page, idt: page + 0x200n, tss: page + 0x80n },
+      {
+        long,
+        rip: BigInt(start.rip),
+        rsp: BigInt(start.kernel_stack_top),
+        gdt: page,
+        idt: page + 0x200n,
+        tss: page + 0x80n,
+      },
       memory,
       {
         out: (port, value) => this.marked(vcpu, port, value),
@@ -151,7 +162,9 @@ export class ConformRun {
     kvmShadow.leave(m, 'user-space');
     const stops = port === FINISHED || (port === MARK && value >>> 16 === 0);
     if (!stops && port !== MARK && port !== MARK_FAULT)
-      throw new Error(`assertion failed: the guest meets no exception but page faults: port ${port.toString(16)}`);
+      throw new Error(
+        `assertion failed: the guest meets no exception but page faults: port ${port.toString(16)}`,
+      );
     if (!stops) kvmShadow.enter(m);
     return !stops;
   }
@@ -170,23 +183,37 @@ export class ConformRun {
       return { hva: Number(hva >> 12n), pages: Number(BigInt(step.len ?? '0') >> 12n) };
     };
     switch (step.op) {
-      case 'host_set_slot_flags':
-        return setMemslot(m, { id, slot: this.slotWith(id, step.flags ?? 0) });
-      case 'host_add_slot':
-        return setMemslot(m, { id, slot: this.slotWith(id, record?.flags ?? 0) });
-      case 'host_delete_slot':
-        return setMemslot(m, { id });
+      case 'host_set_slot_flags': {
+        setMemslot(m, { id, slot: this.slotWith(id, step.flags ?? 0) });
+        return;
+      }
+      case 'host_add_slot': {
+        setMemslot(m, { id, slot: this.slotWith(id, record?.flags ?? 0) });
+        return;
+      }
+      case 'host_delete_slot': {
+        setMemslot(m, { id });
+        return;
+      }
       case 'host_get_dirty_log':
         this.seen.dirty = getDirtyLog(m, { id, slot: m.must('slot', id) });
         return;
-      case 'host_madvise_dontneed':
-        return dropPages(m, range());
-      case 'host_mprotect_readonly':
-        return protectPages(m, range(), false);
-      case 'host_mprotect_readwrite':
-        return protectPages(m, range(), true);
-      case 'host_madvise_collapse':
-        return collapsePages(m, range());
+      case 'host_madvise_dontneed': {
+        dropPages(m, range());
+        return;
+      }
+      case 'host_mprotect_readonly': {
+        protectPages(m, range(), false);
+        return;
+      }
+      case 'host_mprotect_readwrite': {
+        protectPages(m, range(), true);
+        return;
+      }
+      case 'host_madvise_collapse': {
+        collapsePages(m, range());
+        return;
+      }
       default:
         throw new Error(`the host operation ${step.op} is not known`);
     }
@@ -214,11 +241,17 @@ export class ConformRun {
     return [
       ...this.compareSeen(step, observed, extent),
       ...compareState(m, state, this.renaming),
-      ...(traced === undefined ? [] : compareEvents(m, { traced, vcpus: recording.scenario.vcpus.length, ...extent })),
+      ...(traced === undefined
+        ? []
+        : compareEvents(m, { traced, vcpus: recording.scenario.vcpus.length, ...extent })),
     ];
   }
 
-  private compareSeen(step: RecordedStep, observed: ObservedStep, extent: { first: number; end: number }): readonly Difference[] {
+  private compareSeen(
+    step: RecordedStep,
+    observed: ObservedStep,
+    extent: { first: number; end: number },
+  ): readonly Difference[] {
     const differences: Difference[] = [];
     const same = (what: string, expected: string, got: string): void => {
       if (expected !== got) differences.push({ what, expected, got });
@@ -241,7 +274,10 @@ export class ConformRun {
     const words = this.tableWords();
     same(
       'guest tables',
-      observed.guest_pt_changes.map((c) => `${c.gpa} ${c.old}->${c.new}`).sort().join(', '),
+      observed.guest_pt_changes
+        .map((c) => `${c.gpa} ${c.old}->${c.new}`)
+        .sort()
+        .join(', '),
       this.changedEntries(words).sort().join(', '),
     );
     this.words = words;
@@ -278,7 +314,8 @@ export class ConformRun {
       if (before === value) continue;
       for (let at = 0; at < 8; at += bytes) {
         const cut = (word: bigint): bigint => (word >> BigInt(at * 8)) & ((1n << BigInt(bytes * 8)) - 1n);
-        if (cut(before) !== cut(value)) changed.push(`${hex(gpa + at)} ${hex(cut(before))}->${hex(cut(value))}`);
+        if (cut(before) !== cut(value))
+          changed.push(`${hex(gpa + at)} ${hex(cut(before))}->${hex(cut(value))}`);
       }
     }
     return changed;
@@ -295,7 +332,10 @@ export class ConformRun {
     return [...interrupts].reduce((sum, [vcpu, count]) => (vcpu === own ? sum : sum + count), 0);
   }
 
-  private compareCounters(observed: ObservedStep, same: (what: string, expected: string, got: string) => void): void {
+  private compareCounters(
+    observed: ObservedStep,
+    same: (what: string, expected: string, got: string) => void,
+  ): void {
     const now = new Map<string, number>(this.m.world.tables.counter);
     const names = new Set([...now.keys()].map((key) => key.slice(0, key.indexOf('@'))));
     const grown = (name: string, vcpu: number): number => {
@@ -319,24 +359,22 @@ export class ConformRun {
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
-const VM_COUNTERS = new Set(
-  [
-    'mmu_shadow_zapped',
-    'mmu_pte_write',
-    'mmu_pde_zapped',
-    'mmu_flooded',
-    'mmu_recycled',
-    'mmu_cache_miss',
-    'mmu_unsync',
-    'pages_4k',
-    'pages_2m',
-    'pages_1g',
-    'nx_lpage_splits',
-    'max_mmu_rmap_size',
-    'remote_tlb_flush',
-    'remote_tlb_flush_requests',
-  ] as readonly string[],
-);
+const VM_COUNTERS = new Set([
+  'mmu_shadow_zapped',
+  'mmu_pte_write',
+  'mmu_pde_zapped',
+  'mmu_flooded',
+  'mmu_recycled',
+  'mmu_cache_miss',
+  'mmu_unsync',
+  'pages_4k',
+  'pages_2m',
+  'pages_1g',
+  'nx_lpage_splits',
+  'max_mmu_rmap_size',
+  'remote_tlb_flush',
+  'remote_tlb_flush_requests',
+] as readonly string[]);
 const VCPU_COUNTERS = [
   'pf_taken',
   'pf_fixed',

@@ -108,10 +108,18 @@ function comparePage(c: Comparison, page: ShadowPage, recorded: RecordedPage): v
   c.same(`${name} valid_gen`, recorded.valid_gen, state.validGen);
   c.same(`${name} parent_ptes`, recorded.parent_ptes.join(' '), entryNames(c, parentsOf(c.m.world, page)));
   const expected = entriesOf(recorded);
-  const indices = new Set([...expected.keys(), ...c.m.world.wordsOfShadowFrame(page.pfn).map((word) => word % 512)]);
+  const indices = new Set([
+    ...expected.keys(),
+    ...c.m.world.wordsOfShadowFrame(page.pfn).map((word) => word % 512),
+  ]);
   for (const index of [...indices].sort((a, b) => a - b)) {
     const got = c.m.word(page.pfn * 512 + index);
-    compareEntry(c, { name: `${name} entry ${String(index)}`, level: levelOfRole(page.role), expected: expected.get(index) ?? 0n, got });
+    compareEntry(c, {
+      name: `${name} entry ${String(index)}`,
+      level: levelOfRole(page.role),
+      expected: expected.get(index) ?? 0n,
+      got,
+    });
   }
 }
 
@@ -127,7 +135,10 @@ function entriesOf({ entries }: RecordedPage): Map<number, bigint> {
   return unpacked;
 }
 
-function compareEntry(c: Comparison, of: { name: string; level: number; expected: bigint; got: bigint }): void {
+function compareEntry(
+  c: Comparison,
+  of: { name: string; level: number; expected: bigint; got: bigint },
+): void {
   const { name, expected, got } = of;
   const framed = isPresent(got) && isPresent(expected) && !isMmio(got);
   if (!framed) {
@@ -139,12 +150,15 @@ function compareEntry(c: Comparison, of: { name: string; level: number; expected
   const recorded = expected & FRAME_BITS;
   const link = of.level > 1 && !isLarge(got);
   if (link) c.same(`${name} table`, recorded, c.renaming.table(frame));
-  else if (!c.renaming.isData(frame, recorded)) c.same(`${name} frame`, recorded, `the model's ${hex(frame)}`);
+  else if (!c.renaming.isData(frame, recorded))
+    c.same(`${name} frame`, recorded, `the model's ${hex(frame)}`);
 }
 
 /** Where entries lie, as the recording says it. */
 const entryNames = (c: Comparison, words: readonly number[]): string =>
-  words.map((word) => hex(DIRECT_MAP + c.renaming.table(frameOfWord(word)) + BigInt((word % 512) * 8))).join(' ');
+  words
+    .map((word) => hex(DIRECT_MAP + c.renaming.table(frameOfWord(word)) + BigInt((word % 512) * 8)))
+    .join(' ');
 
 function compareVcpu(c: Comparison, vcpu: number, of: RecordedState['vcpus'][number]): void {
   const name = `vcpu ${String(vcpu)}`;
@@ -175,17 +189,25 @@ function compareSlot(c: Comparison, slot: RecordedState['slots'][number]): void 
   const prefix = `${String(slot.id)}.`;
   const name = `slot ${String(slot.id)}`;
   const own = <V>(table: ReadonlyMap<string, V>): readonly (readonly [string, V])[] =>
-    [...table].filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value] as const);
+    [...table]
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => [key.slice(prefix.length), value] as const);
   const lines = (texts: readonly string[]): string => [...texts].sort().join(', ');
   if (slot.rmap !== null)
     c.same(
       `${name} rmap`,
       lines(slot.rmap.map(({ level, gfn, sptes }) => `${String(level)}.${gfn.slice(2)}: ${sptes.join(' ')}`)),
-      lines(own<RmapHead>(world.tables.slotRmap).map(([key, head]) => `${key}: ${entryNames(c, ptesIn(world, 'rnode', head))}`)),
+      lines(
+        own<RmapHead>(world.tables.slotRmap).map(
+          ([key, head]) => `${key}: ${entryNames(c, ptesIn(world, 'rnode', head))}`,
+        ),
+      ),
     );
   c.same(
     `${name} disallow_lpage`,
-    lines(slot.disallow_lpage.map(({ level, gfn, count }) => `${String(level)}.${gfn.slice(2)}=${String(count)}`)),
+    lines(
+      slot.disallow_lpage.map(({ level, gfn, count }) => `${String(level)}.${gfn.slice(2)}=${String(count)}`),
+    ),
     lines(own(world.tables.disallowLpage).map(([key, count]) => `${key}=${String(count)}`)),
   );
   c.same(
@@ -194,8 +216,12 @@ function compareSlot(c: Comparison, slot: RecordedState['slots'][number]): void 
     lines(own(world.tables.writeTrack).map(([key, count]) => `${key}=${String(count)}`)),
   );
   const record = world.get('slot', slot.id);
-  const logged = record?.logged === true ? dirtyFrames(c.m, { id: slot.id, slot: record }).map(hex) : undefined;
+  const logged =
+    record?.logged === true ? dirtyFrames(c.m, { id: slot.id, slot: record }).map(hex) : undefined;
   const all = slot.dirty_gfns?.[0]?.endsWith(' gfns') === true ? `${String(logged?.length)} gfns` : undefined;
-  c.same(`${name} dirty`, slot.dirty_gfns?.join(' ') ?? 'not logged', all ?? logged?.join(' ') ?? 'not logged');
+  c.same(
+    `${name} dirty`,
+    slot.dirty_gfns?.join(' ') ?? 'not logged',
+    all ?? logged?.join(' ') ?? 'not logged',
+  );
 }
-

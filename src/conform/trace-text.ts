@@ -55,7 +55,8 @@ const by =
   };
 
 /** Hexadecimal without what one kernel prints and another does not. */
-const plain = (number: string): string => BigInt(number.startsWith('0x') ? number : `0x${number}`).toString(16);
+const plain = (number: string): string =>
+  BigInt(number.startsWith('0x') ? number : `0x${number}`).toString(16);
 
 const FRAME_BITS = 0x000f_ffff_ffff_f000n;
 const bitsOf = (entry: string): string => (BigInt(`0x${entry}`) & ~FRAME_BITS).toString(16);
@@ -67,9 +68,18 @@ const READERS: Readonly<Record<string, Reader>> = {
     if (reason === 'io' || reason === 'interrupt') return undefined;
     return reason === 'PF excp' ? `exit #PF ${plain(info1)} ${plain(info2)}` : `exit ${reason}`;
   },
-  kvm_page_fault: by(/address (\S+) error_code (\S+)/, (address = '', code = '') => `kvm_page_fault ${plain(address)} ${plain(code)}`),
-  kvm_mmu_pagetable_walk: by(/addr (\S+) pferr (\S+)/, (address = '', code = '') => `kvm_mmu_pagetable_walk ${plain(address)} ${code}`),
-  kvm_mmu_paging_element: by(/pte (\S+) level (\d+)/, (entry = '', level = '') => `kvm_mmu_paging_element ${plain(entry)} level ${level}`),
+  kvm_page_fault: by(
+    /address (\S+) error_code (\S+)/,
+    (address = '', code = '') => `kvm_page_fault ${plain(address)} ${plain(code)}`,
+  ),
+  kvm_mmu_pagetable_walk: by(
+    /addr (\S+) pferr (\S+)/,
+    (address = '', code = '') => `kvm_mmu_pagetable_walk ${plain(address)} ${code}`,
+  ),
+  kvm_mmu_paging_element: by(
+    /pte (\S+) level (\d+)/,
+    (entry = '', level = '') => `kvm_mmu_paging_element ${plain(entry)} level ${level}`,
+  ),
   kvm_mmu_set_accessed_bit: by(/gpa (\S+)/, (gpa = '') => `kvm_mmu_set_accessed_bit ${plain(gpa)}`),
   kvm_mmu_set_dirty_bit: by(/gpa (\S+)/, (gpa = '') => `kvm_mmu_set_dirty_bit ${plain(gpa)}`),
   kvm_mmu_walker_error: by(/pferr (\S+)/, (code = '') => `kvm_mmu_walker_error ${code}`),
@@ -77,11 +87,29 @@ const READERS: Readonly<Record<string, Reader>> = {
   kvm_mmu_sync_page: (text) => `kvm_mmu_sync_page ${text}`,
   kvm_mmu_unsync_page: (text) => `kvm_mmu_unsync_page ${text}`,
   kvm_mmu_prepare_zap_page: (text) => `kvm_mmu_prepare_zap_page ${text}`,
-  kvm_mmu_zap_all_fast: by(/gen (\d+) used_pages (\S+)/, (gen = '', pages = '') => `kvm_mmu_zap_all_fast ${gen} ${pages}`),
-  kvm_mmu_set_spte: by(/gfn (\S+) spte (\S+) \(\S*\) level (\d+)/, (gfn = '', entry = '', level = '') => `kvm_mmu_set_spte ${gfn} ${bitsOf(entry)} level ${level}`),
-  kvm_mmu_spte_requested: by(/gfn (\S+) pfn \S+ level (\d+)/, (gfn = '', level = '') => `kvm_mmu_spte_requested ${gfn} level ${level}`),
-  mark_mmio_spte: by(/gfn (\S+) access (\S+) gen (\S+)/, (gfn = '', access = '', gen = '') => `mark_mmio_spte ${gfn} ${access} gen ${gen}`),
-  check_mmio_spte: by(/spte (\S+) kvm_gen (\S+) spte-gen (\S+) valid (\d)/, (entry = '', now = '', gen = '', valid = '') => `check_mmio_spte ${plain(entry)} ${now} ${gen} ${valid}`),
-  handle_mmio_page_fault: by(/addr:(\S+) gfn (\S+) access (\S+)/, (address = '', gfn = '', access = '') => `handle_mmio_page_fault ${plain(address)} ${gfn} ${access}`),
+  kvm_mmu_zap_all_fast: by(
+    /gen (\d+) used_pages (\S+)/,
+    (gen = '', pages = '') => `kvm_mmu_zap_all_fast ${gen} ${pages}`,
+  ),
+  kvm_mmu_set_spte: by(
+    /gfn (\S+) spte (\S+) \(\S*\) level (\d+)/,
+    (gfn = '', entry = '', level = '') => `kvm_mmu_set_spte ${gfn} ${bitsOf(entry)} level ${level}`,
+  ),
+  kvm_mmu_spte_requested: by(
+    /gfn (\S+) pfn \S+ level (\d+)/,
+    (gfn = '', level = '') => `kvm_mmu_spte_requested ${gfn} level ${level}`,
+  ),
+  mark_mmio_spte: by(
+    /gfn (\S+) access (\S+) gen (\S+)/,
+    (gfn = '', access = '', gen = '') => `mark_mmio_spte ${gfn} ${access} gen ${gen}`,
+  ),
+  check_mmio_spte: by(
+    /spte (\S+) kvm_gen (\S+) spte-gen (\S+) valid (\d)/,
+    (entry = '', now = '', gen = '', valid = '') => `check_mmio_spte ${plain(entry)} ${now} ${gen} ${valid}`,
+  ),
+  handle_mmio_page_fault: by(
+    /addr:(\S+) gfn (\S+) access (\S+)/,
+    (address = '', gfn = '', access = '') => `handle_mmio_page_fault ${plain(address)} ${gfn} ${access}`,
+  ),
   kvm_inj_exception: by(/#PF \((\S+)\)/, (code = '') => `kvm_inj_exception ${plain(code)}`),
 };

@@ -54,8 +54,13 @@ export type ShippedBug = (typeof SHIPPED_BUGS)[number];
 /** Machines without KVM, on which the processor alone is the subject. */
 const BARE: readonly string[] = ['native', 'two-stage'];
 const KVM_2007: readonly string[] = ['kvm-2007'];
+const KVM_SHADOW: readonly string[] = ['kvm-shadow'];
+const WITH_ERAS: readonly string[] = [...KVM_2007, ...KVM_SHADOW];
 const TWO_STAGE: readonly string[] = ['two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
+
+/** Eras whose guests may have several vCPUs. */
+const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
 
 const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
   { value: 'C-B2', meaning: 'the read-fault fixer clears W and leaves the entry in the reverse map' },
@@ -85,6 +90,7 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'Which hypervisor runs the guest.',
     values: [
       { value: 'kvm-2007', meaning: "KVM's first shadow MMU, as of 2007" },
+      { value: 'kvm-shadow', meaning: "KVM's shadow MMU of today, with nested paging off" },
       { value: 'native', meaning: 'no hypervisor: the processor walks the tables of the system itself' },
       {
         value: 'two-stage',
@@ -95,16 +101,40 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'era',
     where: 'machine',
-    machines: KVM_2007,
+    machines: WITH_ERAS,
     label: 'era',
     meaning: 'Which state of the source code is modelled.',
     values: [
-      { value: '2007b', meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages' },
-      { value: '2006', meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages' },
-      { value: '2007a', meaning: 'January 2007: fewer flushes proposed for write protection' },
+      {
+        value: '2007b',
+        meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages',
+        machines: KVM_2007,
+      },
+      {
+        value: '2006',
+        meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages',
+        machines: KVM_2007,
+      },
+      {
+        value: '2007a',
+        meaning: 'January 2007: fewer flushes proposed for write protection',
+        machines: KVM_2007,
+      },
       {
         value: '2007c',
         meaning: 'end of 2007 (2.6.24): several vCPUs, flushes of all TLBs, leaves built anew at each fault',
+        machines: KVM_2007,
+      },
+      {
+        value: '6.12',
+        meaning:
+          'Linux 6.12 (2024): invalidating an address drops its entry, which is built at the next fault',
+        machines: KVM_SHADOW,
+      },
+      {
+        value: '6.1',
+        meaning: 'Linux 6.1 (2022): invalidating an address builds its new entry at once',
+        machines: KVM_SHADOW,
       },
     ],
   },
@@ -114,13 +144,17 @@ export const SETTINGS: readonly Setting[] = [
     label: 'processor',
     meaning: 'The processor, as far as its TLB matters.',
     values: [
-      { value: 'vmx-novpid', meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB' },
+      {
+        value: 'vmx-novpid',
+        meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB',
+        machines: [...BARE, ...KVM_2007],
+      },
       { value: 'svm', meaning: 'AMD: TLB entries carry an address space number (ASID) and survive VM exits' },
       {
         value: 'vmx-vpid',
         meaning:
           'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits',
-        machines: BARE,
+        machines: [...BARE, ...KVM_SHADOW],
       },
       {
         value: 'arm64',
@@ -137,7 +171,12 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'The paging mode of the guest.',
     values: [
       { value: '4-level', meaning: '64-bit paging, 48-bit addresses' },
-      { value: '5-level', meaning: '64-bit paging, 57-bit addresses', machines: BARE, cpus: X86 },
+      {
+        value: '5-level',
+        meaning: '64-bit paging, 57-bit addresses',
+        machines: [...BARE, ...KVM_SHADOW],
+        cpus: X86,
+      },
       { value: '3-level', meaning: '39-bit addresses, 4 KiB pages', machines: BARE, cpus: ['arm64'] },
       { value: 'pae', meaning: '32-bit addresses, 8-byte entries', cpus: X86 },
       { value: '2-level', meaning: '32-bit addresses, 4-byte entries', cpus: X86 },
@@ -217,15 +256,15 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'How many virtual processors the guest has.',
     values: [
       { value: '1', meaning: 'one virtual processor' },
-      { value: '2', meaning: 'two', machines: ['kvm-2007'], eras: ['2007c'] },
-      { value: '3', meaning: 'three', machines: ['kvm-2007'], eras: ['2007c'] },
-      { value: '4', meaning: 'four', machines: ['kvm-2007'], eras: ['2007c'] },
+      { value: '2', meaning: 'two', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '3', meaning: 'three', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '4', meaning: 'four', machines: WITH_ERAS, eras: SMP_ERAS },
     ],
   },
   {
     name: 'nx-huge-pages',
     where: 'machine',
-    machines: ['kvm-shadow'],
+    machines: KVM_SHADOW,
     label: 'executable large pages',
     meaning: "Whether the processor's large-page bug forbids executable large pages (nx_huge_pages).",
     values: [
@@ -310,6 +349,11 @@ export const DEFAULT_SETTINGS: Settings = Object.fromEntries(
   SETTINGS.map((setting) => [setting.name, setting.values[0].value]),
 ) as Record<SettingName, string>;
 
+/** What a machine is where nobody chooses: only where it differs from the default. */
+const MACHINE_DEFAULTS: Readonly<Record<string, Partial<Record<SettingName, string>>>> = {
+  'kvm-shadow': { era: '6.12', cpu: 'svm' },
+};
+
 /** What an era does where nobody chooses a policy for it: only where it differs from the default. */
 const ERA_POLICIES: Readonly<Record<string, Partial<Record<SettingName, string>>>> = {
   '2006': { 'gpte-write': 'zap' },
@@ -318,8 +362,9 @@ const ERA_POLICIES: Readonly<Record<string, Partial<Record<SettingName, string>>
 
 /** All settings of a run in which only some were chosen. */
 export function completeSettings(chosen: Readonly<Partial<Record<SettingName, string>>>): Settings {
-  const era = chosen.era ?? DEFAULT_SETTINGS.era;
-  return { ...DEFAULT_SETTINGS, ...ERA_POLICIES[era], ...chosen };
+  const usual = MACHINE_DEFAULTS[chosen.machine ?? ''];
+  const era = chosen.era ?? usual?.era ?? DEFAULT_SETTINGS.era;
+  return { ...DEFAULT_SETTINGS, ...usual, ...ERA_POLICIES[era], ...chosen };
 }
 
 export const settingOf = (name: string): Setting | undefined =>

@@ -117,8 +117,11 @@ const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
 const CODES: Readonly<
   Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
 > = {
-  machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't' } },
-  era: { letter: 'E', values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c' } },
+  machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't', 'kvm-shadow': 's' } },
+  era: {
+    letter: 'E',
+    values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c', '6.12': 'd', '6.1': 'e' },
+  },
   cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's', 'vmx-vpid': 'v', arm64: 'a' } },
   guest: {
     letter: 'G',

@@ -9,7 +9,6 @@ import { countSwept, sweepCaches, sweepOfCr3, sweepOfGuest, sweepOfSpace } from 
 import {
   CR0_PG,
   CR0_WP,
-  CR4_LA57,
   CR4_PAE,
   CR4_PCIDE,
   CR4_PGE,
@@ -25,32 +24,17 @@ import {
   PHYSICAL_BITS,
   type PagingRegisters,
 } from '../hardware/registers.ts';
+import { startRegistersOf } from '../hardware/start-registers.ts';
 import { bitRange } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
 import { armStartRegisters, asidOf, type Registers } from './arm-registers.ts';
 
-const EFER_LME = 1n << 8n;
-const CR0_PE = 1n;
-const LONG = EFER_LME | EFER_LMA;
-
 /** Registers of a vCPU when a scenario begins: paging on, write protect, no-execute and global pages on. */
 export function startRegisters(settings: Settings): Readonly<Record<string, bigint>> {
   if (isArm(settings)) return armStartRegisters(settings);
-  const cr0 = CR0_PG | CR0_WP | CR0_PE;
-  switch (settings.guest) {
-    case 'nonpaging':
-      return { cr0: CR0_PE | CR0_WP, cr4: 0n, efer: EFER_NXE };
-    case '2-level':
-      return { cr0, cr4: CR4_PSE | CR4_PGE, efer: 0n };
-    case 'pae':
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE };
-    case '5-level':
-      return { cr0, cr4: CR4_PAE | CR4_PGE | CR4_LA57, efer: EFER_NXE | LONG };
-    default:
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE | LONG };
-  }
+  return startRegistersOf(settings.guest);
 }
 
 export const isArm = (settings: Settings): boolean => settings.cpu === 'arm64';

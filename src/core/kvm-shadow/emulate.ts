@@ -73,8 +73,7 @@ function locate(m: Machine, of: { gva: bigint; code: number }): Located {
   }
   const walked = isPaging(m) ? walkAddr(m, of) : undefined;
   if (walked?.kind === 'fault') return walked;
-  const gpa =
-    walked === undefined ? of.gva & 0xffff_ffffn : (BigInt(walked.gfn) << 12n) | (of.gva & 0xfffn);
+  const gpa = walked === undefined ? of.gva & 0xffff_ffffn : (BigInt(walked.gfn) << 12n) | (of.gva & 0xfffn);
   const device = matchesGpa(m, gpa);
   if (device) m.step('mmio-match', { gva: of.gva, gpa, write });
   return { kind: 'at', gpa, device };
@@ -121,4 +120,3 @@ function inUserSpace(
   m.set('vcpu', m.vcpu, state);
   return { kind: 'emulated', value };
 }
-

@@ -175,7 +175,9 @@ export function unlinkPage(m: Machine, word: number, child: ShadowPage): void {
   m.step('sp-unlink', { level: levelOfRole(child.role) + 1, serial: child.serial }, [word]);
   const head = parentsHead(pageOfSerial(m, child.serial));
   if (head !== undefined)
-    patchPage(m, child.serial, { parents: removePte(m, 'pnode', head, word) ?? Object.freeze({ kind: 'none' }) });
+    patchPage(m, child.serial, {
+      parents: removePte(m, 'pnode', head, word) ?? Object.freeze({ kind: 'none' }),
+    });
   m.set('word', word, undefined);
 }
 

@@ -9,7 +9,16 @@ import type { GuestWalk } from './guest-walk.ts';
 import { directPrefetch, hugepageAdjust, nxAdjust } from './direct-map.ts';
 import type { Fault } from './fault.ts';
 import { pageOf } from './host-memory.ts';
-import { entryWord, ENTRIES, indexOfEntry, pageOfEntry, pageOfFrame, pageOfSerial, patchToday, today } from './page.ts';
+import {
+  entryWord,
+  ENTRIES,
+  indexOfEntry,
+  pageOfEntry,
+  pageOfFrame,
+  pageOfSerial,
+  patchToday,
+  today,
+} from './page.ts';
 import { ACC_WRITE, isDirect, levelOfRole, roleField } from './role.ts';
 import { setSpte, type PfResult } from './set-spte.ts';
 import { clearFlood, getChild, validateDirect } from './shadow-page.ts';
@@ -121,7 +130,8 @@ function prefetch(m: Machine, word: number): void {
       return;
     }
     const table = BigInt(page.gfn) << 12n;
-    const quarter = roleField(page.role, 'has_4_byte_gpte') === 1 ? roleField(page.role, 'quadrant') * 2048 : 0;
+    const quarter =
+      roleField(page.role, 'has_4_byte_gpte') === 1 ? roleField(page.role, 'quadrant') * 2048 : 0;
     const entries = Array.from({ length: PREFETCH }, (_, at) =>
       entryOfGuest(m, table + BigInt(quarter + (first + at) * gpteBytes(m))),
     );
@@ -141,7 +151,10 @@ export function prefetchOne(m: Machine, word: number, entry: bigint, logged = fa
   };
   if (prefetchInvalid(m, word, entry)) return refuse('entry');
   const gfn = gpteGfn(m, entry);
-  const access = protectClean(gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'), entry);
+  const access = protectClean(
+    gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'),
+    entry,
+  );
   const at = slotAt(m.world, gfn);
   if (!isVisible(at)) return refuse('no memory');
   if (!logged && at.slot.logged === true && (access & ACC_WRITE) !== 0) return refuse('log');

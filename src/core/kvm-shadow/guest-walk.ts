@@ -142,8 +142,7 @@ function gfnWithin(m: Machine, leaf: WalkedLevel, gva: bigint): number {
   const within = Number(gva >> 12n) % pages;
   const frame = gpteGfn(m, leaf.entry);
   const base = frame - (frame % pages);
-  const pse36 =
-    isFourByte(m) && leaf.level > 1 ? Number((leaf.entry >> 13n) & PSE36_BITS) * 2 ** 20 : 0;
+  const pse36 = isFourByte(m) && leaf.level > 1 ? Number((leaf.entry >> 13n) & PSE36_BITS) * 2 ** 20 : 0;
   return base + within + pse36;
 }
 const PSE36_BITS = 0xffn;

@@ -3,7 +3,8 @@ import type { Machine } from '../machine/machine.ts';
 import { takeFrames } from './host-memory.ts';
 import { withNotifier, type HvaRange } from './notifier.ts';
 
-const pagesOf = ({ hva, pages }: HvaRange): readonly number[] => Array.from({ length: pages }, (_, at) => hva + at);
+const pagesOf = ({ hva, pages }: HvaRange): readonly number[] =>
+  Array.from({ length: pages }, (_, at) => hva + at);
 
 /** `madvise(MADV_DONTNEED)`: the pages are gone; they come back as zeros. */
 export function dropPages(m: Machine, range: HvaRange): void {
@@ -25,7 +26,11 @@ export function protectPages(m: Machine, range: HvaRange, mayWrite: boolean): vo
     for (const hva of pagesOf(range)) {
       const page = m.get('hostPage', hva);
       if (page === undefined) continue;
-      m.set('hostPage', hva, Object.freeze({ ...page, mayWrite, writable: mayWrite && page.pfn !== undefined }));
+      m.set(
+        'hostPage',
+        hva,
+        Object.freeze({ ...page, mayWrite, writable: mayWrite && page.pfn !== undefined }),
+      );
     }
   });
 }

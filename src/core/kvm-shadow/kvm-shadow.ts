@@ -4,7 +4,17 @@
  */
 import type { Engine } from '../engine.ts';
 import { refusal } from '../hardware/fault.ts';
-import { CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_NXE, pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
+import {
+  CR0_PG,
+  CR0_WP,
+  CR4_LA57,
+  CR4_PAE,
+  EFER_LMA,
+  EFER_NXE,
+  pagingRegisters,
+  type PagingRegisters,
+} from '../hardware/registers.ts';
+import { startRegistersOf } from '../hardware/start-registers.ts';
 import { translate } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import type { Machine, OpenCall } from '../machine/machine.ts';
@@ -33,7 +43,7 @@ const PAGES_RATIO = 50;
 const FIRST_HVA = 0x7f000;
 
 export const kvmShadow: Engine = {
-  startRegisters: () => ({}),
+  startRegisters: ({ guest }) => startRegistersOf(guest),
   start,
   enter: (m) => {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
@@ -154,7 +164,11 @@ export function startVm(
     }),
   );
   m.set('blank', ZERO_PFN, 1);
-  m.set('frames', 'shadow', Object.freeze({ fresh: FIRST_SHADOW_PFN, free: [], pagesLeft: 0, buckets: 4096 }));
+  m.set(
+    'frames',
+    'shadow',
+    Object.freeze({ fresh: FIRST_SHADOW_PFN, free: [], pagesLeft: 0, buckets: 4096 }),
+  );
 }
 
 /** A vCPU with its registers set, which has not run yet. */
@@ -182,11 +196,12 @@ export function startVcpu(m: Machine, vcpu: number, how: { enter: boolean } = { 
 
 /** The guest runs on shadow tables, with paging, write protection and no-execute on whatever it chose itself. */
 export function hardwareRegisters(m: Machine): PagingRegisters {
-  const long = (m.must('mmu', m.vcpu).rootRole & 0xf) >= 4;
+  const levels = m.must('mmu', m.vcpu).rootRole & 0xf;
+  const long = levels >= 4;
   const registers = pagingRegisters({
     cr0: CR0_WP | CR0_PG,
     cr3: m.reg('root_hpa'),
-    cr4: CR4_PAE,
+    cr4: CR4_PAE | (levels === 5 ? CR4_LA57 : 0n),
     efer: EFER_NXE | (long ? EFER_LMA : 0n),
     physicalBits: SHADOW_PHYSICAL_BITS,
   });

@@ -56,7 +56,8 @@ function activate(m: Machine, { id, slot }: SlotChange, change: string): void {
 function clearSlot(m: Machine, id: number): void {
   const prefix = `${String(id)}.`;
   for (const table of ['slotRmap', 'disallowLpage', 'writeTrack'] as const)
-    for (const key of [...m.world.tables[table].keys()]) if (key.startsWith(prefix)) m.set(table, key, undefined);
+    for (const key of [...m.world.tables[table].keys()])
+      if (key.startsWith(prefix)) m.set(table, key, undefined);
 }
 
 /** `kvm_mmu_slot_apply_flags`. */
@@ -78,7 +79,8 @@ function applyLogging(m: Machine, at: SlotAt): void {
     });
     return;
   }
-  for (const level of RMAP_LEVELS) forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
+  for (const level of RMAP_LEVELS)
+    forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
   flushRemote(m, 'writes of the slot are logged from now on');
 }
 
@@ -89,17 +91,16 @@ function forEachFrame({ slot }: SlotAt, level: number, body: (gfn: number) => un
 
 /** `kvm_mmu_zap_collapsible_sptes`: direct pages that a larger page could replace now. */
 function zapCollapsible(m: Machine, at: SlotAt): void {
-  let flush = false;
+  const doomed: number[] = [];
   forEachFrame(at, 1, (gfn) => {
     for (const word of rmapOf(m, at, { gfn, level: 1 })) {
       const page = pageOfEntry(m.world, word);
       const larger = maxMappingLevel(m, at, { gfn: page.gfn, maxLevel: 3 });
-      if (!isDirect(page.role) || levelOfRole(page.role) >= larger) continue;
-      dropEntry(m, word);
-      flush = true;
+      if (isDirect(page.role) && levelOfRole(page.role) < larger) doomed.push(word);
     }
   });
-  if (flush) flushRemote(m, 'small pages give way to large ones');
+  for (const word of doomed) dropEntry(m, word);
+  if (doomed.length > 0) flushRemote(m, 'small pages give way to large ones');
 }
 
 /** `kvm_get_dirty_log_protect`: the frames written since the last time; each is write-protected before it is reported. */

@@ -39,7 +39,8 @@ function unmapFrames(m: Machine, at: SlotAt, of: { gfn: number; pages: number })
     for (const level of RMAP_LEVELS) {
       const size = 512 ** (level - 1);
       const first = Math.floor(of.gfn / size) * size;
-      for (let gfn = first; gfn < of.gfn + of.pages; gfn += size) flush = zapRmap(m, at, { gfn, level }) || flush;
+      for (let gfn = first; gfn < of.gfn + of.pages; gfn += size)
+        flush = zapRmap(m, at, { gfn, level }) || flush;
     }
     return flush;
   });

@@ -155,8 +155,7 @@ function fastFix(m: Machine, fault: Fault): PfResult {
     if (last === undefined || !isPresent(entry) || !isLast(entry, level)) return 'invalid';
     if (isAllowed(fault, entry)) return ended(m, fault, { entry, result: 'spurious' });
     const logged = slotAt(m.world, fault.gfn)?.slot.logged === true;
-    if (!isMmuWritable(entry) || (level > 1 && logged))
-      return ended(m, fault, { entry, result: 'invalid' });
+    if (!isMmuWritable(entry) || (level > 1 && logged)) return ended(m, fault, { entry, result: 'invalid' });
     const fixed = entry | SPTE_W;
     m.step('fast-fix', { gfn: fault.gfn, entry: fixed, result: 'fixed' }, [last.word]);
     m.set('word', last.word, fixed);
@@ -178,4 +177,3 @@ function isAllowed(fault: Fault, entry: bigint): boolean {
   if (fault.write) return isWritable(entry);
   return !fault.user || (entry & SPTE_U) !== 0n;
 }
-

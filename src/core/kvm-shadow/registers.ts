@@ -69,7 +69,9 @@ export function setRegister(m: Machine, write: RegisterWrite): boolean {
         return setCr4(m, write.value);
       case 'efer':
         return setEfer(m, write.value);
-      default:
+      case 'pkru':
+      case 'pkrs':
+      case 'ac':
         return false;
     }
   });

@@ -17,7 +17,8 @@ export function beforeEntry(m: Machine): void {
   if (hasRequest(m, 'MMU_FREE_OBSOLETE_ROOTS') || hasRequest(m, 'TLB_FLUSH')) beforeEntry(m);
 }
 
-const hasRequest = (m: Machine, request: Request): boolean => (m.get('request', m.vcpu) ?? []).includes(request);
+const hasRequest = (m: Machine, request: Request): boolean =>
+  (m.get('request', m.vcpu) ?? []).includes(request);
 
 function flush(m: Machine, how: 'all' | 'current' | 'guest'): void {
   flushOwn(m, how);

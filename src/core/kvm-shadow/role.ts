@@ -35,7 +35,12 @@ export const ROLE_FIELDS = [
   { name: 'has_4_byte_gpte', at: 4, bits: 1, meaning: 'the guest uses entries of 4 bytes' },
   { name: 'quadrant', at: 5, bits: 2, meaning: 'which part of a table of 1024 entries this page stands for' },
   { name: 'direct', at: 7, bits: 1, meaning: 'no guest table behind it: a run of guest frames' },
-  { name: 'access', at: 8, bits: 3, meaning: 'rights of the guest entries above: execute 1, write 2, user 4' },
+  {
+    name: 'access',
+    at: 8,
+    bits: 3,
+    meaning: 'rights of the guest entries above: execute 1, write 2, user 4',
+  },
   { name: 'invalid', at: 11, bits: 1, meaning: 'given up, but still the root of a vCPU' },
   { name: 'efer_nx', at: 12, bits: 1, meaning: 'no-execute counts' },
   { name: 'cr0_wp', at: 13, bits: 1, meaning: 'the guest kernel obeys read-only entries' },
@@ -139,10 +144,7 @@ export const rootRoleOf = ({ base }: CpuRole): number =>
 export const cpuRoleWord = ({ base, ext }: CpuRole): bigint => (BigInt(ext) << 32n) | BigInt(base);
 
 /** `kvm_mmu_child_role`: the key of the page that an entry of a page will link to. `index`: of that entry. */
-export function childRole(
-  parent: number,
-  of: { index: number; direct: boolean; access: number },
-): number {
+export function childRole(parent: number, of: { index: number; direct: boolean; access: number }): number {
   const role = withRole(parent, {
     level: levelOfRole(parent) - 1,
     access: of.access,

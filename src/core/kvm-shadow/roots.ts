@@ -250,4 +250,3 @@ function findWithoutCurrent(m: Machine, pgd: bigint): boolean {
   m.setReg('root_hpa', found.hpa === undefined ? 0n : frameBits(found.hpa));
   return true;
 }
-

@@ -114,7 +114,12 @@ function makePage(m: Machine, of: { gfn: number; role: number }): ShadowPage {
 }
 
 function takeFrame(m: Machine): Pfn {
-  const frames = m.get('frames', 'shadow') ?? { fresh: FIRST_SHADOW_PFN, free: [], pagesLeft: 0, buckets: 4096 };
+  const frames = m.get('frames', 'shadow') ?? {
+    fresh: FIRST_SHADOW_PFN,
+    free: [],
+    pagesLeft: 0,
+    buckets: 4096,
+  };
   const [reused, ...rest] = frames.free;
   if (reused !== undefined) {
     m.set('frames', 'shadow', Object.freeze({ ...frames, free: Object.freeze(rest) }));

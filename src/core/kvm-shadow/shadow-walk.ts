@@ -49,6 +49,7 @@ export function shadowNext(m: Machine, gva: bigint, from: ShadowStep): ShadowSte
 /** All entries for an address, from the root down to a leaf or a hole. */
 export function shadowPath(m: Machine, gva: bigint, hpa?: Pfn): readonly ShadowStep[] {
   const path: ShadowStep[] = [];
-  for (let step = shadowStart(m, gva, hpa); step !== undefined; step = shadowNext(m, gva, step)) path.push(step);
+  for (let step = shadowStart(m, gva, hpa); step !== undefined; step = shadowNext(m, gva, step))
+    path.push(step);
   return path;
 }

@@ -33,4 +33,3 @@ export function syncChildren(m: Machine, serial: number): void {
     flushOrZap(m, doomed, flush, 'entries have changed');
   });
 }
-

@@ -45,7 +45,10 @@ export function syncEntry(m: Machine, word: number): Synced {
   m.step('sync-entry', { index: indexOfEntry(word), entry }, [word]);
   if (prefetchInvalid(m, word, entry)) return 'flush';
   const gfn = gpteGfn(m, entry);
-  const access = protectClean(gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'), entry);
+  const access = protectClean(
+    gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'),
+    entry,
+  );
   if (isMmio(m.word(word))) {
     if (mmioEntryOf(m.word(word)).gfn === gfn) setMmio(m, word, { gfn, access });
     else clearMmio(m, word);

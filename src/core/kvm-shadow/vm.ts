@@ -28,7 +28,8 @@ export function slotAt(world: World, frame: number): SlotAt | undefined {
 }
 
 /** `kvm_is_visible_memslot`. */
-export const isVisible = (at: SlotAt | undefined): at is SlotAt => at !== undefined && at.slot.invalid !== true;
+export const isVisible = (at: SlotAt | undefined): at is SlotAt =>
+  at !== undefined && at.slot.invalid !== true;
 
 /** Page number in the process that runs the guest. */
 export const hvaOf = ({ slot }: SlotAt, frame: number): number => (slot.hva ?? 0) + (frame - slot.firstGfn);
@@ -50,7 +51,7 @@ export const trackKey = (id: number, frame: number): string => `${String(id)}.${
 export function forbidLarge(m: Machine, at: SlotAt, of: { frame: number; by: 1 | -1 }): void {
   for (const level of LARGE_LEVELS) {
     const key = rmapKey(at.id, level, of.frame);
-    m.set('disallowLpage', key, ((m.get('disallowLpage', key) ?? 0) + of.by) || undefined);
+    m.set('disallowLpage', key, (m.get('disallowLpage', key) ?? 0) + of.by || undefined);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   pagingRegisters,
   type PagingRegisters,
 } from '../hardware/registers.ts';
+import { startRegistersOf } from '../hardware/start-registers.ts';
 import { countEntries, dropEntries, translate, translates } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import { indexAt } from '../hardware/x86-entry.ts';
@@ -27,14 +28,14 @@ import { fetch, fetchAnew } from './fetch.ts';
 import { fixReadFault, fixWriteFault, type FixResult } from './fix-fault.ts';
 import { walkAddr, type GuestWalk } from './guest-walk.ts';
 import { nonpagingPageFault } from './nonpaging.ts';
-import { setRegister, startPdptes, startRegisters } from './registers-2007.ts';
+import { setRegister, startPdptes } from './registers-2007.ts';
 import { resetContext } from './roots.ts';
 import { emptyPool, freeSomePages, shadowPageAt } from './shadow-page.ts';
 import { isMmio, isPresent } from './spte-2007.ts';
 import { currentAsid, flushFromHost, vmEntry, vmExit } from './vendor.ts';
 
 export const kvm2007: Engine = {
-  startRegisters,
+  startRegisters: ({ guest }) => startRegistersOf(guest),
   start: (m) => {
     m.set('frames', 'shadow', emptyPool(traitsOf(m.settings).pool));
     const vcpus = vcpusOf(m.settings);

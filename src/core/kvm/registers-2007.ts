@@ -17,27 +17,8 @@ import {
 } from '../hardware/registers.ts';
 import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Settings } from '../settings.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { pagingNewCr3, resetContext } from './roots.ts';
-
-const CR0_PE = 1n;
-const LONG_MODE = EFER_LMA | 0x100n;
-
-/** Registers of a vCPU when a scenario begins: write protect on, global pages on; no-execute where entries have a bit for it. */
-export function startRegisters({ guest }: Settings): Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> {
-  const cr0 = CR0_PG | CR0_WP | CR0_PE;
-  switch (guest) {
-    case 'nonpaging':
-      return { cr0: CR0_PE | CR0_WP, cr4: 0n, efer: EFER_NXE };
-    case '2-level':
-      return { cr0, cr4: CR4_PSE | CR4_PGE, efer: 0n };
-    case 'pae':
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE };
-    default:
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE | LONG_MODE };
-  }
-}
 
 type Name = 'cr0' | 'cr3' | 'cr4' | 'efer';
 

@@ -46,4 +46,3 @@ export const spec = <F extends FactSchema>(
   space,
   facts,
 });
-
