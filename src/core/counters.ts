@@ -1,6 +1,6 @@
 /**
  * The counters, one typed table: names as KVM's own statistics spell them, then as the reference does.
- * All count since `begin`.
+ * All count since `begin`, but for gauges.
  */
 export interface CounterSpec {
   readonly name: string;
@@ -8,6 +8,8 @@ export interface CounterSpec {
   readonly meaning: string;
   /** On which machines it is shown first: those with a hypervisor of KVM's, or those that are the processor alone. */
   readonly prominent?: readonly ('kvm' | 'bare')[];
+  /** It says how many there are now, or the most that there were; `begin` leaves it alone. */
+  readonly gauge?: true;
 }
 
 export const COUNTERS = [
@@ -136,27 +138,77 @@ export const COUNTERS = [
   { name: 'invlpg', label: 'invlpg', meaning: "INVLPG instructions of the guest's that exited." },
   { name: 'insn_emulation', label: 'insn_emulation', meaning: 'Instructions given to the emulator.' },
   { name: 'mmu_shadow_zapped', label: 'mmu_shadow_zapped', meaning: 'Shadow pages given up.' },
-  { name: 'mmu_pte_write', label: 'mmu_pte_write', meaning: "Emulated writes to memory that stands for a table." },
-  { name: 'mmu_pde_zapped', label: 'mmu_pde_zapped', meaning: 'Entries above level 1 zapped by such writes.' },
-  { name: 'mmu_flooded', label: 'mmu_flooded', meaning: 'Pages given up because they were written so often.' },
+  {
+    name: 'mmu_pte_write',
+    label: 'mmu_pte_write',
+    meaning: 'Emulated writes to memory that stands for a table.',
+  },
+  {
+    name: 'mmu_pde_zapped',
+    label: 'mmu_pde_zapped',
+    meaning: 'Entries above level 1 zapped by such writes.',
+  },
+  {
+    name: 'mmu_flooded',
+    label: 'mmu_flooded',
+    meaning: 'Pages given up because they were written so often.',
+  },
   { name: 'mmu_recycled', label: 'mmu_recycled', meaning: 'Pages given up to make room.' },
   { name: 'mmu_cache_miss', label: 'mmu_cache_miss', meaning: 'Shadow pages that had to be made.' },
-  { name: 'mmu_unsync', label: 'mmu_unsync', meaning: 'Shadow pages that are out of step now.' },
-  { name: 'pages_4k', label: 'pages_4k', meaning: 'Leaves of 4 KiB now.' },
-  { name: 'pages_2m', label: 'pages_2m', meaning: 'Leaves of 2 MiB now.' },
-  { name: 'pages_1g', label: 'pages_1g', meaning: 'Leaves of 1 GiB now.' },
+  { name: 'mmu_unsync', label: 'mmu_unsync', meaning: 'Shadow pages that are out of step now.', gauge: true },
+  { name: 'pages_4k', label: 'pages_4k', meaning: 'Leaves of 4 KiB now.', gauge: true },
+  { name: 'pages_2m', label: 'pages_2m', meaning: 'Leaves of 2 MiB now.', gauge: true },
+  { name: 'pages_1g', label: 'pages_1g', meaning: 'Leaves of 1 GiB now.', gauge: true },
   {
     name: 'nx_lpage_splits',
     label: 'nx_lpage_splits',
     meaning: 'Tables that stand where an executable large page is forbidden.',
+    gauge: true,
   },
   {
     name: 'max_mmu_rmap_size',
     label: 'max_mmu_rmap_size',
     meaning: 'The most entries that one frame already had when one more came.',
+    gauge: true,
   },
+  {
+    name: 'root_loads',
+    label: 'root loads',
+    meaning: 'Times that a root table had to be looked up or made: it was not among those remembered.',
+  },
+  {
+    name: 'mmio_quick_hits',
+    label: 'device, remembered',
+    meaning: 'Device accesses that the vCPU knew again: no table was read.',
+  },
+  {
+    name: 'mmio_entry_hits',
+    label: 'device, by entry',
+    meaning: 'Device accesses that a shadow entry told: no guest table and no slot was read.',
+  },
+  {
+    name: 'mmio_stale',
+    label: 'device, stale',
+    meaning: 'Device accesses whose entry is older than a change of the slots: all was looked up again.',
+  },
+  {
+    name: 'notifier_zaps',
+    label: 'zaps for the host',
+    meaning: 'Shadow entries cleared because the host changes its pages.',
+  },
+  {
+    name: 'fault_retries',
+    label: 'retries',
+    meaning: 'Faults given up because something had changed meanwhile; the guest comes back with them.',
+  },
+  { name: 'swap_ins', label: 'swap-ins', meaning: 'Pages that the host brought back from its swap.' },
   { name: 'pages_zapped', label: 'pages zapped', meaning: 'Shadow pages given up.' },
 ] as const satisfies readonly CounterSpec[];
+
+const GAUGES: ReadonlySet<string> = new Set(
+  (COUNTERS as readonly CounterSpec[]).filter(({ gauge }) => gauge === true).map(({ name }) => name),
+);
+export const isGauge = (name: string): boolean => GAUGES.has(name);
 
 export type CounterName = (typeof COUNTERS)[number]['name'];
 

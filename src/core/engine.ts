@@ -4,12 +4,15 @@ import type { StageFault } from './hardware/second-stage.ts';
 import type { Translation } from './hardware/tlb.ts';
 import type { Settings } from './settings.ts';
 import type { Machine } from './machine/machine.ts';
-import type { Work } from './machine/sections.ts';
+import type { Waits, Work } from './machine/sections.ts';
 import type {
   DirtyFrames,
   FlipOperation,
   HostEntryOperation,
+  HostMemoryOperation,
   InvalidateOperation,
+  LogOperation,
+  SlotOperation,
 } from './operations/operation.ts';
 
 export interface Translated extends AccessRequest {
@@ -26,8 +29,11 @@ export interface FaultRequest extends Translated {
 }
 
 export type FaultResult =
-  /** The guest tries the same instruction again. */
-  | { readonly kind: 'resume' }
+  /**
+   * The guest tries the same instruction again. `waits`: while it is true the guest would only come back with the same
+   * fault, over and over, because somebody else is in the middle of something.
+   */
+  | { readonly kind: 'resume'; readonly waits?: Waits }
   /** The hypervisor ran the instruction; `value` is what a read got. */
   | { readonly kind: 'emulated'; readonly value: bigint }
   /** The fault belongs to the guest. */
@@ -44,6 +50,12 @@ export interface RegisterWrite {
   readonly pcid?: number;
   /** CR3: bit 63 of the value, by which cached translations stay. */
   readonly keep?: true;
+}
+
+/** A piece of a longer piece of work. */
+export interface Phase {
+  readonly waits?: Waits;
+  readonly body: () => void;
 }
 
 export interface Engine {
@@ -80,6 +92,12 @@ export interface Engine {
   setLogging(m: Machine, slot: number, on: boolean): Work<void>;
   /** User space fetches the log of a slot. */
   fetchLog(m: Machine, slot: number): Work<DirtyFrames>;
+  /** User space has dealt with frames of the log, and wants to hear of the next write to them. */
+  clearLog(m: Machine, operation: LogOperation): Work<void>;
+  /** The host takes pages from the process that runs the guest, changes their rights, or puts others in their place. */
+  changeMemory(m: Machine, operation: HostMemoryOperation): void;
+  /** User space adds or deletes a memory slot: pieces of work, each of which may have to wait for others. */
+  changeSlot(m: Machine, operation: SlotOperation): readonly Phase[];
   /** An exit that changes nothing in the MMU. */
   trivialExit(m: Machine, reason: 'cpuid'): Work<void>;
   /** Enters the guest, where the vCPU is not in it: before whatever the guest does. */

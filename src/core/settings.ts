@@ -16,6 +16,8 @@ export type SettingName =
   | 'tlb'
   | 'vcpus'
   | 'nx-huge-pages'
+  | 'log-clear'
+  | 'mmio-without'
   | 'gpte-write'
   | 'flush'
   | 'flush-reach'
@@ -51,6 +53,10 @@ export interface Setting extends Scope {
 export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B4', 'C-B5', 'C-B6', 'nx-slip', 'nonpaging-write'] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
 
+/** Mistakes that a KVM of today may be told to make, with the ids of the reference. */
+export const TODAYS_BUGS = ['D-B2', 'D-B3', 'D-B4', 'D-B5', 'I-B1', 'I-B2', 'F-B2', 'F-B4', 'F-B5'] as const;
+export type TodaysBug = (typeof TODAYS_BUGS)[number];
+
 /** Machines without KVM, on which the processor alone is the subject. */
 const BARE: readonly string[] = ['native', 'two-stage'];
 const KVM_2007: readonly string[] = ['kvm-2007'];
@@ -80,6 +86,25 @@ const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
     meaning:
       'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
   },
+];
+
+const TODAYS_BUG_VALUES: readonly (SettingValue & { readonly value: TodaysBug })[] = [
+  { value: 'D-B2', meaning: 'tables below which something is out of step are linked as they are' },
+  {
+    value: 'D-B3',
+    meaning:
+      "tables below a guest's large page are told apart by the rights of the table above, not by the page's own",
+  },
+  { value: 'D-B4', meaning: "tables below a guest's large page stay when the page's rights change" },
+  {
+    value: 'D-B5',
+    meaning: 'each table on the way is told apart by the rights of the whole way, not by those above it',
+  },
+  { value: 'I-B1', meaning: 'a fault does not notice that the host has changed its pages since it looked' },
+  { value: 'I-B2', meaning: 'a fault does not notice that the host is just changing its pages' },
+  { value: 'F-B2', meaning: 'the number of slot changes moves on while vCPUs still see the old slots' },
+  { value: 'F-B4', meaning: 'the mark of a device keeps its old number when it is looked up anew' },
+  { value: 'F-B5', meaning: 'a vCPU remembers its last device access over a CR3 load' },
 ];
 
 export const SETTINGS: readonly Setting[] = [
@@ -273,6 +298,38 @@ export const SETTINGS: readonly Setting[] = [
     ],
   },
   {
+    name: 'log-clear',
+    where: 'machine',
+    machines: KVM_SHADOW,
+    label: 'log is cleared',
+    meaning: 'When the dirty log forgets what it has told, and takes write rights away again.',
+    values: [
+      { value: 'with-fetch', meaning: 'when it is fetched' },
+      { value: 'apart', meaning: 'when user space says which frames it has dealt with' },
+      {
+        value: 'apart-all-set',
+        meaning: 'the same, and at the start every frame counts as written: no right is taken away yet',
+      },
+    ],
+  },
+  {
+    name: 'mmio-without',
+    where: 'policy',
+    machines: KVM_SHADOW,
+    label: 'devices without',
+    meaning: 'Which of the helps for accesses to devices is left out, to see what it saves.',
+    list: true,
+    values: [
+      { value: 'none', meaning: 'nothing: as it is today' },
+      { value: 'entries', meaning: 'no shadow entry marks a device: each access is looked up anew' },
+      { value: 'memory', meaning: 'the vCPU does not remember its last device access' },
+      {
+        value: 'generation',
+        meaning: 'slot changes are not counted: each new slot gives up all shadow pages, as in 2011',
+      },
+    ],
+  },
+  {
     name: 'gpte-write',
     where: 'policy',
     machines: KVM_2007,
@@ -327,13 +384,14 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'break',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: WITH_ERAS,
     label: 'broken on purpose',
     meaning: 'Which mistakes the hypervisor makes that its era did not.',
     list: true,
     values: [
       { value: 'none', meaning: 'none' },
-      ...BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const })),
+      ...BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const, machines: KVM_2007 })),
+      ...TODAYS_BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const, machines: KVM_SHADOW })),
     ],
   },
 ];
@@ -386,8 +444,8 @@ export const choicesOf = (setting: Setting, settings: Settings): readonly Settin
 export function misfit(settings: Settings): Setting | undefined {
   return SETTINGS.find((setting) => {
     if (!applies(setting, settings)) return false;
-    const choice = setting.values.find(({ value }) => value === settings[setting.name]);
-    return choice !== undefined && !inScope(choice, settings);
+    const chosen = settings[setting.name].split(',');
+    return setting.values.some((choice) => chosen.includes(choice.value) && !inScope(choice, settings));
   });
 }
 

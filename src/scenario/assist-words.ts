@@ -4,7 +4,7 @@ import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import type { Settings } from '../core/settings.ts';
-import { invalidationWords } from './machine-words.ts';
+import { invalidationWords, isToday } from './machine-words.ts';
 
 export type WordList = readonly (readonly [word: string, meaning: string])[];
 
@@ -15,6 +15,7 @@ const STATEMENTS: WordList = [
   ['machine', 'Which hypervisor, era and processor.'],
   ['policy', 'How the hypervisor behaves, wrong behaviour included.'],
   ['slot', 'Guest memory: address and size.'],
+  ['generation', 'How often the memory slots have been changed before: an even number.'],
   ['let', 'A name for a number.'],
   ['map', "An entry of the guest's page tables."],
   ['space', 'Begins another address space.'],
@@ -120,6 +121,33 @@ const LOG: WordList = [
   ['log', 'Begins or ends noting which frames of a slot are written: log slot=0 on.'],
   ['fetch-log', 'Fetches the frames of a slot that were written since the last fetch.'],
 ];
+const CLEAR_LOG: WordList = [
+  [
+    'clear-log',
+    'User space has dealt with frames of the log: clear-log slot=0, or some of it: 0x20000 pages=4.',
+  ],
+];
+export const SLOT_TRAITS: WordList = [
+  ['readonly', 'Reads are memory, writes go to user space.'],
+  ['large', 'The host backs it by pages of 2 MiB.'],
+  ['absent', 'It is not there at the start: host add-slot adds it.'],
+  [
+    'hva=',
+    'Where its memory lies in the process; two slots may share memory. Usually 0x7f000000 and the address.',
+  ],
+];
+const HOST_MEMORY: WordList = [
+  ['unmap', 'The pages are gone, and come back as zeros when they are wanted: unmap 0x40000 pages=2.'],
+  ['swap-out', 'The pages leave memory; what was in them comes back when they are wanted.'],
+  ['write-protect', 'The process may no longer write the pages, and so the guest may not.'],
+  ['make-writable', 'The process may write the pages again.'],
+  ['collapse', 'Each whole 2 MiB of the pages gets one large page.'],
+];
+const SLOT_CHANGES: WordList = [
+  ['add-slot', 'User space adds a memory slot to the running guest: add-slot slot=1.'],
+  ['delete-slot', 'User space takes a memory slot away from the running guest.'],
+];
+const FLUSH_ALL: WordList = [['flush-all', 'A thread of the host has the TLBs of all vCPUs flushed.']];
 export const LOG_STATES: WordList = [
   ['on', 'The log begins: every write right is taken away, so that the next write faults.'],
   ['off', 'The log ends.'],
@@ -140,12 +168,19 @@ const OTHER: WordList = [
   ['vpid', 'The number of a virtual processor; the first is 1.'],
   ['key', 'Protection key of the page, 0 to 15.'],
   ['bytes', 'How many bytes are meant.'],
+  ['pages', 'How many pages are meant, from that address on.'],
 ];
 
-const isBare = ({ machine }: Settings): boolean => machine !== 'kvm-2007';
+const isBare = ({ machine }: Settings): boolean => !machine.startsWith('kvm-');
 
 export const statementsFor = (settings: Settings): WordList =>
-  STATEMENTS.filter(([word]) => word !== 'host' || settings.machine !== 'native');
+  STATEMENTS.filter(
+    ([word]) =>
+      (word !== 'host' || settings.machine !== 'native') && (word !== 'generation' || isToday(settings)),
+  );
+
+/** What may stand behind a slot's size. */
+export const slotTraitsFor = (settings: Settings): WordList => (isToday(settings) ? SLOT_TRAITS : []);
 
 /** What the guest can do on this machine. */
 export function operationsFor(settings: Settings): WordList {
@@ -161,6 +196,14 @@ const existing = (settings: Settings, by: Invalidation['by']): readonly Invalida
 
 /** What the hypervisor can do on this machine. */
 export const hostWordsFor = (settings: Settings): WordList => {
+  if (isToday(settings))
+    return [
+      ...LOG,
+      ...(settings['log-clear'] === 'with-fetch' ? [] : CLEAR_LOG),
+      ...HOST_MEMORY,
+      ...SLOT_CHANGES,
+      ...FLUSH_ALL,
+    ];
   if (!isBare(settings)) return LOG;
   const known = existing(settings, 'hypervisor').map(({ name }) => invalidationWords(name).split(' ')[0]);
   return [...SET_ENTRY, ...FAMILIES.filter(([word]) => known.includes(word))];
@@ -219,6 +262,11 @@ export const ALL_WORDS = named([
   HOST_TARGETS,
   FAMILIES,
   LOG,
+  CLEAR_LOG,
+  SLOT_TRAITS,
+  HOST_MEMORY,
+  SLOT_CHANGES,
+  FLUSH_ALL,
   SET_ENTRY,
   EXTRA_REGISTERS,
   OTHER,

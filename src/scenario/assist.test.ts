@@ -11,6 +11,7 @@ function offered(marked: string): readonly string[] {
 const HEAD =
   'mmuscope 1\nslot 0x0 64M\nlet V = 0x1000\nmap V -> absent\nmap 0x2000 -> absent\nspace B kernel=main\n';
 
+const TODAY = 'mmuscope 1\nmachine kvm-shadow\n';
 const TWO = 'mmuscope 1\nmachine two-stage cpu=vmx-vpid\nslot 0x0 64M\n';
 const ARM = 'mmuscope 1\nmachine native cpu=arm64 guest=3-level\nslot 0x0 64M\n';
 
@@ -50,11 +51,21 @@ describe('what may stand there', () => {
     ['the slot of a log', `${HEAD}host log |`, 'slot='],
     ['states of a log', `${HEAD}host log slot=0 |`, 'off'],
     ['what a log gave', `${HEAD}expect |`, 'dirty='],
+    ['what the host does with memory', `${TODAY}host |`, 'swap-out'],
+    ['how many pages', `${TODAY}host unmap 0x20000 |`, 'pages='],
+    ['the slot that goes', `${TODAY}host delete-slot |`, 'slot='],
+    ['what a slot is like', `${TODAY}slot 0x0 64M |`, 'readonly'],
+    ['what is left out for devices', `${TODAY}policy mmio-without=|`, 'memory'],
+    ['bugs of the machine', `${TODAY}policy break=|`, 'D-B3'],
     ['ends of a handler', 'begin\nv0 user read 0x1\n  on #PF\n    |', 'retry'],
   ])('%s', (_name, text, expected) => {
     expect(offered(text)).toContain(expected);
   });
   test.each([
+    ['a log that is cleared apart', `${TODAY}host |`, 'clear-log'],
+    ['bare machines', `${TODAY}v0 kernel set |`, 'pkru = '],
+    ['kvm-shadow only', `${HEAD}host |`, 'swap-out'],
+    ['the old machine', `${TODAY}policy break=|`, 'C-B2'],
     ['statements of a host', 'mmuscope 1\nmachine native\n|', 'host'],
     ['two-stage only', `${HEAD}host |`, 'set-entry'],
     ['kvm-2007 only', `${TWO}host |`, 'log'],
@@ -87,6 +98,8 @@ describe('what a word means', () => {
     ['map 0x1000 -> gfn 0x20 rw', '0x20', 'guest address 0x20000'],
     ['expect exits=3', 'exits', 'left the guest'],
     ['expect violation INV-6', 'INV-6', 'TLB entry'],
+    ['host swap-out 0x20000', 'swap-out', 'leave memory'],
+    ['slot 0x0 64M large', 'large', 'pages of 2 MiB'],
     ['host fetch-log slot=0', 'fetch-log', 'written since the last fetch'],
     ['expect dirty=0x20', 'dirty', 'last fetch of the dirty log'],
     [`${TWO}host invept single`, 'single', 'current EPT tables'],

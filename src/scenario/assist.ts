@@ -23,6 +23,7 @@ import {
   flippedFor,
   registersFor,
   RIGHTS,
+  slotTraitsFor,
   statementsFor,
   TARGETS,
   WHEN,
@@ -33,6 +34,7 @@ import { settingText } from './choices.ts';
 import { numberOf } from './cursor.ts';
 import { hasAddress } from './entries.ts';
 import { readLines } from './lines.ts';
+import { isToday } from './machine-words.ts';
 import { interpret } from './statements.ts';
 
 export interface Offer {
@@ -96,6 +98,7 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
       meaning: 'Said while this call runs.',
       kind: 'name',
     }));
+  if (head === 'slot') return done.length < 3 ? [] : offer('word', slotTraitsFor(settings));
   if (head === 'host') return hostArguments(text, done, settings);
   if (/^v[0-9]$/.test(head) && done.length === 1) return offer('word', PRIVILEGES);
   if (/^v[0-9]$/.test(head) && done.length === 2) return offer('word', operationsFor(settings));
@@ -104,17 +107,24 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
 
 const settingsIn = (text: string): Settings => settingsWhileWriting(interpret(readLines(text)).statements);
 
+const PAGES: readonly Offer[] = [
+  { text: 'pages=', meaning: 'How many pages, from that address on.', kind: 'word' },
+];
+
 /** `host`, then what it does, then on what. */
 function hostArguments(text: string, done: readonly Token[], settings: Settings): readonly Offer[] {
   const last = done.at(-1);
   if (done.length === 1) return offer('word', hostWordsFor(settings));
   if (last?.kind === 'arrow') return offer('word', HOST_TARGETS);
-  if (done[1]?.text === 'log' || done[1]?.text === 'fetch-log') return logArguments(done);
+  if (WITH_SLOT.includes(done[1]?.text ?? '')) return logArguments(done);
   if (done.some((token) => token.text === 'frame') && last?.text !== 'frame') return offer('word', RIGHTS);
   const forms = formsFor(last?.text ?? '', settings, 'hypervisor');
   if (forms.length > 0) return offer('word', forms);
+  if (isToday(settings)) return done.length === 3 ? PAGES : [];
   return last?.text === 'set-entry' || last?.text === 'ipas2e1is' ? [] : addressesIn(text);
 }
+
+const WITH_SLOT = ['log', 'fetch-log', 'clear-log', 'add-slot', 'delete-slot'];
 
 /** `log slot=0 on`: the slot, then whether. */
 function logArguments(done: readonly Token[]): readonly Offer[] {

@@ -12,6 +12,7 @@ import type {
   ControlRegister,
   ExtraRegister,
   HostEntryChange,
+  HostMemoryChange,
   Privilege,
 } from '../core/operations/operation.ts';
 
@@ -132,6 +133,8 @@ export type GuestAction =
   | { readonly kind: 'enter' }
   | { readonly kind: 'flush-all' }
   | DirtyLog
+  | HostMemory
+  | SlotChange
   | Invalidate
   | {
       readonly kind: 'set-host-entry';
@@ -145,7 +148,36 @@ export type GuestAction =
 export interface DirtyLog {
   readonly kind: 'log';
   readonly slot: number;
-  readonly does: 'begin' | 'end' | 'fetch';
+  readonly does: 'begin' | 'end' | 'fetch' | 'clear';
+  /** `clear`: the guest pages that user space has dealt with; without them, the whole slot. */
+  readonly range?: GuestRange;
+}
+
+export interface GuestRange {
+  readonly gpa: bigint;
+  readonly pages: number;
+}
+
+/** The host changes pages of the process that runs the guest. */
+export interface HostMemory extends GuestRange {
+  readonly kind: 'host-memory';
+  readonly does: HostMemoryChange;
+}
+
+/** User space adds or deletes a memory slot. */
+export interface SlotChange {
+  readonly kind: 'slot';
+  readonly slot: number;
+  readonly does: 'add' | 'delete';
+}
+
+/** What a `slot` line says beside where the memory is. */
+export interface SlotTraits {
+  readonly readonly?: true;
+  readonly large?: true;
+  readonly absent?: true;
+  /** Address of its memory in the process. */
+  readonly hva?: bigint;
 }
 
 /** The two words for the root of an address space, of x86 and of arm64. */
@@ -177,6 +209,8 @@ export type FlipTarget =
 
 export interface OperationStatement {
   readonly vcpu: number;
+  /** Nobody in the guest does it. */
+  readonly byHost?: true;
   readonly privilege: Privilege;
   readonly action: GuestAction;
   readonly line: Line;
@@ -198,12 +232,20 @@ export interface HandlerBlock {
   readonly lastLine: number;
 }
 
+export interface SlotStatement extends SlotTraits {
+  readonly kind: 'slot';
+  readonly gpa: bigint;
+  readonly bytes: bigint;
+  readonly line: Line;
+}
+
 export type Statement =
   | { readonly kind: 'title'; readonly text: string; readonly line: Line }
   | { readonly kind: 'about'; readonly text: string; readonly line: Line }
   | { readonly kind: 'minutes'; readonly minutes: number; readonly line: Line }
   | { readonly kind: 'settings'; readonly choices: SettingChoices; readonly line: Line }
-  | { readonly kind: 'slot'; readonly gpa: bigint; readonly bytes: bigint; readonly line: Line }
+  | SlotStatement
+  | { readonly kind: 'generation'; readonly generation: number; readonly line: Line }
   | { readonly kind: 'space'; readonly name: string; readonly kernelOf?: string; readonly line: Line }
   | { readonly kind: 'map'; readonly change: EntryChange; readonly line: Line }
   | {

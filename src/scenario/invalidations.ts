@@ -1,10 +1,10 @@
 /**
  * What the host does by itself, and the instructions that invalidate cached translations: `v0 kernel invpcid all`,
- * `host invept single`, `host set-entry 0x21000 -> absent`, `host fetch-log slot=0`.
+ * `host invept single`, `host set-entry 0x21000 -> absent`, `host fetch-log slot=0`, `host unmap 0x40000 pages=2`.
  */
-import type { HostEntryChange } from '../core/operations/operation.ts';
+import { HOST_MEMORY_CHANGES, type HostEntryChange } from '../core/operations/operation.ts';
 import { INVALIDATIONS, type Invalidation, type InvalidationName } from '../core/hardware/invalidate.ts';
-import type { GuestAction, Invalidate, Line, OperationStatement } from './ast.ts';
+import type { GuestAction, GuestRange, Invalidate, Line, OperationStatement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 
 /** The words of instructions that have forms: `invept single` is the invalidation `invept-single`. */
@@ -17,7 +17,13 @@ const HOST_WORDS = [
   'flush-all',
   'log',
   'fetch-log',
+  'clear-log',
+  'add-slot',
+  'delete-slot',
+  ...HOST_MEMORY_CHANGES,
 ] as const;
+const LOG_WORDS = ['log', 'fetch-log', 'clear-log'] as const;
+const SLOT_WORDS = ['add-slot', 'delete-slot'] as const;
 
 /** The number of the first virtual processor or machine: VPID or ASID 1; 0 is the host's. */
 const FIRST_GUEST = 1;
@@ -79,23 +85,56 @@ export function readHost(cursor: Cursor, line: Line): OperationStatement {
   const word = cursor.oneOf(HOST_WORDS, 'what the host does');
   const action = readHostAction(cursor, word);
   cursor.end();
-  return { vcpu: 0, privilege: 'kernel', action, line };
+  return { vcpu: 0, byHost: true, privilege: 'kernel', action, line };
 }
+
+const isOneOf = <Word extends string>(words: readonly Word[], word: string): word is Word =>
+  (words as readonly string[]).includes(word);
 
 function readHostAction(cursor: Cursor, word: (typeof HOST_WORDS)[number]): GuestAction {
   if (word === 'set-entry') return readSetEntry(cursor);
   if (word === 'flush-all') return { kind: 'flush-all' };
-  if (word === 'log' || word === 'fetch-log') return readLog(cursor, word);
+  if (isOneOf(LOG_WORDS, word)) return readLog(cursor, word);
+  if (isOneOf(HOST_MEMORY_CHANGES, word)) return { kind: 'host-memory', does: word, ...readRange(cursor) };
+  if (isOneOf(SLOT_WORDS, word))
+    return { kind: 'slot', does: word === 'add-slot' ? 'add' : 'delete', slot: readSlot(cursor) };
   if (word === 'invlpga') return readTarget(cursor, 'invlpga', 'invlpga');
   return readForm(cursor, word, 'hypervisor');
 }
 
-/** `log slot=0 on`, `log slot=0 off`, `fetch-log slot=0`. */
-function readLog(cursor: Cursor, word: 'log' | 'fetch-log'): GuestAction {
+function readSlot(cursor: Cursor): number {
   cursor.oneOf(['slot'], 'slot=');
   cursor.equals();
-  const slot = cursor.small('the slot', { min: 0, max: MAX_SLOT });
+  return cursor.small('the slot', { min: 0, max: MAX_SLOT });
+}
+
+/** Guest frames of the largest guest. */
+const MAX_PAGES = 0x10000;
+
+/** `0x40000 pages=2`: guest addresses; one page where nothing else is said. */
+function readRange(cursor: Cursor): GuestRange {
+  const place = cursor.peek();
+  const gpa = cursor.number('a guest physical address');
+  if (gpa % PAGE !== 0n)
+    cursor.fail(place, {
+      message: 'The host changes whole pages of 4096 bytes',
+      remedy: `Write 0x${(gpa - (gpa % PAGE)).toString(16)}.`,
+    });
+  if (!cursor.atPair()) return { gpa, pages: 1 };
+  cursor.oneOf(['pages'], 'pages=');
+  cursor.equals();
+  return { gpa, pages: cursor.small('the number of pages', { min: 1, max: MAX_PAGES }) };
+}
+const PAGE = 4096n;
+
+/** `log slot=0 on`, `log slot=0 off`, `fetch-log slot=0`, `clear-log slot=0 0x20000 pages=4`. */
+function readLog(cursor: Cursor, word: (typeof LOG_WORDS)[number]): GuestAction {
+  const slot = readSlot(cursor);
   if (word === 'fetch-log') return { kind: 'log', slot, does: 'fetch' };
+  if (word === 'clear-log')
+    return cursor.peek() === undefined
+      ? { kind: 'log', slot, does: 'clear' }
+      : { kind: 'log', slot, does: 'clear', range: readRange(cursor) };
   return { kind: 'log', slot, does: cursor.oneOf(['on', 'off'], 'on or off') === 'on' ? 'begin' : 'end' };
 }
 

@@ -11,6 +11,7 @@ import {
   type Setting,
   type SettingName,
   type ShippedBug,
+  type TodaysBug,
 } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
 import type { Varied } from './sweep.ts';
@@ -113,6 +114,18 @@ const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
   'nonpaging-write': 'w',
 };
 
+const TODAYS_BUG_CODES: Readonly<Record<TodaysBug, string>> = {
+  'D-B2': 'b',
+  'D-B3': 'c',
+  'D-B4': 'd',
+  'D-B5': 'e',
+  'I-B1': 'i',
+  'I-B2': 'j',
+  'F-B2': 'f',
+  'F-B4': 'g',
+  'F-B5': 'h',
+};
+
 /** Abbreviations of settings in links, frozen: a capital for the setting, then one sign for each value. */
 const CODES: Readonly<
   Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
@@ -134,11 +147,13 @@ const CODES: Readonly<
   tlb: { letter: 'T', values: { unlimited: 'u', '4': '4', '8': '8', '16': 'x', '64': 'q' } },
   vcpus: { letter: 'V', values: { '1': '1', '2': '2', '3': '3', '4': '4' } },
   'nx-huge-pages': { letter: 'X', values: { off: '0', on: '1' } },
+  'log-clear': { letter: 'L', values: { 'with-fetch': 'f', apart: 'a', 'apart-all-set': 's' } },
+  'mmio-without': { letter: 'D', values: { none: 'n', entries: 'e', memory: 'm', generation: 'g' } },
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
   'flush-reach': { letter: 'R', values: { all: 'a', local: 'l' } },
   'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', ...BUG_CODES } },
-  break: { letter: 'K', values: { none: 'n', ...BUG_CODES } },
+  break: { letter: 'K', values: { none: 'n', ...BUG_CODES, ...TODAYS_BUG_CODES } },
 };
 
 const codeOf = (name: SettingName, value: string): string =>

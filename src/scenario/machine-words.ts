@@ -15,6 +15,8 @@ export function invalidationWords(name: InvalidationName): string {
 
 /** Machines with a hypervisor of KVM's. */
 const isKvm = ({ machine }: Settings): boolean => machine.startsWith('kvm-');
+/** A KVM for which guest memory is ordinary memory of a process. */
+export const isToday = ({ machine }: Settings): boolean => machine === 'kvm-shadow';
 const isArm = ({ cpu }: Settings): boolean => cpu === 'arm64';
 const USE_TWO_STAGE = 'Use machine two-stage.';
 const OLD = 'does not exist on kvm-2007: its processors are older';
@@ -43,7 +45,10 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
     case 'set':
       return missingRegister(action.register, settings);
     case 'log':
-      return isKvm(settings) ? undefined : noLog(settings);
+      return action.does === 'clear' ? missingClear(settings) : isKvm(settings) ? undefined : noLog(settings);
+    case 'host-memory':
+    case 'slot':
+      return isToday(settings) ? undefined : noHostMemory(settings);
     case 'set-host-entry':
       return settings.machine === 'two-stage' ? undefined : noHost(settings);
     case 'flip':
@@ -92,6 +97,30 @@ const noHost = ({ machine }: Settings): Said =>
 const noLog = ({ machine }: Settings): Said => ({
   message: `There is no dirty log on machine ${machine}`,
   remedy: 'Use machine kvm-2007, or remove the line.',
+});
+
+function missingClear(settings: Settings): Said | undefined {
+  if (!isToday(settings))
+    return {
+      message: `The log cannot be cleared apart on machine ${settings.machine}`,
+      remedy: isKvm(settings) ? 'Fetching clears it: host fetch-log slot=0.' : USE_TODAY,
+    };
+  return settings['log-clear'] === 'with-fetch'
+    ? {
+        message: 'With log-clear=with-fetch the log is cleared when it is fetched',
+        remedy: 'Remove the line, or write: machine kvm-shadow log-clear=apart.',
+      }
+    : undefined;
+}
+
+const USE_TODAY = 'Use machine kvm-shadow, or remove the line.';
+
+export const noHostMemory = ({ machine }: Settings): Said => ({
+  message:
+    machine === 'kvm-2007'
+      ? 'On kvm-2007 guest memory is fixed: all of it is held from the start'
+      : `Guest memory is fixed on machine ${machine}`,
+  remedy: USE_TODAY,
 });
 
 const noShadow = ({ machine }: Settings): Said => ({
@@ -143,7 +172,10 @@ function missingRegister(register: string, settings: Settings): Said | undefined
     };
   return isKvm(settings) && EXTRA.includes(register)
     ? {
-        message: `${register} does not exist on ${settings.machine}`,
+        message:
+          settings.machine === 'kvm-2007'
+            ? `${register} ${OLD}`
+            : `${register} does not exist on ${settings.machine}`,
         remedy: 'Use machine native or two-stage.',
       }
     : undefined;

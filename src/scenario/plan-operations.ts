@@ -24,6 +24,7 @@ import {
 } from './entries.ts';
 import { MAIN_SPACE } from './guest-tables.ts';
 import { missingOn } from './machine-words.ts';
+import { SlotPlanner } from './slots.ts';
 
 /** Levels of shadow tables: they always have four. */
 const SHADOW_LEVELS = 4;
@@ -33,10 +34,12 @@ export class OperationPlanner {
   private readonly statements: readonly Statement[];
   /** Slots with a dirty log, where the next line stands. */
   private readonly logged = new Set<number>();
+  private readonly slots: SlotPlanner;
 
   constructor(ground: Ground, statements: readonly Statement[]) {
     this.ground = ground;
     this.statements = statements;
+    this.slots = new SlotPlanner(ground, statements);
   }
 
   planned(statement: OperationStatement): PlannedOperation | undefined {
@@ -111,6 +114,10 @@ export class OperationPlanner {
         return hostEntryOperation(this.ground, action, line);
       case 'log':
         return this.log(action, line);
+      case 'host-memory':
+        return this.slots.memory(action, line);
+      case 'slot':
+        return this.slots.change(action, line);
       case 'flip':
         return this.flip(action, line);
     }
@@ -167,19 +174,8 @@ export class OperationPlanner {
   }
 
   /** Which slots are logged where the line stands, and which there are: user space knows both. */
-  private log({ slot, does }: DirtyLog, line: Line): Operation | undefined {
-    const slots = this.statements.filter((statement) => statement.kind === 'slot').length;
-    if (slot >= slots) {
-      const last = String(Math.max(0, slots - 1));
-      this.ground.report(
-        { line },
-        {
-          message: `There is no slot ${String(slot)}: the text has ${String(slots)}, counted from 0`,
-          remedy: slots < 2 ? 'Write slot=0.' : `Write a number from 0 to ${last}.`,
-        },
-      );
-      return undefined;
-    }
+  private log({ slot, does, range }: DirtyLog, line: Line): Operation | undefined {
+    if (!this.slots.exists(slot, line)) return undefined;
     if (does !== 'begin' && !this.logged.has(slot)) {
       this.ground.report(
         { line },
@@ -192,7 +188,9 @@ export class OperationPlanner {
     }
     if (does === 'begin') this.logged.add(slot);
     if (does === 'end') this.logged.delete(slot);
-    return { kind: 'log', vcpu: vcpuId(0), slot, does };
+    const frames =
+      range === undefined ? {} : { frames: { first: gfn(Number(range.gpa >> 12n)), count: range.pages } };
+    return { kind: 'log', vcpu: vcpuId(0), slot, does, ...frames };
   }
 
   private flip({ target, bit }: Extract<GuestAction, { kind: 'flip' }>, line: Line): Operation | undefined {

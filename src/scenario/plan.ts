@@ -7,7 +7,15 @@ import { BOUNDS } from '../core/bounds.ts';
 import { gfn } from '../core/quantities.ts';
 import type { PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
 import { completeSettings, DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
-import type { EntryChange, Line, OperationStatement, Problem, SettingChoices, Statement } from './ast.ts';
+import type {
+  EntryChange,
+  Line,
+  OperationStatement,
+  Problem,
+  SettingChoices,
+  SlotStatement,
+  Statement,
+} from './ast.ts';
 import { checkAddress, levelOfChange, valueOfChange, type Ground } from './entries.ts';
 import { GuestTables, MAIN_SPACE } from './guest-tables.ts';
 import { printLines, readLines } from './lines.ts';
@@ -20,8 +28,9 @@ import {
   settingsOfRun,
   type Report,
 } from './machine-check.ts';
-import { pagingOff } from './machine-words.ts';
+import { isToday, pagingOff } from './machine-words.ts';
 import { OperationPlanner } from './plan-operations.ts';
+import { slotOf } from './slots.ts';
 import { remarksOf, type Remarks, type Section } from './remarks.ts';
 import { interpret } from './statements.ts';
 
@@ -73,7 +82,7 @@ class Planner {
   private readonly problems: Problem[] = [];
   private readonly ownChoices: SettingChoices;
   private readonly ownSettings: Settings;
-  private readonly settings: Settings;
+  readonly settings: Settings;
   private readonly tables: GuestTables;
   private readonly ground: Ground;
   private readonly slots: Slot[] = [];
@@ -128,6 +137,7 @@ class Planner {
       program: {
         settings: this.settings,
         slots: this.slots,
+        ...this.generation(),
         memory: this.tables.memory(),
         tables: this.tables.all(),
         root: root?.gfn ?? gfn(0),
@@ -136,7 +146,12 @@ class Planner {
     };
   }
 
-  private readonly report: Report = (place, said) => {
+  private generation(): Pick<Program, 'generation'> {
+    const said = this.statements.find((statement) => statement.kind === 'generation');
+    return said === undefined ? {} : { generation: said.generation };
+  }
+
+  readonly report: Report = (place, said) => {
     const span = place.span ?? {
       from: place.line.tokens[0]?.from ?? place.line.from,
       to: place.line.tokens.at(-1)?.to ?? place.line.to,
@@ -181,6 +196,7 @@ class Planner {
       this.makeTables(statement.change, statement.line);
     else if (statement.kind === 'map') this.mapEntry(statement.change, statement.line);
     else if (statement.kind === 'slot' && pass === 'frames') this.addSlot(statement);
+    else if (statement.kind === 'generation' && pass === 'frames') this.checkGeneration(statement);
     else if (statement.kind === 'entry' && pass === 'entries') this.rawEntry(statement);
   }
 
@@ -220,22 +236,30 @@ class Planner {
     this.tables.setEntry(table, change.gva, value);
   }
 
-  private addSlot(statement: Extract<Statement, { kind: 'slot' }>): void {
-    const { gpa, bytes, line } = statement;
-    if (gpa % 4096n !== 0n || bytes % 4096n !== 0n || bytes === 0n) {
+  private addSlot(statement: SlotStatement): void {
+    const slot = slotOf(statement, this);
+    if (slot !== undefined) this.slots.push(slot);
+  }
+
+  private checkGeneration(statement: Extract<Statement, { kind: 'generation' }>): void {
+    const { generation, line } = statement;
+    if (!isToday(this.settings))
       this.report(
         { line },
         {
-          message: 'A slot is made of whole pages of 4096 bytes',
-          remedy: 'Write for example: slot 0x0 64M.',
+          message: `Slot changes are not counted on machine ${this.settings.machine}`,
+          remedy: 'Remove the line.',
         },
       );
-    } else if (gpa + bytes > 1n << 28n) {
+    else if (generation % 2 !== 0)
       this.report(
         { line },
-        { message: 'Guest memory ends at 256M on this machine', remedy: 'Make the slot smaller.' },
+        {
+          message:
+            'The generation of the usual address space is even: odd numbers are for System Management Mode',
+          remedy: `Write generation ${String(generation - 1)}.`,
+        },
       );
-    } else this.slots.push({ firstGfn: gfn(Number(gpa >> 12n)), frames: Number(bytes >> 12n) });
   }
 
   private rawEntry(statement: Extract<Statement, { kind: 'entry' }>): void {
@@ -258,13 +282,15 @@ class Planner {
       this.problems.push(placeless('The guest has no memory', 'Add the line: slot 0x0 64M.'));
       return;
     }
+    // Whoever lays out the guest's tables does so at the start, in memory that lies where it usually does.
+    const usual = this.slots.filter(({ absent, hva }) => absent !== true && hva === undefined);
     const outside = this.tables
       .all()
-      .find((table) => !this.slots.some((s) => table.gfn >= s.firstGfn && table.gfn < s.firstGfn + s.frames));
+      .find((table) => !usual.some((s) => table.gfn >= s.firstGfn && table.gfn < s.firstGfn + s.frames));
     if (outside !== undefined && this.slots.length > 0) {
       this.problems.push(
         placeless(
-          `The guest's page tables start at frame 0x10, but frame 0x${outside.gfn.toString(16)} is in no slot`,
+          `The guest's page tables start at frame 0x10, but frame 0x${outside.gfn.toString(16)} is in no slot${this.slots.length > usual.length ? ' that is there from the start and has no hva=' : ''}`,
           'Make the slot larger.',
         ),
       );

@@ -14,6 +14,7 @@ import { readExpectation } from './claims.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
 import { BARE_VERBS, readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
 import { readHost } from './invalidations.ts';
+import { MAX_GENERATION, readEntryBytes, readSlotLine, readSpace } from './ground-lines.ts';
 
 const VERSION = 1;
 const WORDS = [
@@ -24,6 +25,7 @@ const WORDS = [
   'policy',
   'let',
   'slot',
+  'generation',
   'space',
   'map',
   'entry',
@@ -132,7 +134,7 @@ class Interpreter {
 
   private operationOf(head: string, cursor: Cursor, line: Line): OperationStatement | undefined {
     if (head === 'flip') return readFlip(cursor, line);
-    if (head === 'host') return readHost(cursor, line);
+    if (head === 'host') return this.withBlocks(readHost(cursor, line));
     return /^v[0-9]+$/.test(head) ? this.operation(line) : undefined;
   }
 
@@ -161,10 +163,11 @@ class Interpreter {
         this.name(cursor);
         return undefined;
       case 'slot':
+        return readSlotLine(cursor, line);
+      case 'generation':
         return {
-          kind: 'slot',
-          gpa: cursor.number('the address of the slot'),
-          bytes: cursor.number('its size'),
+          kind: 'generation',
+          generation: cursor.small('the number of slot changes', { min: 0, max: MAX_GENERATION }),
           line,
         };
       case 'space':
@@ -217,9 +220,13 @@ class Interpreter {
   }
 
   private operation(line: Line): OperationStatement {
-    const cursor = this.cursor(line);
-    const said = this.oneOperation(cursor, line);
-    const { action, vcpu } = said;
+    return this.withBlocks(this.oneOperation(this.cursor(line), line));
+  }
+
+  /** An operation with what is indented below it. */
+  private withBlocks(said: OperationStatement): OperationStatement {
+    const { action, line } = said;
+    const vcpu = said.byHost === true ? undefined : said.vcpu;
     const [meanwhile, handlers]: [MeanwhileStatement[], HandlerBlock[]] = [[], []];
     for (let next = this.lines[this.at]; next !== undefined && next.indent > line.indent;) {
       const head = next.tokens[0];
@@ -233,7 +240,7 @@ class Interpreter {
             message: 'Only a memory access can fault',
             remedy: 'Remove the "on" block.',
           });
-        handlers.push(this.handler(block, vcpu));
+        handlers.push(this.handler(block, said.vcpu));
       }
       next = this.lines[this.at];
     }
@@ -258,7 +265,7 @@ class Interpreter {
   }
 
   /** `at rmap_write_protect/before-flush: v1 kernel write ...` */
-  private meanwhile(line: Line, vcpu: number): MeanwhileStatement {
+  private meanwhile(line: Line, vcpu: number | undefined): MeanwhileStatement {
     const cursor = this.cursor(line);
     cursor.next();
     const token = cursor.word(
@@ -281,8 +288,10 @@ class Interpreter {
         fix: `${name}:`,
       });
     const actor = cursor.peek();
+    if (actor?.text === 'host')
+      return { point: name as PreemptionPoint, visit: Number(visit), operation: readHost(cursor, line) };
     const operation = this.oneOperation(cursor, line);
-    if (operation.vcpu === vcpu)
+    if (vcpu !== undefined && operation.vcpu === vcpu)
       cursor.note(actor, {
         message: `v${String(vcpu)} is in the middle of something itself`,
         remedy: `Let another vCPU act: v${String(vcpu === 0 ? 1 : 0)}.`,
@@ -334,19 +343,6 @@ class Interpreter {
   }
 }
 
-function readSpace(cursor: Cursor, line: Line): Statement {
-  const name = cursor.word('the name of an address space', 'Write: space B kernel=main.').text;
-  if (!cursor.atPair()) return { kind: 'space', name, line };
-  cursor.oneOf(['kernel'], 'kernel=<space>');
-  cursor.equals();
-  return {
-    kind: 'space',
-    name,
-    kernelOf: cursor.word('the name of an address space', 'Write: kernel=main.').text,
-    line,
-  };
-}
-
 function readNote(cursor: Cursor, line: Line): Statement {
   if (!cursor.take('at')) {
     const text = cursor.text('Write: note "text".');
@@ -373,12 +369,4 @@ function readNote(cursor: Cursor, line: Line): Statement {
   const text = cursor.text('Write: note at fetch "text".');
   const at = occurrence === undefined ? { call } : { call, occurrence: Number(occurrence) };
   return { kind: 'note', text, at, when: readWhen(cursor), line };
-}
-
-/** `entry 0x100ff8 = 0x21067`, or half a word: `bytes=4`. */
-function readEntryBytes(cursor: Cursor): 4 | 8 {
-  if (!cursor.atPair()) return 8;
-  cursor.oneOf(['bytes'], 'bytes=4');
-  cursor.equals();
-  return cursor.oneOf(['4', '8'], 'a size of 4 or 8') === '4' ? 4 : 8;
 }

@@ -83,6 +83,8 @@ function lineOf(operation: Operation, names: Names): readonly string[] {
     case 'invalidate':
     case 'set-host-entry':
     case 'log':
+    case 'slot':
+    case 'host-memory':
     case 'cpuid':
     case 'leave':
     case 'enter':

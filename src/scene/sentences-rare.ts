@@ -52,6 +52,10 @@ export const OF_RARE_STEPS = {
     what: `This vCPU waits: vCPU ${String(holder)} holds the hypervisor's lock.`,
     why: 'Its fault is handled as soon as the lock is free.',
   }),
+  'turn-wait': ({ why }) => ({
+    what: `Here somebody has to wait: ${why}.`,
+    why: 'It goes on as soon as that is over.',
+  }),
   'walk-abandoned': () => ({
     what: 'The page walk is given up: the processor was interrupted in the middle of it.',
     why: 'The instruction begins anew when the guest runs again, and reads the tables as they are then.',

@@ -55,6 +55,9 @@ export const bare: Engine = {
     outsideRegisters(m.settings).includes(register) ? placeOfBit(register, bit) : undefined,
   setLogging: neverPlanned,
   fetchLog: neverPlanned,
+  clearLog: neverPlanned,
+  changeMemory: neverPlanned,
+  changeSlot: neverPlanned,
   trivialExit: (m, reason) => ({
     locked: false,
     body: () => {

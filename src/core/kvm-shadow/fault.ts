@@ -1,6 +1,7 @@
 /** `kvm_page_fault`: a fault on its way through the kernel. Source: the reference, D.1. */
 import type { Machine } from '../machine/machine.ts';
 import type { Pfn } from '../quantities.ts';
+import { hasBug } from './bugs.ts';
 import { rememberMmio } from './mmio-entry.ts';
 import { pageOf } from './host-memory.ts';
 import type { PfResult } from './set-spte.ts';
@@ -46,6 +47,7 @@ export function faultinPfn(m: Machine, fault: Fault, access: number): PfResult |
     }
     if (at === undefined) {
       m.step('pfn-none', { gfn: fault.gfn, why: 'no slot' });
+      m.preempt('kvm_faultin_pfn/no-slot');
       rememberMmio(m, { gva: fault.gva, gfn: fault.gfn, access });
       return 'continue';
     }
@@ -65,8 +67,9 @@ export function faultinPfn(m: Machine, fault: Fault, access: number): PfResult |
 export function isStale(m: Machine, fault: Fault): boolean {
   const { invalidateSeq, invalidating } = vmOf(m);
   const obsolete = (m.get('request', m.vcpu) ?? []).includes('MMU_FREE_OBSOLETE_ROOTS');
-  const stale =
-    obsolete || (fault.backing !== undefined && (invalidating > 0 || invalidateSeq !== fault.seq));
+  const goingOn = invalidating > 0 && !hasBug(m, 'I-B2');
+  const happened = invalidateSeq !== fault.seq && !hasBug(m, 'I-B1');
+  const stale = obsolete || (fault.backing !== undefined && (goingOn || happened));
   m.step('stale-check', { seq: fault.seq, now: invalidateSeq, stale });
   return stale;
 }

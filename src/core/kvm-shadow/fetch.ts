@@ -3,6 +3,7 @@
  * guest, direct pages. Then the neighbours, ahead of their use. Source: the reference, D.4.
  */
 import type { Machine } from '../machine/machine.ts';
+import { hasBug } from './bugs.ts';
 import { linkPage } from './entries.ts';
 import { entryOfGuest, gpteAccess, gpteBytes, gpteGfn, protectClean } from './gpte.ts';
 import type { GuestWalk } from './guest-walk.ts';
@@ -74,8 +75,11 @@ function linkGuestTable(m: Machine, { walk, fault, word, level }: At): boolean {
   clearFlood(m, pageOfEntry(m.world, word).serial);
   const next = walk.levels.find((at) => at.level === level - 1);
   if (next === undefined) return false;
-  const child = getChild(m, word, { gfn: next.tableGfn, direct: false, access: next.above });
-  if (child !== undefined && today(child).unsyncChildren > 0) syncChildren(m, child.serial);
+  const wholeWay = walk.levels.at(-1)?.above ?? next.above;
+  const access = hasBug(m, 'D-B5') ? wholeWay : next.above;
+  const child = getChild(m, word, { gfn: next.tableGfn, direct: false, access });
+  if (child !== undefined && today(child).unsyncChildren > 0 && !hasBug(m, 'D-B2'))
+    syncChildren(m, child.serial);
   if (hasChanged(m, walk, level - 1)) return false;
   if (child !== undefined) linkPage(m, word, pageOfSerial(m, child.serial));
   if (fault.write && next.tableGfn === fault.gfn) fault.writesTable = true;
@@ -84,8 +88,9 @@ function linkGuestTable(m: Machine, { walk, fault, word, level }: At): boolean {
 
 /** A level below the guest's leaf, where the host has smaller pages than the guest thinks. */
 function linkDirect(m: Machine, { walk, fault, word, level }: At): void {
-  validateDirect(m, word, walk.access);
-  const child = getChild(m, word, { gfn: baseOf(fault.gfn, level), direct: true, access: walk.access });
+  const access = hasBug(m, 'D-B3') ? roleField(pageOfEntry(m.world, word).role, 'access') : walk.access;
+  if (!hasBug(m, 'D-B4')) validateDirect(m, word, access);
+  const child = getChild(m, word, { gfn: baseOf(fault.gfn, level), direct: true, access });
   if (child === undefined) return;
   linkPage(m, word, child);
   if (!fault.hugeDisallowed || fault.reqLevel < level) return;

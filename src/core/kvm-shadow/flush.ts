@@ -5,6 +5,7 @@
 import { countEntries, dropEntries, translates } from '../hardware/tlb.ts';
 import type { Machine } from '../machine/machine.ts';
 import { vcpusOf } from '../settings.ts';
+import { leaveGuest } from './exit.ts';
 
 export type Request =
   | 'MMU_FREE_OBSOLETE_ROOTS'
@@ -31,18 +32,31 @@ export function takeRequest(m: Machine, request: Request): boolean {
   return true;
 }
 
-/** `kvm_make_all_cpus_request`: gives whether any vCPU had to be interrupted. */
+/**
+ * `kvm_make_all_cpus_request`: gives whether any vCPU had to be interrupted. One whose own thread is here is not in the
+ * guest; a thread of the host interrupts all that are.
+ */
 export function requestAll(m: Machine, request: Request): boolean {
   let kicked = false;
   for (const vcpu of vcpusOf(m.settings)) {
     makeRequest(m, request, vcpu);
-    if (vcpu === m.vcpu || m.get('vcpu', vcpu)?.mode !== 'guest') continue;
+    if (m.get('vcpu', vcpu)?.mode !== 'guest') continue;
     m.step('ipi-send', { count: 1 });
     m.count('ipis');
     kicked = true;
     m.preempt('kvm_make_all_cpus_request/kicked');
+    const waits = (m.get('request', vcpu) ?? []).includes(request);
+    if (waits && m.get('vcpu', vcpu)?.mode === 'guest') interrupt(m, vcpu);
   }
   return kicked;
+}
+
+/** The interrupt makes the vCPU leave the guest; it serves what it is asked before it goes on. */
+function interrupt(m: Machine, vcpu: number): void {
+  const sender = m.vcpu;
+  m.vcpu = vcpu;
+  leaveGuest(m, { reason: 'IPI' });
+  m.vcpu = sender;
 }
 
 /** `kvm_flush_remote_tlbs`. */

@@ -5,14 +5,15 @@
  */
 import type { Machine } from '../machine/machine.ts';
 import type { HostPage } from '../machine/tables-today.ts';
+import { readsAs } from '../machine/world.ts';
 import { pfn, wordOf, type Pfn } from '../quantities.ts';
 import { withNotifier } from './notifier.ts';
 import { hvaOf, isVisible, slotAt, type SlotAt } from './vm.ts';
 
 /** Host frames that the process gets later than its first memory. */
-const FIRST_LATER_PFN = 0x1_8000;
+const FIRST_LATER_PFN = 0x1_8001;
 /** The frame of zeros that backs what was read before anybody wrote it. */
-export const ZERO_PFN: Pfn = pfn(0x1_7fff);
+export const ZERO_PFN: Pfn = pfn(0x1_8000);
 
 export type FoundPage =
   | { readonly kind: 'page'; readonly pfn: Pfn; readonly writable: boolean; readonly pageBits: number }
@@ -61,6 +62,10 @@ export function pageOf(
 export function faultIn(m: Machine, hva: number, how: { write: boolean }): void {
   const page = hostPageAt(m, hva);
   if (page === undefined) return;
+  if (page.swapped !== undefined) {
+    bringBack(m, hva, page);
+    return;
+  }
   if (page.pfn === undefined) {
     if (!how.write) setHostPage(m, hva, { pfn: ZERO_PFN, writable: false }, 'zeros');
     else giveFrame(m, hva, 'new');
@@ -74,6 +79,25 @@ export function faultIn(m: Machine, hva: number, how: { write: boolean }): void 
     giveFrame(m, hva, 'copy on write');
   });
 }
+
+/** The page comes back from the swap, with what was in it. */
+function bringBack(m: Machine, hva: number, { swapped, ...page }: HostPage): void {
+  if (swapped === undefined) return;
+  m.step('host-fault-in', { hva, pfn: swapped, why: 'from swap' });
+  m.set('hostPage', hva, Object.freeze({ ...page, pfn: swapped, writable: page.mayWrite }));
+  m.count('swap_ins');
+}
+
+/** What is in a frame, inside the step marked last: what was written, and what an untouched one reads. */
+export function copyFrame(m: Machine, from: Pfn, to: Pfn): void {
+  m.set('blank', to, m.get('blank', from) ?? readsAs(from));
+  for (let index = 0; index < WORDS; index += 1) {
+    const value = m.get('word', wordOf(from, index));
+    if (value !== undefined || m.get('word', wordOf(to, index)) !== undefined)
+      m.set('word', wordOf(to, index), value);
+  }
+}
+const WORDS = 512;
 
 function giveFrame(m: Machine, hva: number, why: string): void {
   m.step('host-fault-in', { hva, pfn: 0, why });

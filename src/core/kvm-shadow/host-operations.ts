@@ -1,6 +1,7 @@
 /** What the host does to the memory of the process that runs the guest. Source: the reference, I.4 and I.5. */
 import type { Machine } from '../machine/machine.ts';
-import { takeFrames } from './host-memory.ts';
+import type { HostMemoryOperation } from '../operations/operation.ts';
+import { copyFrame, takeFrames } from './host-memory.ts';
 import { withNotifier, type HvaRange } from './notifier.ts';
 
 const pagesOf = ({ hva, pages }: HvaRange): readonly number[] =>
@@ -13,10 +14,47 @@ export function dropPages(m: Machine, range: HvaRange): void {
     for (const hva of pagesOf(range)) {
       const page = m.get('hostPage', hva);
       if (page === undefined) continue;
-      const { pfn: _pfn, ...rest } = page;
+      const { pfn: _pfn, swapped: _swapped, ...rest } = page;
       m.set('hostPage', hva, Object.freeze({ ...rest, writable: false }));
     }
   });
+}
+
+/** Pages go to the swap: their frames are free for others, and what was in them comes back when it is wanted. */
+export function swapOut(m: Machine, range: HvaRange): void {
+  withNotifier(m, range, () => {
+    m.step('host-map', { hva: range.hva, how: 'swapped out' });
+    for (const hva of pagesOf(range)) {
+      const page = m.get('hostPage', hva);
+      if (page?.pfn === undefined) continue;
+      const { pfn: old, ...rest } = page;
+      const swapped = takeFrames(m, 1, 1);
+      copyFrame(m, old, swapped);
+      m.set('hostPage', hva, Object.freeze({ ...rest, swapped, writable: false, pageBits: 12 }));
+    }
+  });
+}
+
+/** What a scenario has the host do. */
+export function changePages(m: Machine, { does, hva, pages }: HostMemoryOperation): void {
+  const range = { hva, pages };
+  switch (does) {
+    case 'unmap':
+      dropPages(m, range);
+      break;
+    case 'swap-out':
+      swapOut(m, range);
+      break;
+    case 'write-protect':
+      protectPages(m, range, false);
+      break;
+    case 'make-writable':
+      protectPages(m, range, true);
+      break;
+    case 'collapse':
+      collapsePages(m, range);
+      break;
+  }
 }
 
 /** `mprotect`: whether the process, and so the guest, may write. */
@@ -51,12 +89,8 @@ function collapseOne(m: Machine, first: number): void {
     for (let at = 0; at < LARGE; at += 1) {
       const page = m.get('hostPage', first + at);
       if (page === undefined) continue;
-      if (page.pfn !== undefined)
-        for (let word = 0; word < LARGE; word += 1) {
-          const value = m.word(page.pfn * LARGE + word);
-          if (value !== 0n) m.set('word', (frame + at) * LARGE + word, value);
-        }
       const pfn = (frame + at) as typeof frame;
+      if (page.pfn !== undefined) copyFrame(m, page.pfn, pfn);
       m.set('hostPage', first + at, Object.freeze({ ...page, pfn, writable: true, pageBits: 21 }));
     }
   });

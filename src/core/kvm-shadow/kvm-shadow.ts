@@ -19,13 +19,13 @@ import { translate } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
-import type { ExitReason } from '../machine/tables.ts';
-import { FIRST_SHADOW_PFN, hostFrameOf } from '../machine/world.ts';
-import { gfn as toGfn } from '../quantities.ts';
+import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
-import { asidOf, makeRequest } from './flush.ts';
+import { leaveGuest, type Exit } from './exit.ts';
+import { asidOf, flushRemote, makeRequest } from './flush.ts';
 import { ZERO_PFN } from './host-memory.ts';
+import { changePages } from './host-operations.ts';
 import { invalidateAddress } from './invalidate.ts';
 import { getDirtyLog, setMemslot } from './memslots.ts';
 import { pageFault } from './page-fault.ts';
@@ -34,13 +34,12 @@ import { beforeEntry } from './requests.ts';
 import { NO_ROOT, PREV_ROOTS } from './roots.ts';
 import { paeRootWord, shadowPath } from './shadow-walk.ts';
 import { SPTE_A } from './spte.ts';
+import { changeSlot, clearLog, giveMemory, placed } from './user-space.ts';
 import { initLarge, is61 } from './vm.ts';
 
 /** Least number of shadow pages: `KVM_MIN_ALLOC_MMU_PAGES`; otherwise a fiftieth of the guest's. */
 const MIN_PAGES = 64;
 const PAGES_RATIO = 50;
-/** Page number at which guest memory lies in the process, unless a slot says otherwise. */
-const FIRST_HVA = 0x7f000;
 
 export const kvmShadow: Engine = {
   startRegisters: ({ guest }) => startRegistersOf(guest),
@@ -49,12 +48,14 @@ export const kvmShadow: Engine = {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
   leave: (m, how) => {
-    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
+    leaveGuest(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
     m.step('vcpu-leave', { how });
     const state = m.must('vcpu', m.vcpu);
     m.set('vcpu', m.vcpu, Object.freeze({ ...state, mode: how === 'halt' ? 'halted' : 'user space' }));
   },
-  flushAll: () => undefined,
+  flushAll: (m) => {
+    flushRemote(m, 'a thread of the host asks for it');
+  },
   translate: (m, request) => {
     const registers = hardwareRegisters(m);
     return translate(m, {
@@ -106,37 +107,37 @@ export const kvmShadow: Engine = {
       setMemslot(m, { id, slot: Object.freeze(on ? { ...slot, logged: true } : slot) });
     }),
   fetchLog: (m, id) => byUserSpace(m, () => getDirtyLog(m, { id, slot: m.must('slot', id) })),
+  clearLog: (m, operation) =>
+    byUserSpace(m, () => {
+      clearLog(m, operation);
+    }),
+  changeMemory: changePages,
+  changeSlot,
   trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
 };
 
 /** The scenario's text offers these on other machines only. */
-function neverPlanned(): void {
+function neverPlanned(): never {
   throw new Error('assertion failed: this machine does not have the operation');
 }
 
 function start(m: Machine): void {
   let frames = 0;
   for (const [id, slot] of m.world.tables.slot) {
-    const hva = slot.hva ?? FIRST_HVA + slot.firstGfn;
+    const complete = placed(slot);
     m.step('slot-set', { slot: id, change: 'create', generation: 0 });
-    const complete = Object.freeze({ ...slot, hva });
     m.set('slot', id, complete);
     initLarge(m, { id, slot: complete });
     frames += slot.frames;
-    for (let at = 0; at < slot.frames; at += 1)
-      if (m.get('hostPage', hva + at) === undefined)
-        m.set(
-          'hostPage',
-          hva + at,
-          Object.freeze({
-            pfn: hostFrameOf(toGfn(slot.firstGfn + at)),
-            writable: true,
-            mayWrite: true,
-            pageBits: 12,
-          }),
-        );
+    giveMemory(m, complete);
   }
-  startVm(m, { slots: m.world.tables.slot.size, frames });
+  const protocol = m.settings['log-clear'];
+  startVm(m, {
+    slots: m.world.tables.slot.size,
+    frames,
+    manualLog: protocol !== 'with-fetch',
+    initiallySet: protocol === 'apart-all-set',
+  });
   for (const vcpu of vcpusOf(m.settings)) startVcpu(m, vcpu);
   m.vcpu = 0;
 }
@@ -151,7 +152,7 @@ export function startVm(
     'vm',
     'kvm',
     Object.freeze({
-      generation: of.slots * 2,
+      generation: m.get('serial', 'slot-generation') ?? of.slots * 2,
       updating: false,
       validGen: 0,
       usedPages: 0,
@@ -211,23 +212,14 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
 /** All but the bit that marks entries for devices. */
 const SHADOW_PHYSICAL_BITS = 51;
 
-/** Leaves the guest. */
-function vmExit(m: Machine, exit: { reason: ExitReason; gva?: bigint; errorCode?: number }): void {
-  const { reason, gva = 0n, errorCode = 0 } = exit;
-  const exitSerial = m.must('vcpu', m.vcpu).exitSerial + 1;
-  m.step('vm-exit', { reason, gva, errorCode, dropped: 0 });
-  m.set('vcpu', m.vcpu, Object.freeze({ mode: 'hypervisor', exit: reason, exitSerial }));
-  m.count('exits');
-}
-
 /** From VM exit to VM entry. */
-function exitFor<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () => R): Work<R> {
+function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
   let call: OpenCall | undefined;
   return {
     before: () => {
       const serial = m.must('vcpu', m.vcpu).exitSerial + 1;
       call = m.open('VM exit', { reason: exit.reason, serial });
-      vmExit(m, exit);
+      leaveGuest(m, exit);
     },
     locked: false,
     body: handle,

@@ -2,12 +2,14 @@
  * Changes of memory slots, the dirty log, and what else user space or the host asks for. Source: the reference, I.3, E.8,
  * D.11, F.4.
  */
-import type { Machine } from '../machine/machine.ts';
+import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { SlotRecord } from '../machine/tables.ts';
 import { gfn as toGfn, type Gfn } from '../quantities.ts';
+import { hasBug } from './bugs.ts';
 import { maxMappingLevel } from './direct-map.ts';
 import { dropEntry, protectRmap, rmapOf } from './entries.ts';
 import { flushRemote, requestAll } from './flush.ts';
+import { leftOut } from './mmio-entry.ts';
 import { pageOfEntry } from './page.ts';
 import { isDirect, levelOfRole } from './role.ts';
 import { activePages, commitZap, prepareZap, type Doomed } from './shadow-page.ts';
@@ -24,33 +26,71 @@ export interface SlotChange {
   readonly slot?: SlotRecord;
 }
 
-/** `kvm_set_memslot`. */
-export function setMemslot(m: Machine, { id, slot }: SlotChange): void {
+/** `kvm_set_memslot`, where nobody looks at the slots meanwhile. */
+export function setMemslot(m: Machine, change: SlotChange): void {
+  for (const phase of slotPhases(m, change)) phase();
+}
+
+/**
+ * `kvm_set_memslot` in pieces: the new slots are put in place; when nobody looks at the old ones any more, the generation
+ * moves on. A slot that is deleted is first marked as going, and goes when no entry maps it.
+ */
+export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() => void)[] {
   const old = m.get('slot', id);
   const change = old === undefined ? 'create' : slot === undefined ? 'delete' : 'flags';
-  m.call('kvm_set_memslot', { slot: id, change }, () => {
-    if (change === 'delete' && old !== undefined) {
-      activate(m, { id, slot: Object.freeze({ ...old, invalid: true }) }, 'invalid');
-      zapAllFast(m);
-    }
-    activate(m, slot === undefined ? { id } : { id, slot }, change);
-    if (change === 'create' && slot !== undefined)
-      m.amendLastStep(() => {
-        initLarge(m, { id, slot });
-      });
+  let call: OpenCall | undefined;
+  const swap = (to: SlotChange, how: string) => (): void => {
+    call ??= m.open('kvm_set_memslot', { slot: id, change });
+    swapSlots(m, to, how);
+  };
+  const end = (): void => {
+    settleSlots(m, id);
+    if (change === 'create' && slot !== undefined) created(m, { id, slot });
     if (change === 'delete') m.amendLastStep(() => clearSlot(m, id));
     if (change === 'flags' && slot !== undefined && (old?.logged === true) !== (slot.logged === true))
       applyLogging(m, { id, slot });
-  });
+    if (call !== undefined) m.close(call);
+  };
+  if (old === undefined || slot !== undefined)
+    return [swap(slot === undefined ? { id } : { id, slot }, change), end];
+  const going = { id, slot: Object.freeze({ ...old, invalid: true as const }) };
+  const unmap = (): void => {
+    settleSlots(m, id);
+    zapAllFast(m);
+    swap({ id }, change)();
+  };
+  return [swap(going, 'invalid'), unmap, end];
 }
 
-/** `kvm_swap_active_memslots`: entries for devices of an older generation no longer count. */
-function activate(m: Machine, { id, slot }: SlotChange, change: string): void {
-  const generation = vmOf(m).generation + GENERATION_STEP;
+/** `kvm_swap_active_memslots`, its first half: from here on a look-up finds the new slots. */
+function swapSlots(m: Machine, { id, slot }: SlotChange, change: string): void {
+  const early = hasBug(m, 'F-B2');
+  const generation = vmOf(m).generation + (early ? GENERATION_STEP : 0);
   m.step('slot-set', { slot: id, change, generation });
   m.set('slot', id, slot);
-  patchVm(m, { generation });
-  if ((generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
+  patchVm(m, early ? { generation } : { updating: true });
+  if (change === 'invalid') m.preempt('kvm_set_memslot/invalid');
+}
+
+/**
+ * Its second half: entries for devices of an older generation no longer count. Why so late: who looked the slots up
+ * before they changed may have noted what it found only after that.
+ */
+function settleSlots(m: Machine, id: number): void {
+  if (vmOf(m).updating) {
+    const generation = vmOf(m).generation + GENERATION_STEP;
+    m.step('slot-set', { slot: id, change: 'settled', generation });
+    patchVm(m, { updating: false, generation });
+  }
+  if ((vmOf(m).generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
+}
+
+/** Without a generation, the only way to be rid of marks for devices is to give up every shadow page, as in 2011. */
+function created(m: Machine, at: SlotAt): void {
+  m.amendLastStep(() => {
+    initLarge(m, at);
+  });
+  if (leftOut(m, 'generation')) zapAllFast(m);
 }
 
 function clearSlot(m: Machine, id: number): void {

@@ -1,11 +1,28 @@
 /** Entries and memories of device accesses. Source: the reference, F. */
 import type { Machine } from '../machine/machine.ts';
-import { MMIO_GEN_MASK, mmioSpte } from './spte.ts';
+import type { MmioInfo } from '../machine/tables-today.ts';
+import { hasBug } from './bugs.ts';
+import { isMmio, MMIO_GEN_MASK, mmioEntryOf, mmioSpte } from './spte.ts';
 import { vmOf } from './vm.ts';
+
+/** What the policy `mmio-without` takes away. */
+export const leftOut = (m: Machine, part: 'entries' | 'memory' | 'generation'): boolean =>
+  m.settings['mmio-without'].split(',').includes(part);
+
+/** Low bits of the number that every change of the slots moves on; 0 where the machine has none. */
+export const generationOf = (m: Machine): number =>
+  leftOut(m, 'generation') ? 0 : vmOf(m).generation & MMIO_GEN_MASK;
+
+/** `vcpu->arch.mmio_gen` against that of the slots: nothing that was remembered counts while they change. */
+const isOfNow = (m: Machine, known: MmioInfo): boolean =>
+  leftOut(m, 'generation') || (!vmOf(m).updating && known.generation === vmOf(m).generation);
 
 /** `mark_mmio_spte`. */
 export function setMmio(m: Machine, word: number, of: { gfn: number; access: number }): void {
-  const generation = vmOf(m).generation & MMIO_GEN_MASK;
+  const old = m.word(word);
+  const known = isMmio(old) ? mmioEntryOf(old) : undefined;
+  const keeps = hasBug(m, 'F-B4') && known?.gfn === of.gfn;
+  const generation = keeps ? known.generation : generationOf(m);
   m.step('mmio-set', { ...of, generation }, [word]);
   m.set('word', word, mmioSpte({ ...of, generation }));
 }
@@ -13,7 +30,7 @@ export function setMmio(m: Machine, word: number, of: { gfn: number; access: num
 /** `vcpu_cache_mmio_info`: not while the slots are being changed. */
 export function rememberMmio(m: Machine, of: { gva: bigint; gfn: number; access: number }): void {
   const { generation, updating } = vmOf(m);
-  if (updating) return;
+  if (updating || leftOut(m, 'memory')) return;
   m.step('mmio-remember', { gva: of.gva, gfn: of.gfn, generation });
   const page = of.gva & ~0xfffn;
   m.set('mmio', m.vcpu, Object.freeze({ ...of, gva: page, access: of.access & 6, generation }));
@@ -31,21 +48,11 @@ export function forgetMmio(m: Machine, gva?: bigint): void {
 /** `vcpu_match_mmio_gva`. */
 export function matchesGva(m: Machine, gva: bigint): boolean {
   const known = m.get('mmio', m.vcpu);
-  return (
-    known !== undefined &&
-    known.generation === vmOf(m).generation &&
-    known.gva !== 0n &&
-    known.gva === (gva & ~0xfffn)
-  );
+  return known !== undefined && isOfNow(m, known) && known.gva !== 0n && known.gva === (gva & ~0xfffn);
 }
 
 /** `vcpu_match_mmio_gpa`. */
 export function matchesGpa(m: Machine, gpa: bigint): boolean {
   const known = m.get('mmio', m.vcpu);
-  return (
-    known !== undefined &&
-    known.generation === vmOf(m).generation &&
-    known.gfn !== 0 &&
-    known.gfn === Number(gpa >> 12n)
-  );
+  return known !== undefined && isOfNow(m, known) && known.gfn !== 0 && known.gfn === Number(gpa >> 12n);
 }

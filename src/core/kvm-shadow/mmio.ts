@@ -1,10 +1,10 @@
 /** `handle_mmio_page_fault`: the processor met an entry that marks a device. Source: the reference, F.3. */
 import type { Machine } from '../machine/machine.ts';
-import { matchesGpa, matchesGva, rememberMmio } from './mmio-entry.ts';
+import { generationOf, matchesGpa, matchesGva, rememberMmio } from './mmio-entry.ts';
 import { isDirect } from './role.ts';
 import type { PfResult } from './set-spte.ts';
 import { shadowPath } from './shadow-walk.ts';
-import { isMmio, MMIO_GEN_MASK, mmioEntryOf } from './spte.ts';
+import { isMmio, mmioEntryOf } from './spte.ts';
 import { vmOf } from './vm.ts';
 
 export function handleMmio(m: Machine, gva: bigint): PfResult {
@@ -12,15 +12,19 @@ export function handleMmio(m: Machine, gva: bigint): PfResult {
     const direct = isDirect(m.must('mmu', m.vcpu).rootRole);
     const hit = direct ? matchesGpa(m, gva) : matchesGva(m, gva);
     m.step('mmio-quick', { gva, hit });
-    if (hit) return 'emulate';
+    if (hit) {
+      m.count('mmio_quick_hits');
+      return 'emulate';
+    }
+    m.preempt('handle_mmio_page_fault/before-walk');
     const last = shadowPath(m, gva).at(-1);
     const entry = last === undefined ? 0n : m.word(last.word);
     if (!isMmio(entry)) return 'retry';
     const known = mmioEntryOf(entry);
-    const { generation, updating } = vmOf(m);
-    const now = generation & MMIO_GEN_MASK;
-    const valid = !updating && known.generation === now;
+    const now = generationOf(m);
+    const valid = !vmOf(m).updating && known.generation === now;
     m.step('mmio-check', { entry, generation: known.generation, now, valid });
+    m.count(valid ? 'mmio_entry_hits' : 'mmio_stale');
     if (!valid) return 'invalid';
     const address = direct ? 0n : gva;
     m.step('mmio-found', { gva: address, gfn: known.gfn, access: known.access });

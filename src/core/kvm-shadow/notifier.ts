@@ -3,7 +3,7 @@
  * that began earlier is told by a sequence number that what it found is no longer so. Source: the reference, I.4.
  */
 import type { Machine } from '../machine/machine.ts';
-import { zapRmap } from './entries.ts';
+import { rmapOf, zapRmap } from './entries.ts';
 import { flushRemote } from './flush.ts';
 import { patchVm, RMAP_LEVELS, vmOf, type SlotAt } from './vm.ts';
 
@@ -26,6 +26,7 @@ export function withNotifier(m: Machine, range: HvaRange, change: () => void): v
     flush = unmapFrames(m, { id, slot }, { gfn, pages: end - first }) || flush;
   }
   if (flush) flushRemote(m, 'the host takes pages away');
+  m.preempt('mmu_notifier/started');
   change();
   const seq = vmOf(m).invalidateSeq + 1;
   m.step('notifier-end', { seq });
@@ -40,8 +41,18 @@ function unmapFrames(m: Machine, at: SlotAt, of: { gfn: number; pages: number })
       const size = 512 ** (level - 1);
       const first = Math.floor(of.gfn / size) * size;
       for (let gfn = first; gfn < of.gfn + of.pages; gfn += size)
-        flush = zapRmap(m, at, { gfn, level }) || flush;
+        flush = zapCounted(m, at, { gfn, level }) || flush;
     }
     return flush;
   });
+}
+
+function zapCounted(m: Machine, at: SlotAt, of: { gfn: number; level: number }): boolean {
+  const { length } = rmapOf(m, at, of);
+  const zapped = zapRmap(m, at, of);
+  if (length > 0)
+    m.amendLastStep(() => {
+      m.count('notifier_zaps', length);
+    });
+  return zapped;
 }

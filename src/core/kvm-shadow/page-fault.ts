@@ -16,7 +16,7 @@ import type { PfResult } from './set-spte.ts';
 import { clearFlood } from './shadow-page.ts';
 import { shadowPath } from './shadow-walk.ts';
 import { isLast, isMmuWritable, isPresent, isWritable, SPTE_W, SPTE_U, SPTE_NX } from './spte.ts';
-import { isTracked, markDirty, slotAt } from './vm.ts';
+import { isTracked, markDirty, slotAt, vmOf } from './vm.ts';
 
 /** How a handler ends: as the kernel says it, or with a fault for the guest. */
 type Handled = PfResult | { readonly kind: 'inject'; readonly errorCode: number };
@@ -39,8 +39,23 @@ export function pageFault(m: Machine, request: FaultRequest): FaultResult {
       count(m, result);
     }
     if (typeof result === 'object') return result;
-    return result === 'emulate' ? emulate(m, request) : { kind: 'resume' };
+    if (result === 'emulate') return emulate(m, request);
+    return result === 'retry' ? comeBack(m) : { kind: 'resume' };
   });
+}
+
+/** The guest comes back with the same fault, at once: and again, until what stands in its way is over. */
+function comeBack(m: Machine): FaultResult {
+  m.amendLastStep(() => {
+    m.count('fault_retries');
+  });
+  const isGoing = (): boolean => [...m.world.tables.slot.values()].some(({ invalid }) => invalid === true);
+  const isChanging = (): boolean => vmOf(m).invalidating > 0;
+  if (isGoing())
+    return { kind: 'resume', waits: { why: 'the memory slot is being deleted', still: isGoing } };
+  if (isChanging())
+    return { kind: 'resume', waits: { why: 'the host is changing its tables', still: isChanging } };
+  return { kind: 'resume' };
 }
 
 const faultOf = ({ gva, errorCode, access, user }: FaultRequest): Fault => ({

@@ -5,6 +5,7 @@
 import type { Machine } from '../machine/machine.ts';
 import type { CachedRoot, MmuContext } from '../machine/tables-today.ts';
 import { pfnOfAddress, type Pfn } from '../quantities.ts';
+import { hasBug } from './bugs.ts';
 import { flushOwn, makeRequest } from './flush.ts';
 import { forgetMmio } from './mmio-entry.ts';
 import { isObsolete, pageOfFrame, patchPage, today } from './page.ts';
@@ -36,6 +37,7 @@ export function loadMmu(m: Machine): void {
   m.call('kvm_mmu_load', { pgd }, () => {
     makeRoom(m);
     const mmu = mmuOf(m);
+    m.count('root_loads');
     if (isDirect(mmu.rootRole)) directRoots(m);
     else if (isLong(mmu)) longRoot(m, pgd);
     else paeRoots(m, pgd);
@@ -98,7 +100,7 @@ export function syncRoots(m: Machine): void {
   if (isDirect(mmu.rootRole) || mmu.root.hpa === undefined) return;
   const { hpa } = mmu.root;
   m.call('kvm_mmu_sync_roots', { pgd: mmu.root.pgd ?? 0n }, () => {
-    forgetMmio(m);
+    if (!hasBug(m, 'F-B5')) forgetMmio(m);
     for (const frame of isLong(mmu) ? [hpa] : paeFrames(m)) {
       const page = pageOfFrame(m.world, frame);
       if (page !== undefined && today(page).unsyncChildren > 0) syncChildren(m, page.serial);
@@ -197,7 +199,7 @@ export function newPgd(m: Machine, pgd: bigint): void {
   m.call('kvm_mmu_new_pgd', { pgd }, () => {
     if (!switchFast(m, pgd)) return;
     makeRequest(m, 'LOAD_MMU_PGD');
-    forgetMmio(m);
+    if (!hasBug(m, 'F-B5')) forgetMmio(m);
     const { hpa } = mmuOf(m).root;
     const page = hpa === undefined ? undefined : pageOfFrame(m.world, hpa);
     if (page !== undefined && !isDirect(page.role)) clearFlood(m, page.serial);

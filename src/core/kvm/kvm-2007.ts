@@ -98,11 +98,14 @@ export const kvm2007: Engine = {
       setLogging(m, slot, on);
     }),
   fetchLog: (m, slot) => byUserSpace(m, () => getDirtyLog(m, slot)),
+  clearLog: neverPlanned,
+  changeMemory: neverPlanned,
+  changeSlot: neverPlanned,
   trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
 };
 
 /** The scenario's text offers these on other machines only. */
-function neverPlanned(): void {
+function neverPlanned(): never {
   throw new Error('assertion failed: this machine does not have the operation');
 }
 

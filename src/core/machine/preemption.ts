@@ -10,6 +10,12 @@ export const PREEMPTION_POINTS = {
   'kvm_mmu_zap_page/before-free': 'the shadow page is flushed out, and about to be freed',
   'kvm_faultin_pfn/after':
     'the host frame behind the address is found, and the hypervisor does not hold its lock yet',
+  'kvm_faultin_pfn/no-slot': 'no memory slot was found behind the address, and nothing is noted of that yet',
+  'handle_mmio_page_fault/before-walk':
+    'the processor has met the mark of a device, and the hypervisor has not read its own tables yet',
+  'kvm_set_memslot/invalid': 'the slot is marked as going, and entries that map it still stand',
+  'mmu_notifier/started':
+    'the entries for some pages are gone, and the host has not changed its own tables yet',
   'kvm_make_all_cpus_request/kicked': 'another vCPU has been interrupted, and is about to leave the guest',
   'kvm_flush_remote_tlbs/before-kick': 'every vCPU has its request, and none has been interrupted yet',
 } as const;

@@ -6,9 +6,17 @@
 import { BOUNDS } from '../bounds.ts';
 import type { Machine } from './machine.ts';
 
+/** What a chain waits for besides the lock: somebody else is in the middle of something. */
+export interface Waits {
+  readonly why: string;
+  readonly still: () => boolean;
+}
+
 export interface Section {
   /** Whether the hypervisor's lock is held while it runs. */
   readonly locked: boolean;
+  /** It does not begin before this is over. */
+  readonly waits?: Waits;
   /** Gives what comes next; nothing when the chain is done. */
   readonly run: () => Section | undefined;
 }
@@ -78,8 +86,14 @@ export class Sections {
     m.place = task.place;
     let next: Section | undefined = task.section;
     while (next !== undefined) {
+      if (isWaiting(next)) {
+        m.step('turn-wait', { why: next.waits?.why ?? '' });
+        this.parked.push({ vcpu: task.vcpu, section: next, place: m.place });
+        break;
+      }
       if (!next.locked) {
         next = next.run();
+        this.resumeWaiting();
         continue;
       }
       if (this.holder !== undefined && this.holder !== task.vcpu) {
@@ -97,8 +111,24 @@ export class Sections {
     m.place = outer.place;
   }
 
-  /** First come, first served. */
+  /** The lock is free. First come, first served. */
   private resumeParked(): void {
-    for (let task = this.parked.shift(); task !== undefined; task = this.parked.shift()) this.resume(task);
+    this.resumeThose(({ section }) => !isWaiting(section));
+  }
+
+  /** Those that waited for something else than the lock, where that is over. */
+  private resumeWaiting(): void {
+    this.resumeThose(({ section }) => section.waits !== undefined && !isWaiting(section));
+  }
+
+  private resumeThose(may: (task: Task) => boolean): void {
+    for (;;) {
+      const at = this.parked.findIndex(may);
+      const [task] = at < 0 ? [] : this.parked.splice(at, 1);
+      if (task === undefined) return;
+      this.resume(task);
+    }
   }
 }
+
+const isWaiting = ({ waits }: Section): boolean => waits?.still() === true;

@@ -31,6 +31,7 @@ export const STEPS = {
   'host-entry-set': spec('host', 'write', 'EPT', { gpa: 'w', level: 'n', entry: 'w' }),
 
   'point-missed': spec('host', 'check', 'vcpu', { point: 's' }),
+  'turn-wait': spec('kvm', 'check', 'vcpu', { why: 's' }),
   'lock-wait': spec('kvm', 'lock', 'vcpu', { holder: 'n' }),
   'walk-abandoned': spec('cpu', 'check', 'vcpu', { gva: 'w' }),
   'vcpu-leave': spec('kvm', 'exit', 'vcpu', { how: 's' }),

@@ -47,6 +47,8 @@ export interface MmioInfo {
 export interface HostPage {
   /** Without one, nothing is mapped there now. */
   readonly pfn?: Pfn;
+  /** Where what was in it lies while the page is swapped out: the frame that it will have again. */
+  readonly swapped?: Pfn;
   /** The host's entry lets it be written. */
   readonly writable: boolean;
   /** The process may write there: an entry that is read-only is made writable when it does. */

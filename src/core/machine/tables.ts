@@ -132,6 +132,8 @@ export interface SlotRecord {
   readonly hva?: number;
   /** Reads are memory, writes go to user space. */
   readonly readonly?: true;
+  /** The host backs it by pages of 2 MiB, where its place in the process allows. */
+  readonly large?: true;
   /** Being deleted: nothing may be mapped from it any more. */
   readonly invalid?: true;
 }

@@ -19,6 +19,12 @@ export const hostFrameOf = (frame: Gfn): Pfn => pfn(FIRST_GUEST_PFN + frame);
 export const guestFrameOf = (frame: Pfn): Gfn => gfn(frame - FIRST_GUEST_PFN);
 /** What an untouched data word reads, plus its gfn. */
 const UNTOUCHED = 0xda7a0000n;
+/** Values of the table `blank`: untouched words read 0, or as those of a guest frame, whose number is added. */
+const BLANK = 1;
+const READS_AS = 2;
+
+/** For the table `blank`: a frame into which the untouched contents of another one were copied. */
+export const readsAs = (frame: Pfn): number => READS_AS + guestFrameOf(frame);
 
 export class World {
   readonly tables: Tables;
@@ -62,7 +68,9 @@ export class World {
   /** What a word reads that nobody has written. */
   untouched(word: number): bigint {
     const frame = frameOfWord(word);
-    if (frame < FIRST_GUEST_PFN || frame >= FIRST_SHADOW_PFN || this.tables.blank.has(frame)) return 0n;
+    const blank = this.tables.blank.get(frame);
+    if (blank !== undefined) return blank === BLANK ? 0n : UNTOUCHED + BigInt(blank - READS_AS);
+    if (frame < FIRST_GUEST_PFN || frame >= FIRST_SHADOW_PFN) return 0n;
     return UNTOUCHED + BigInt(guestFrameOf(frame));
   }
 

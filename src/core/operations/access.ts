@@ -109,7 +109,9 @@ function afterFault(attempt: Attempt, result: FaultResult): Section | undefined 
   const { operation, then, faults } = attempt;
   switch (result.kind) {
     case 'resume':
-      return tryAccess(attempt);
+      return result.waits === undefined
+        ? tryAccess(attempt)
+        : { locked: false, waits: result.waits, run: () => tryAccess(attempt) };
     case 'unmended':
       return then({ completed: false, faults });
     case 'emulated':

@@ -65,6 +65,8 @@ export type Operation =
   /** A thread of the host has the TLBs of all vCPUs flushed. */
   | { readonly kind: 'flush-all'; readonly vcpu: VcpuId }
   | LogOperation
+  | HostMemoryOperation
+  | SlotOperation
   | FlipOperation;
 
 /** Frames of a slot that were written since user space last fetched its log, in rising order. */
@@ -77,7 +79,37 @@ export interface LogOperation {
   readonly vcpu: VcpuId;
   /** Slots are counted from 0, in the order of the text. */
   readonly slot: number;
-  readonly does: 'begin' | 'end' | 'fetch';
+  readonly does: 'begin' | 'end' | 'fetch' | 'clear';
+  /** `clear`: the frames that user space has dealt with, first and number; without them, the whole slot. */
+  readonly frames?: { readonly first: Gfn; readonly count: number };
+}
+
+/** What the host does to pages of the process that runs the guest; a thread of its own does it, not a vCPU's. */
+export interface HostMemoryOperation {
+  readonly kind: 'host-memory';
+  readonly vcpu: VcpuId;
+  readonly does: HostMemoryChange;
+  /** Page number in the process. */
+  readonly hva: number;
+  readonly pages: number;
+}
+
+export const HOST_MEMORY_CHANGES = [
+  'unmap',
+  'swap-out',
+  'write-protect',
+  'make-writable',
+  'collapse',
+] as const;
+export type HostMemoryChange = (typeof HOST_MEMORY_CHANGES)[number];
+
+/** User space adds a memory slot to the running guest, or takes one away; a thread of its own does it. */
+export interface SlotOperation {
+  readonly kind: 'slot';
+  readonly vcpu: VcpuId;
+  readonly slot: number;
+  /** What is added; absent where the slot goes. */
+  readonly adds?: Slot;
 }
 
 /** An instruction that invalidates cached translations; see hardware/invalidate for what each does. */
@@ -152,6 +184,14 @@ export interface Slot {
   readonly firstGfn: Gfn;
   /** Number of 4 KiB frames. */
   readonly frames: number;
+  /** Reads are memory, writes go to user space. */
+  readonly readonly?: true;
+  /** The host backs it by pages of 2 MiB, where its place in the process allows. */
+  readonly large?: true;
+  /** Page number of its memory in the process; without one, memory of its own at the usual place. */
+  readonly hva?: number;
+  /** Not there when the guest starts: user space adds it later. */
+  readonly absent?: true;
 }
 
 /** One 8-byte word of guest memory as it stands before anything runs. */
@@ -175,6 +215,8 @@ export interface GuestTable {
 export interface Program {
   readonly settings: Settings;
   readonly slots: readonly Slot[];
+  /** How often the slots have been changed before, as the number that every change moves on. */
+  readonly generation?: number;
   readonly memory: readonly MemoryWord[];
   readonly tables: readonly GuestTable[];
   /** Root frame of the address space that the vCPUs start in. */

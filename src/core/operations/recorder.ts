@@ -6,6 +6,7 @@
 import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
+import { isGauge } from '../counters.ts';
 import { audit, isFlipped } from '../audit/audit.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
@@ -137,7 +138,8 @@ export class Recorder {
     const m = this.machine;
     m.call('operation', { index: 0 }, () => {
       m.step('begin', {});
-      for (const key of [...m.world.tables.counter.keys()]) m.set('counter', key, undefined);
+      for (const key of [...m.world.tables.counter.keys()])
+        if (!isGauge(key.split('@')[0] ?? '')) m.set('counter', key, undefined);
     });
     this.beginStep = m.steps;
   }
@@ -155,9 +157,10 @@ export function stopOf(m: Machine, error: unknown): Stop {
 }
 
 function setUp(m: Machine, program: Program): void {
-  program.slots.forEach((slot, index) => {
+  program.slots.forEach(({ absent, ...slot }, index) => {
+    if (absent === true) return;
     m.step('setup-slot', { gfn: slot.firstGfn, frames: slot.frames });
-    m.set('slot', index, Object.freeze({ firstGfn: slot.firstGfn, frames: slot.frames }));
+    m.set('slot', index, Object.freeze(slot));
   });
   for (const [frame, words] of wordsByFrame(program)) {
     m.step('setup-memory', { gfn: frame });
@@ -166,6 +169,7 @@ function setUp(m: Machine, program: Program): void {
   }
   const engine = engineOf(m.settings);
   m.step('setup-vcpu', { root: program.root });
+  if (program.generation !== undefined) m.set('serial', 'slot-generation', program.generation);
   for (const vcpu of vcpusOf(m.settings)) {
     m.vcpu = vcpu;
     for (const [name, value] of Object.entries(engine.startRegisters(m.settings))) m.setReg(name, value);

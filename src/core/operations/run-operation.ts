@@ -6,7 +6,7 @@ import { must } from '../assert.ts';
 import { wordOf } from '../quantities.ts';
 import { noteFlip } from '../audit/audit.ts';
 import { dropsTranslations, forgetHeld } from '../audit/harm.ts';
-import type { Engine, RegisterWrite } from '../engine.ts';
+import type { Engine, Phase, RegisterWrite } from '../engine.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { PreemptionPoint } from '../machine/preemption.ts';
 import { freely, Sections, sectionsOf, type Section } from '../machine/sections.ts';
@@ -126,6 +126,8 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
       });
     case 'log':
       return logSections(by, operation, then);
+    case 'slot':
+      return phaseSections(engine.changeSlot(m, operation), () => then({}));
     case 'invlpg':
     case 'invalidate':
     case 'set-host-entry':
@@ -133,6 +135,7 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
     case 'leave':
     case 'enter':
     case 'flush-all':
+    case 'host-memory':
       return freely(() => {
         actAtOnce(by, operation);
         return then({});
@@ -140,7 +143,7 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
   }
 }
 
-type AtOnce = Exclude<Operation, { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' | 'log' }>;
+type AtOnce = Exclude<Operation, { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' | 'log' | 'slot' }>;
 
 /** What needs no exit: the guest does it itself, or nobody in the guest hears of it. */
 function actAtOnce({ m, engine }: By, operation: AtOnce): void {
@@ -171,12 +174,27 @@ function actAtOnce({ m, engine }: By, operation: AtOnce): void {
     case 'flush-all':
       engine.flushAll(m);
       break;
+    case 'host-memory':
+      engine.changeMemory(m, operation);
+      break;
   }
 }
 
-function logSections({ m, engine }: By, { slot, does }: LogOperation, then: Then): Section {
+function phaseSections([phase, ...rest]: readonly Phase[], then: Section['run']): Section {
+  if (phase === undefined) return freely(then);
+  const { waits, body } = phase;
+  const run = () => {
+    body();
+    return phaseSections(rest, then);
+  };
+  return waits === undefined ? freely(run) : { locked: false, waits, run };
+}
+
+function logSections({ m, engine }: By, operation: LogOperation, then: Then): Section {
+  const { slot, does } = operation;
   return freely(() => {
     engine.enter(m);
+    if (does === 'clear') return sectionsOf(engine.clearLog(m, operation), () => then({}));
     return does === 'fetch'
       ? sectionsOf(engine.fetchLog(m, slot), (dirty) => then({ dirty }))
       : sectionsOf(engine.setLogging(m, slot, does === 'begin'), () => then({}));

@@ -71,7 +71,9 @@ export class NaiveMachine {
       case 'flush-all':
         return undefined;
       case 'log':
-        throw new Error('these machines have no dirty log');
+      case 'slot':
+      case 'host-memory':
+        throw new Error('these machines have no dirty log, no slots that change and no host that swaps');
     }
   }
 
