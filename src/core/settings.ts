@@ -318,7 +318,6 @@ export const SETTINGS: readonly Setting[] = [
     machines: KVM_SHADOW,
     label: 'devices without',
     meaning: 'Which of the helps for accesses to devices is left out, to see what it saves.',
-    list: true,
     values: [
       { value: 'none', meaning: 'nothing: as it is today' },
       { value: 'entries', meaning: 'no shadow entry marks a device: each access is looked up anew' },

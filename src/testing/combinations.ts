@@ -19,8 +19,11 @@ const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus'];
  * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried, and what
  * the text suggests.
  */
-function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name));
+function combinationsOn(
+  own: Settings,
+  { suggested, idle }: { suggested: ReadonlySet<string>; idle: readonly SettingName[] },
+): readonly Settings[] {
+  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name) && !idle.includes(name));
   return chosen
     .reduce<readonly Settings[]>(
       (all, setting) =>
@@ -40,15 +43,21 @@ function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly
 }
 
 /** The machine of the text, and those that its suggestions name, each with all that its header offers. */
-export function combinationsFor({ ownSettings: own, suggestions }: Plan): readonly SettingChoices[] {
+export function combinationsFor({ ownSettings: own, suggestions, program }: Plan): readonly SettingChoices[] {
+  // How a log is cleared means nothing to a text without one.
+  const logs = [...program.given, ...program.body].some(({ operation }) => operation.kind === 'log');
+  const idle: readonly SettingName[] = logs ? [] : ['log-clear'];
   const machines = new Set([
     own.machine,
     ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
   ]);
   const suggested = new Set(suggestions.flatMap(({ choices }) => Object.values(choices)));
-  return [...machines].flatMap((machine) =>
-    combinationsOn({ ...own, machine }, suggested).map((settings) => differing(settings, own)),
+  const offered = [...machines].flatMap((machine) =>
+    combinationsOn({ ...own, machine }, { suggested, idle }).map((settings) => differing(settings, own)),
   );
+  // A mistake that the text itself suggests is tried as it is suggested.
+  const broken = suggestions.flatMap(({ choices }) => (choices.break === undefined ? [] : [choices]));
+  return [...offered, ...broken];
 }
 
 const differing = (settings: Settings, own: Settings): SettingChoices =>

@@ -7,7 +7,7 @@ import { vmOf } from './vm.ts';
 
 /** What the policy `mmio-without` takes away. */
 export const leftOut = (m: Machine, part: 'entries' | 'memory' | 'generation'): boolean =>
-  m.settings['mmio-without'].split(',').includes(part);
+  m.settings['mmio-without'] === part;
 
 /** Low bits of the number that every change of the slots moves on; 0 where the machine has none. */
 export const generationOf = (m: Machine): number =>
