@@ -2,7 +2,7 @@
 import type { Machine } from '../machine/machine.ts';
 import type { Pfn } from '../quantities.ts';
 import { hasBug } from './bugs.ts';
-import { rememberMmio } from './mmio-entry.ts';
+import { leftOut, rememberMmio } from './mmio-entry.ts';
 import { pageOf } from './host-memory.ts';
 import type { PfResult } from './set-spte.ts';
 import { slotAt, vmOf, type SlotAt } from './vm.ts';
@@ -49,7 +49,8 @@ export function faultinPfn(m: Machine, fault: Fault, access: number): PfResult |
       m.step('pfn-none', { gfn: fault.gfn, why: 'no slot' });
       m.preempt('kvm_faultin_pfn/no-slot');
       rememberMmio(m, { gva: fault.gva, gfn: fault.gfn, access });
-      return 'continue';
+      // Without marks for devices there is no use in building tables: the emulator is called at once.
+      return leftOut(m, 'entries') ? 'emulate' : 'continue';
     }
     const found = pageOf(m, at, { frame: fault.gfn, write: fault.write, mayWait: true });
     if (found.kind !== 'page') {

@@ -4,7 +4,7 @@ import type { Pfn } from '../quantities.ts';
 import { addRmap, dropEntry, setAccess, unlinkPage, updateEntry } from './entries.ts';
 import { flushRemote } from './flush.ts';
 import { makeSpte } from './make-spte.ts';
-import { leftOut, setMmio } from './mmio-entry.ts';
+import { setMmio } from './mmio-entry.ts';
 import { pageOfEntry, pageOfFrame } from './page.ts';
 import { levelOfRole } from './role.ts';
 import { frameOf, isLarge, isPresent } from './spte.ts';
@@ -28,7 +28,6 @@ export function setSpte(m: Machine, of: LeafRequest): PfResult {
   const level = levelOfRole(pageOfEntry(m.world, of.word).role);
   return m.call('mmu_set_spte', { gfn: of.gfn, level }, () => {
     if (of.backing === undefined) {
-      if (leftOut(m, 'entries')) return 'emulate';
       setMmio(m, of.word, of);
       m.count('pf_mmio_spte_created');
       return 'emulate';
