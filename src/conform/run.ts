@@ -8,9 +8,16 @@ import { compareEvents } from './events.ts';
 import { GuestCpu } from './guest-cpu.ts';
 import { GuestMemory, work } from './guest-memory.ts';
 import { recordedVm, wordAt } from './recorded-vm.ts';
-import type { ObservedStep, RecordedStep, Recording } from './recording.ts';
+import type { ObservedStep, RecordedScenario, RecordedStep, Recording } from './recording.ts';
 import { readTrace, type TracedStep } from './trace-text.ts';
 import { compareState, Renaming, type Difference } from './state.ts';
+
+/** Why no machine of ours can run a recorded scenario yet; undefined where one can. */
+export function cannotRun({ module_params }: RecordedScenario): string | undefined {
+  return module_params['npt'] === 'N'
+    ? undefined
+    : 'nested paging, for which there is no engine yet (machine kvm-tdp)';
+}
 
 export interface StepResult {
   readonly step: number;

@@ -9,6 +9,9 @@ const STOREYS = {
   'src/core/kvm': [
     'src/core/(machine|hardware|kvm|engine|operations/operation|assert|bounds|counters|quantities|settings)',
   ],
+  'src/core/kvm-shadow': [
+    'src/core/(machine|hardware|kvm-shadow|engine|operations/operation|assert|bounds|counters|quantities|settings)',
+  ],
   'src/core/bare': [
     'src/core/(machine|hardware|bare|kvm/memslots|engine|operations/operation|assert|bounds|counters|quantities|settings)',
   ],
@@ -16,6 +19,7 @@ const STOREYS = {
     'src/core/(machine|hardware|kvm|audit|engine|assert|bounds|counters|quantities|settings)',
   ],
   'src/core/operations': ['src/core'],
+  'src/conform': ['src/core', 'src/conform', 'node_modules/valibot'],
   'src/timeline': ['src/core', 'src/timeline'],
   'src/scenario': ['src/core', 'src/timeline', 'src/scenario', 'node_modules/@lezer'],
   'src/scene': ['src/core', 'src/timeline', 'src/scenario', 'src/scene', 'node_modules/d3-hierarchy'],
@@ -27,7 +31,7 @@ const STOREYS = {
     'node_modules/(react|react-dom|zustand|@tanstack|d3-|@codemirror|@lezer|uqr)',
   ],
   'src/(cli|bench/main|bench/compare|bench/walks|bench/plain-walk|bench/trace-events)': [
-    'src/(core|timeline|scenario|scene|cli|bench)',
+    'src/(core|timeline|scenario|scene|conform|cli|bench)',
     '^(node:)?(fs|url|zlib|path)$',
   ],
   'src/bench/browser': [
