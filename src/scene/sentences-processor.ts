@@ -1,9 +1,10 @@
 /** The sentences about what the processor does: caches, walks, faults, accesses, exits and entries; and about its guest. */
 import { errorCodeWords } from '../core/hardware/fault.ts';
+import type { ExitReason } from '../core/machine/tables.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { frameName, hex, plural, slotOn, table, tableOn, type Teller } from './telling.ts';
 
-const EXIT_WORDS: Readonly<Record<string, string>> = {
+const EXIT_WORDS: Readonly<Record<Exclude<ExitReason, 'start'>, string>> = {
   '#PF': 'a page fault',
   IPI: 'an interrupt from another vCPU',
   'mov-cr3': 'a load of CR3',
@@ -11,6 +12,8 @@ const EXIT_WORDS: Readonly<Record<string, string>> = {
   'mov-cr4': 'a change of CR4',
   wrmsr: 'a write of EFER',
   cpuid: 'CPUID',
+  invlpg: 'INVLPG',
+  hlt: 'HLT',
   signal: 'a signal for its thread: user space has something to do',
   'EPT violation': 'an EPT violation',
   'EPT misconfiguration': 'an EPT misconfiguration',
@@ -69,7 +72,7 @@ export const OF_PROCESSOR = {
     why: 'The processor read by itself, without the hypervisor.',
   }),
   'vm-exit': ({ reason, dropped }) => ({
-    what: `VM exit: ${EXIT_WORDS[reason] ?? reason} takes the processor to the hypervisor.`,
+    what: `VM exit: ${(EXIT_WORDS as Readonly<Record<string, string>>)[reason] ?? reason} takes the processor to the hypervisor.`,
     why:
       dropped > 0
         ? `This processor tags nothing: leaving the guest empties the TLB (${plural(dropped, 'entry', 'entries')}).`
