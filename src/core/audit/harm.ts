@@ -50,12 +50,20 @@ export function holdWhatIsCorrect(m: Machine, access: Omit<CompletedAccess, 'pfn
 /** A correct TLB may hold this translation from now on. */
 function hold(m: Machine, access: Omit<CompletedAccess, 'pfn'>, pfn: Pfn): void {
   const key = heldKey(m, access.gva);
-  const kept = (m.get('held', key) ?? []).filter((translation) => translation.pfn !== pfn);
   const user = access.user || correctFrame(m, { ...access, user: true }) === pfn;
   // Whoever reads a page that is writable and dirty may cache the right to write it with it.
   const writable = access.access === 'write' || walkNow(m, access)?.mayWrite === true;
-  m.set('held', key, Object.freeze([...kept, Object.freeze({ pfn, writable, user })]));
+  const made = Object.freeze({ pfn, writable, user });
+  const held = m.get('held', key) ?? [];
+  if (held.some((other) => includes(other, made))) return;
+  // What it held before with more rights stays: only the guest's invalidation ends that.
+  const kept = held.filter((other) => !includes(made, other));
+  m.set('held', key, Object.freeze([...kept, made]));
 }
+
+/** Whether a translation allows all that another one does. */
+const includes = (one: ArchitecturalTranslation, other: ArchitecturalTranslation): boolean =>
+  one.pfn === other.pfn && (one.writable || !other.writable) && (one.user || !other.user);
 
 const heldKey = (m: Machine, gva: bigint): string => `${String(m.vcpu)}:${(gva >> 12n).toString(16)}`;
 

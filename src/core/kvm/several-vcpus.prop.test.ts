@@ -96,6 +96,16 @@ describe('found by generated programs, and mended', () => {
     const lines = ['v0 user read 0x400000', `  at page-walk/level-1: ${change}`];
     expect(wrong('cpu=vmx-novpid vcpus=2', lines)).toEqual([]);
   });
+  test('a use with fewer rights does not end what is cached with more', () => {
+    const lines = [
+      'v1 user read 0x400008',
+      'v0 kernel set-pte 0x400000 level=2 -> table ro kernel',
+      'v1 kernel read 0x400008',
+      '  at page-walk/level-1: v0 cpuid',
+      'v1 user read 0x400008',
+    ];
+    expect(wrong('cpu=svm vcpus=2', lines)).toEqual([]);
+  });
   test('a CR3 load spares no flush of other vCPUs', () => {
     const lines = ['v1 user read 0x400000', 'v0 kernel load-cr3 gfn 0x200', 'v0 kernel load-cr3 main'];
     expect(wrong('cpu=vmx-novpid vcpus=2\npolicy flush=on-fault', lines)).toEqual([]);
