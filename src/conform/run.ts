@@ -1,7 +1,7 @@
 /** Runs a recorded scenario through the model, and compares after every step. */
 import { kvmShadow, startVcpu } from '../core/kvm-shadow/kvm-shadow.ts';
 import { collapsePages, dropPages, protectPages } from '../core/kvm-shadow/host-operations.ts';
-import { getDirtyLog, setMemslot } from '../core/kvm-shadow/memslots.ts';
+import { clearDirtyLog, getDirtyLog, setMemslot } from '../core/kvm-shadow/memslots.ts';
 import type { Machine } from '../core/machine/machine.ts';
 import { gfn } from '../core/quantities.ts';
 import { compareEvents } from './events.ts';
@@ -205,6 +205,14 @@ export class ConformRun {
       case 'host_get_dirty_log':
         this.seen.dirty = getDirtyLog(m, { id, slot: m.must('slot', id) });
         return;
+      case 'host_clear_dirty_log': {
+        const { hva, pages } = range();
+        const slot = m.must('slot', id);
+        const first = slot.firstGfn + hva - (slot.hva ?? 0);
+        const frames = Array.from({ length: pages }, (_, at) => gfn(first + at));
+        clearDirtyLog(m, { id, slot }, frames);
+        return;
+      }
       case 'host_madvise_dontneed': {
         dropPages(m, range());
         return;

@@ -32,7 +32,7 @@ import {
   SPTE_W,
 } from './spte.ts';
 import { markUnsync } from './unsync.ts';
-import { framesOf, is61, RMAP_LEVELS, rmapKey, slotAt, type SlotAt } from './vm.ts';
+import { framesOf, RMAP_LEVELS, rmapKey, slotAt, type SlotAt } from './vm.ts';
 
 /** Entries of one guest frame beyond which all of them are zapped. */
 const RMAP_RECYCLE_THRESHOLD = 1000;
@@ -213,5 +213,3 @@ export function unlinkParents(m: Machine, serial: number): void {
 
 /** Whether an entry links to a table. */
 export const isLink = (entry: bigint): boolean => isPresent(entry) && !isLarge(entry);
-
-export { is61 };

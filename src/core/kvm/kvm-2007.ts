@@ -27,7 +27,7 @@ import { traitsOf } from './era-2007.ts';
 import { fetch, fetchAnew } from './fetch.ts';
 import { fixReadFault, fixWriteFault, type FixResult } from './fix-fault.ts';
 import { walkAddr, type GuestWalk } from './guest-walk.ts';
-import { nonpagingPageFault } from './nonpaging.ts';
+import { nonpagingPageFault, type NonpagingResult } from './nonpaging.ts';
 import { setRegister, startPdptes } from './registers-2007.ts';
 import { resetContext } from './roots.ts';
 import { emptyPool, freeSomePages, shadowPageAt } from './shadow-page.ts';
@@ -178,7 +178,7 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     freeSomePages(m);
     if (contextOf(m).mode === 'nonpaging') {
       const gpa = fault.gva & 0xffff_ffffn;
-      return nonpagingPageFault(m, gpa) ? { kind: 'resume' } : emulateMmio(m, gfnOfAddress(gpa), fault);
+      return afterNonpaging(m, nonpagingPageFault(m, gpa, fault.access), fault);
     }
     const walked = walkAddr(m, fault);
     if (walked.kind === 'fault') return injectPageFault(m, fault.gva, walked.errorCode);
@@ -190,6 +190,12 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     });
     return result === 'write-to-table' ? emulateTableWrite(m, walked.gfn, fault) : { kind: 'resume' };
   });
+}
+
+function afterNonpaging(m: Machine, result: NonpagingResult, fault: FaultRequest): FaultResult {
+  const frame = gfnOfAddress(fault.gva & 0xffff_ffffn);
+  if (result === 'fixed') return { kind: 'resume' };
+  return result === 'device' ? emulateMmio(m, frame, fault) : emulateTableWrite(m, frame, fault);
 }
 
 /** The leaf for what the guest maps: built once and then mended by the fault fixers, or built anew at each fault. */

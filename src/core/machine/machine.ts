@@ -48,6 +48,8 @@ export class Machine {
   readonly journal: Journal | undefined;
   /** The vCPU that acts. */
   vcpu = 0;
+  /** The vCPU that holds the hypervisor's lock; undefined while nobody does. */
+  lockHolder: number | undefined;
   /** What has changed since the audit last looked: frames for words, names for registers, tables for all else. */
   readonly changed = { frames: new Set<Pfn>(), registers: new Set<string>(), tables: new Set<TableName>() };
   /** How often a word of memory has got another value: tells whether faults go round in a circle. */
