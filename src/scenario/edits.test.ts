@@ -35,6 +35,44 @@ const at = (text: string, label: string) => {
   return found;
 };
 
+describe('operations with lines of other vCPUs', () => {
+  const TEXT = [
+    'mmuscope 1',
+    'begin',
+    'host fetch-log slot=0',
+    '  at kvm_vm_ioctl_get_dirty_log/before-clear: v1 cpuid',
+    'v0 user read 0x1000',
+    '  at walk_addr/done: v1 cpuid',
+    '  on #PF',
+    '    skip',
+    '  at walk_addr/done#2: v1 cpuid',
+    'v0 cpuid',
+  ].join('\n');
+  test('those lines belong to the operation, and go with it', () => {
+    expect(operationLines(TEXT).map(({ first, last }) => [first, last])).toEqual([
+      [3, 4],
+      [5, 9],
+      [10, 10],
+    ]);
+    const [first, second] = operationLines(TEXT);
+    if (first === undefined || second === undefined) throw new Error('two operations');
+    const moved = moveOperation(TEXT, { operation: first, direction: 'down' });
+    expect(operationLines(moved?.text ?? '').map((one) => [one.first, one.last])).toEqual([
+      [3, 7],
+      [8, 9],
+      [10, 10],
+    ]);
+    const disabled = toggleOperation(TEXT, second);
+    expect(
+      disabled
+        .split('\n')
+        .slice(4, 9)
+        .every((line) => line.startsWith('# off: ')),
+    ).toBe(true);
+    expect(disabled.split('\n')[9]).toBe('v0 cpuid');
+  });
+});
+
 describe('operations of a text', () => {
   test('are found with their handlers and notes, as links name them', () => {
     expect(

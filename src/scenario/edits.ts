@@ -2,7 +2,7 @@
  * Changes of a scenario's text that the screen makes instead of a person typing: add an operation, delete, move,
  * disable. They work on any text, problems or not, and touch nothing but the lines that they are about.
  */
-import type { Span } from './ast.ts';
+import { lastLineOf, type Span } from './ast.ts';
 import { readLines } from './lines.ts';
 import { interpret } from './statements.ts';
 
@@ -31,7 +31,7 @@ export function operationLines(text: string): readonly OperationLines[] {
     if (statement.kind !== 'operation') continue;
     label += 1;
     const first = statement.line.number;
-    const last = statement.operation.handler?.lastLine ?? first;
+    const last = lastLineOf(statement.operation);
     found.push({
       label: given ? `g${String(label)}` : String(label),
       first,
