@@ -5,7 +5,8 @@
 import { must } from '../core/assert.ts';
 import { roleOf } from '../core/kvm/role-2007.ts';
 import { partsOf } from '../core/kvm/behind-2007.ts';
-import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
+import { originOf, type Origin } from '../core/audit/origin.ts';
+import type { Settings } from '../core/settings.ts';
 import { RULES } from '../core/audit/audit.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { StepView } from '../timeline/timeline.ts';
@@ -253,20 +254,26 @@ export function sentenceOf(
   return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
 }
 
-/** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
-const bugName = (bug: string): string =>
-  bug === 'flip'
-    ? 'a bit was changed from outside before'
-    : SHIPPED_BUGS.some((shipped) => shipped === bug)
-      ? `${bug}, a bug that this era shipped`
-      : `${bug}, a policy that is wrong on purpose`;
+const ORIGINS: Readonly<Record<Origin['kind'], string>> = {
+  outside: 'a bit was changed from outside before',
+  shipped: 'a bug that this era shipped',
+  break: 'a mistake made on purpose',
+  policy: 'a policy that is wrong on purpose',
+};
+
+function originWords(bug: string, settings: Settings): string {
+  const origin = originOf(bug, settings);
+  return origin.kind === 'outside' ? ORIGINS.outside : `${origin.id}, ${ORIGINS[origin.kind]}`;
+}
 
 /** Rules that break and harm that is done in this very step, as sentences. */
-export function alarmsOf(step: StepView): readonly string[] {
+export function alarmsOf(step: StepView, settings: Settings): readonly string[] {
   return step.changes.flatMap(({ place, before, after }) => {
     if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
     if (place.table !== 'violation' || before !== undefined) return [];
     const { rule, bug } = after as Violation;
-    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bugName(bug)})`}. ${RULES[rule] ?? ''}`];
+    return [
+      `Rule ${rule} breaks here${bug === undefined ? '' : ` (${originWords(bug, settings)})`}. ${RULES[rule] ?? ''}`,
+    ];
   });
 }

@@ -9,14 +9,15 @@ export function Caption(): React.JSX.Element {
   const at = useRun();
   const problems = useApp((state) => state.problems);
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  const settings = at?.run.timeline.program.settings;
   const said =
-    at === undefined
+    settings === undefined
       ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
-      : sentenceOf(step ?? { kind: 'begin', facts: {} }, at.run.timeline.program.settings);
+      : sentenceOf(step ?? { kind: 'begin', facts: {} }, settings);
   return (
     <div className="caption" aria-live="polite">
       <Sentences {...said} />
-      {(step === undefined ? [] : alarmsOf(step)).map((alarm) => (
+      {(step === undefined || settings === undefined ? [] : alarmsOf(step, settings)).map((alarm) => (
         <p key={alarm} className="alarm">
           {alarm}
         </p>

@@ -289,8 +289,9 @@ export const AUDIT = {
     goesBack: 'Origin',
     outside: 'a bit that was changed from outside',
     shipped: (id: string, meaning: string): string => `${id}, a bug that this era shipped: ${meaning}`,
-    policy: (id: string, choices: string): string =>
-      `${id}, a policy that is wrong on purpose${choices === '' ? '' : `: ${choices}`}`,
+    onPurpose: (id: string, meaning: string): string =>
+      `${id}, a mistake made on purpose (break=${id}): ${meaning}`,
+    policy: (id: string, choice: string): string => `${id}, a policy that is wrong on purpose: ${choice}`,
     unknown: 'no bug that is known here',
     seen: (audit: string): string => `Its ${audit} complains of it too.`,
     unseen: 'None of its own checks complains of it.',
@@ -339,7 +340,7 @@ export const AUDIT = {
         'It compares frames, not rights, and only below the root in use: other address spaces go unseen.',
     },
     blindAll:
-      'None of them looks at the TLB (INV-6), at rights (INV-13), at the links between shadow pages (INV-4) or at roots (INV-5). A stale TLB entry goes unseen until it has done its harm.',
+      'None of them looks at the TLB (INV-6), at rights (INV-13), at the links between shadow pages (INV-4), at roots (INV-5) or at the dirty log (INV-12). A stale TLB entry goes unseen until it has done its harm.',
   },
   step: (number: number | undefined): string =>
     number === undefined ? 'a step before the first' : `step ${String(number)}`,

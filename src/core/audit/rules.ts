@@ -12,13 +12,15 @@ export interface RuleSpec {
 }
 
 /** The end of an exit's handling, the guest about to run, the end of an operation. */
-const EVERYWHERE = ['unlock', 'entry', 'op'] as const;
+const BETWEEN_WORK = ['unlock', 'entry', 'op'] as const;
+/** And in the middle of the work, where a frame is given back: for what is about that frame. */
+const EVERYWHERE = ['unlock', 'entry', 'free', 'op'] as const;
 
 export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
   'INV-1': {
     means:
       'A present leaf spte holds the pfn of the gfn that its gpte names now; a non-leaf spte links to a page of that gfn.',
-    points: EVERYWHERE,
+    points: BETWEEN_WORK,
   },
   'INV-2': {
     means: 'The entries of all rmaps are the leaf sptes with P=1 and W=1.',
@@ -26,7 +28,7 @@ export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
   },
   'INV-3': {
     means: 'A gfn with a shadow page that is not metaphysical has no leaf spte with W=1.',
-    points: EVERYWHERE,
+    points: BETWEEN_WORK,
   },
   'INV-4': {
     means: 'A non-leaf spte is among the parent_ptes of the page that it links to, and the other way round.',
@@ -39,12 +41,21 @@ export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
   'INV-6': {
     means:
       'A change that takes a right from an spte obliges to a flush. None is past due while a TLB entry still grants more than the tables.',
-    points: ['entry', 'op'],
+    points: EVERYWHERE,
+  },
+  'INV-11': {
+    means: 'The pfn of a present leaf spte is that of a gfn in a memslot. Sptes marked IO are not present.',
+    points: BETWEEN_WORK,
+  },
+  'INV-12': {
+    means:
+      'A gfn of a logged memslot has its bit in the dirty_bitmap, or nobody has written it since the last KVM_GET_DIRTY_LOG and no leaf spte of it has W=1.',
+    points: BETWEEN_WORK,
   },
   'INV-13': {
     means:
       'P, W, U and NX of a leaf spte allow no more than all gptes of the walk together. What CR0.WP=0 lets the kernel write is excepted.',
-    points: EVERYWHERE,
+    points: BETWEEN_WORK,
   },
   'INV-14': {
     means: 'Between two page faults of one access some word of memory changes, at the latest after the 8th.',

@@ -8,6 +8,8 @@ export const PREEMPTION_POINTS = {
   'mmu_pte_write_zap_pte/before-flush': 'a shadow entry is cleared, and nobody has flushed yet',
   'kvm_mmu_zap_page/before-flush': 'all entries of a shadow page are cleared, and nobody has flushed yet',
   'kvm_mmu_zap_page/before-free': 'the shadow page is flushed out, and about to be freed',
+  'kvm_vm_ioctl_get_dirty_log/before-clear':
+    'the slot is write-protected and flushed, and its log is not cleared yet',
   'kvm_flush_remote_tlbs/before-kick': 'every vCPU has its request, and none has been interrupted yet',
 } as const;
 

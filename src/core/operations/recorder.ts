@@ -6,9 +6,11 @@
 import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
-import { audit, isFlipped } from '../audit/audit.ts';
+import { audit } from '../audit/audit.ts';
+import { isFlipped } from '../audit/origin.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
+import { noteWritten } from '../kvm/written.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
@@ -64,7 +66,7 @@ export class Recorder {
     this.program = program;
     this.machine = new Machine({
       settings: program.settings,
-      ...(engineOf(program.settings).judged ? { audit } : {}),
+      ...(engineOf(program.settings).judged ? { audit, wrote: noteWritten } : {}),
       ...(options.record === false ? {} : { journal: new Journal() }),
       ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
       ...(from === undefined ? {} : { world: from.world }),
