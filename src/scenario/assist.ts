@@ -2,7 +2,7 @@
  * Help while writing a scenario: what may stand at a place of the text, and what a word or number there means.
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
-import { RULES } from '../core/audit/audit.ts';
+import { RULES } from '../core/audit/rules.ts';
 import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } from '../core/settings.ts';

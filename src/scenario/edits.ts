@@ -101,6 +101,22 @@ export function insertOperation(
   return { text: raw.join('\n'), line: at + added.length - operation.split('\n').length + 1 };
 }
 
+/**
+ * Puts what another vCPU does in the middle of an operation directly below it, after what others do there already. Above
+ * the guest's own handler, whose lines may stand deeper or not.
+ */
+export function insertMeanwhile(
+  text: string,
+  { operation, line }: { operation: OperationLines; line: string },
+): { readonly text: string; readonly line: number } {
+  const raw = text.split('\n');
+  let after = operation.first;
+  while (after < operation.last && /^\s*at\b/.test(raw[after] ?? '')) after += 1;
+  const indent = /^\s*/.exec(raw[operation.first - 1] ?? '')?.[0] ?? '';
+  raw.splice(after, 0, `${indent}  ${line}`);
+  return { text: raw.join('\n'), line: after + 1 };
+}
+
 /** Deletes an operation with its notes. */
 export function deleteOperation(text: string, operation: OperationLines): string {
   const raw = text.split('\n');

@@ -2,9 +2,8 @@
  * The audit at the cursor: how each rule stands, which flushes are owed, what the kernel's own checks say; and in the
  * whole run, everything that broke or did harm. Facts for a panel, and the names of the things that they are about.
  */
-import { RULES } from '../core/audit/audit.ts';
 import { complaints, kernelAuditOf, kernelAudits, type KernelAudits } from '../core/audit/kernel-audits.ts';
-import { RULE_SPECS, type RuleSpec } from '../core/audit/rules.ts';
+import { RULE_SPECS, RULES, type RuleSpec } from '../core/audit/rules.ts';
 import { scan } from '../core/audit/scan.ts';
 import { frameOfSubject } from '../core/audit/slots-and-log.ts';
 import { must } from '../core/assert.ts';

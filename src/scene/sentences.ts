@@ -5,15 +5,10 @@
 import { must } from '../core/assert.ts';
 import { roleOf } from '../core/kvm/role-2007.ts';
 import { partsOf } from '../core/kvm/behind-2007.ts';
-import { originOf, type Origin } from '../core/audit/origin.ts';
 import type { Settings } from '../core/settings.ts';
-import { RULES } from '../core/audit/audit.ts';
-import type { Harm, Violation } from '../core/machine/tables.ts';
-import type { StepView } from '../timeline/timeline.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { OF_PROCESSOR } from './sentences-processor.ts';
-import { HARM_WORDS } from './harm-words.ts';
 import { at, frameName, hex, plural, table, type Sentence, type Teller, type Told } from './telling.ts';
 
 const FLUSH_WORDS: Readonly<Record<string, string>> = {
@@ -252,28 +247,4 @@ export function sentenceOf(
     told: Told,
   ) => Sentence;
   return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
-}
-
-const ORIGINS: Readonly<Record<Origin['kind'], string>> = {
-  outside: 'a bit was changed from outside before',
-  shipped: 'a bug that this era shipped',
-  break: 'a mistake made on purpose',
-  policy: 'a policy that is wrong on purpose',
-};
-
-function originWords(bug: string, settings: Settings): string {
-  const origin = originOf(bug, settings);
-  return origin.kind === 'outside' ? ORIGINS.outside : `${origin.id}, ${ORIGINS[origin.kind]}`;
-}
-
-/** Rules that break and harm that is done in this very step, as sentences. */
-export function alarmsOf(step: StepView, settings: Settings): readonly string[] {
-  return step.changes.flatMap(({ place, before, after }) => {
-    if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
-    if (place.table !== 'violation' || before !== undefined) return [];
-    const { rule, bug } = after as Violation;
-    return [
-      `Rule ${rule} breaks here${bug === undefined ? '' : ` (${originWords(bug, settings)})`}. ${RULES[rule] ?? ''}`,
-    ];
-  });
 }

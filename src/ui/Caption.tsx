@@ -1,9 +1,16 @@
 /** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
+import { lazy, Suspense } from 'react';
 import { addressAt } from '../scene/address.ts';
-import { alarmsOf, sentenceOf } from '../scene/sentences.ts';
+import { sentenceOf } from '../scene/sentences.ts';
+import type { StepView } from '../timeline/timeline.ts';
 import { Sentences } from './Sentences.tsx';
 import { stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
 import { STRINGS } from './strings.ts';
+
+const Alarms = lazy(() => import('./Alarms.tsx'));
+
+const goesWrong = (step: StepView): boolean =>
+  step.changes.some(({ place }) => place.table === 'violation' || place.table === 'harm');
 
 export function Caption(): React.JSX.Element {
   const at = useRun();
@@ -17,11 +24,11 @@ export function Caption(): React.JSX.Element {
   return (
     <div className="caption" aria-live="polite">
       <Sentences {...said} />
-      {(step === undefined || settings === undefined ? [] : alarmsOf(step, settings)).map((alarm) => (
-        <p key={alarm} className="alarm">
-          {alarm}
-        </p>
-      ))}
+      {step !== undefined && settings !== undefined && goesWrong(step) && (
+        <Suspense>
+          <Alarms step={step} settings={settings} />
+        </Suspense>
+      )}
     </div>
   );
 }

@@ -16,7 +16,7 @@ import { hardwareRegisters } from '../kvm/kvm-2007.ts';
 import { derivesFrom, usableEntries } from '../kvm/vendor.ts';
 import type { Falsity } from './falsity.ts';
 import { scanFreed } from './freed.ts';
-import { suspectOf } from './origin.ts';
+import { suspectOf } from './suspects.ts';
 import { scan } from './scan.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
@@ -200,19 +200,3 @@ export function auditState(world: Machine['world']): AuditState {
   const atWork = [...world.tables.vcpu.values()].some((vcpu) => vcpu.mode === 'hypervisor');
   return { kind: atWork ? 'in-flight' : 'holds' };
 }
-
-/** The rules in plain words. */
-export const RULES: Readonly<Record<string, string>> = {
-  'INV-1':
-    "Every shadow entry leads where the guest's own entry leads now: to the frame behind it, or to the shadow of its table.",
-  'INV-2': 'The reverse map lists exactly the shadow leaves that are present and writable.',
-  'INV-3': 'No shadow leaf lets the guest write a frame that is shadowed as one of its page tables.',
-  'INV-4': 'A shadow page knows exactly the entries that link to it.',
-  'INV-5': 'A shadow page that is in use as a root is not freed.',
-  'INV-6': 'No TLB entry allows more than the tables do once the flush for it was due.',
-  'INV-11': 'Every shadow leaf leads into memory that the guest was given.',
-  'INV-12':
-    'Every frame that was written since the last fetch of the dirty log is noted in it, and none can be written unnoted.',
-  'INV-13': "A shadow leaf grants no right that the guest's own tables refuse.",
-  'INV-14': 'No access faults more than 8 times in a row without any table having changed.',
-};

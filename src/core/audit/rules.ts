@@ -1,6 +1,6 @@
 /**
  * What the rules of the audit mean in the kernel's own terms, and where the model holds each of them to account. The
- * rules in plain words are in audit.ts, what finds them false in scan.ts.
+ * rules in plain words stand at the end; what finds them false is scan.ts.
  */
 import type { Violation } from '../machine/tables.ts';
 
@@ -61,4 +61,20 @@ export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
     means: 'Between two page faults of one access some word of memory changes, at the latest after the 8th.',
     points: ['op'],
   },
+};
+
+/** The rules in plain words. */
+export const RULES: Readonly<Record<string, string>> = {
+  'INV-1':
+    "Every shadow entry leads where the guest's own entry leads now: to the frame behind it, or to the shadow of its table.",
+  'INV-2': 'The reverse map lists exactly the shadow leaves that are present and writable.',
+  'INV-3': 'No shadow leaf lets the guest write a frame that is shadowed as one of its page tables.',
+  'INV-4': 'A shadow page knows exactly the entries that link to it.',
+  'INV-5': 'A shadow page that is in use as a root is not freed.',
+  'INV-6': 'No TLB entry allows more than the tables do once the flush for it was due.',
+  'INV-11': 'Every shadow leaf leads into memory that the guest was given.',
+  'INV-12':
+    'Every frame that was written since the last fetch of the dirty log is noted in it, and none can be written unnoted.',
+  'INV-13': "A shadow leaf grants no right that the guest's own tables refuse.",
+  'INV-14': 'No access faults more than 8 times in a row without any table having changed.',
 };

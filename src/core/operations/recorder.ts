@@ -7,7 +7,7 @@ import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
 import { audit } from '../audit/audit.ts';
-import { isFlipped } from '../audit/origin.ts';
+import { isFlipped } from '../audit/suspects.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
 import { noteWritten } from '../kvm/written.ts';
