@@ -119,6 +119,7 @@ function Moment({ form, change, run, here }: Part & { run: Run; here: OperationR
             value={form.visit}
             values={VISITS}
             text={(visit) => DOING.visits[Number(visit) - 1] ?? visit}
+            wide
             onChange={(visit) => {
               change({ visit });
             }}
@@ -135,18 +136,20 @@ const VISITS = ['1', '2', '3', '4'] as const;
 function Actor({ form, settings, change, busy }: Part & { busy: number }): React.JSX.Element {
   const { verb, who, vcpu, when } = form;
   const actors = actorsOf(settings, { when, busy });
-  const byVcpu = !verb.startsWith('host ') && verb !== 'flip';
+  const choosesVcpu = vcpusOf(settings).length > 1 && !verb.startsWith('host ') && verb !== 'flip';
+  const choosesRights = ['read', 'write', 'exec'].includes(verb);
   return (
     <>
       <Choose<Verb>
         label={DOING.what}
         value={verb}
         values={verbsOf(settings, when).map(({ by, verbs }) => ({ label: DOING.by[by], values: verbs }))}
+        wide={choosesVcpu === choosesRights}
         onChange={(next) => {
           change({ verb: next });
         }}
       />
-      {byVcpu && vcpusOf(settings).length > 1 && (
+      {choosesVcpu && (
         <Choose
           label={DOING.vcpu}
           value={String(vcpu)}
@@ -156,7 +159,7 @@ function Actor({ form, settings, change, busy }: Part & { busy: number }): React
           }}
         />
       )}
-      {['read', 'write', 'exec'].includes(verb) && (
+      {choosesRights && (
         <Choose
           label={DOING.who}
           value={who}
@@ -287,6 +290,7 @@ const FlipPlaces = ({ form, settings, change }: Part): React.JSX.Element => (
     value={form.place}
     values={placesOf(settings)}
     text={(place) => DOING.places[place]}
+    wide
     onChange={(place) => {
       change({ place });
     }}
