@@ -126,7 +126,7 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     why: 'A root in use is never freed.',
   }),
   'root-unpin': ({ serial }) => ({
-    what: `sp ${String(serial)} is a root in use no longer.`,
+    what: `sp ${String(serial)} is no longer a root in use.`,
     why: 'It stays in the hash: coming back to this address space will cost nothing.',
   }),
   'rmap-look': ({ pfn, count }) => ({
@@ -148,7 +148,9 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
       : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
   }),
   flush: ({ why, effect }) => ({
-    what: `The hypervisor asks for a TLB flush: ${effect}.`,
+    what: effect.startsWith('nothing')
+      ? `The hypervisor asks for a TLB flush. It changes ${effect}.`
+      : `The hypervisor asks for a TLB flush: ${effect}.`,
     why: FLUSH_WORDS[why] ?? '',
   }),
   'flush-left-out': ({ why }) => ({

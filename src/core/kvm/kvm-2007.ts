@@ -54,7 +54,7 @@ export const kvm2007: Engine = {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
   leave: (m, how) => {
-    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
+    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'signal' });
     m.step('vcpu-leave', { how });
     const state = m.must('vcpu', m.vcpu);
     m.set('vcpu', m.vcpu, Object.freeze({ ...state, mode: how === 'halt' ? 'halted' : 'user space' }));
