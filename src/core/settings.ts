@@ -35,6 +35,8 @@ export interface SettingValue extends Scope {
   readonly meaning: string;
   /** Set when the choice is wrong behaviour that no correct hypervisor has. */
   readonly wrong?: true;
+  /** Id, in the reference, of the bug that this choice of a policy amounts to. */
+  readonly bug?: string;
 }
 
 export interface Setting extends Scope {
@@ -50,6 +52,9 @@ export interface Setting extends Scope {
 /** Bugs that one of the eras of 2006 and 2007 shipped, with the ids of the reference where it has one. */
 export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B4', 'C-B5', 'C-B6', 'nx-slip', 'nonpaging-write'] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
+/** All bugs that a machine of these eras can have; the last ones no era shipped, so only `break` brings them. */
+export const BUGS = [...SHIPPED_BUGS, 'E-B4'] as const;
+export type Bug = (typeof BUGS)[number];
 
 /** Machines without KVM, on which the processor alone is the subject. */
 const BARE: readonly string[] = ['native', 'two-stage'];
@@ -79,6 +84,14 @@ const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
     value: 'nonpaging-write',
     meaning:
       'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
+  },
+];
+
+const UNSHIPPED_VALUES: readonly (SettingValue & { readonly value: Bug })[] = [
+  {
+    value: 'E-B4',
+    meaning: 'the dirty log is cleared after its lock is free again: what was written in between is lost',
+    eras: ['2007c'],
   },
 ];
 
@@ -296,7 +309,7 @@ export const SETTINGS: readonly Setting[] = [
         value: 'on-fault',
         meaning: 'on the page-fault path only: a CR3 load flushes anyway (January 2007 proposal)',
       },
-      { value: 'never', meaning: 'nowhere', wrong: true },
+      { value: 'never', meaning: 'nowhere', wrong: true, bug: 'C-B1' },
     ],
   },
   {
@@ -308,7 +321,7 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'Whose TLBs a flush empties.',
     values: [
       { value: 'all', meaning: 'those of every vCPU' },
-      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true },
+      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true, bug: 'B-B2' },
     ],
   },
   {
@@ -333,7 +346,7 @@ export const SETTINGS: readonly Setting[] = [
     list: true,
     values: [
       { value: 'none', meaning: 'none' },
-      ...BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const })),
+      ...[...BUG_VALUES, ...UNSHIPPED_VALUES].map((choice) => ({ ...choice, wrong: true as const })),
     ],
   },
 ];

@@ -10,7 +10,7 @@ import {
   SETTINGS,
   type Setting,
   type SettingName,
-  type ShippedBug,
+  type Bug,
 } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
 import type { Varied } from './sweep.ts';
@@ -103,7 +103,7 @@ const shortForm = (name: string, settings: SettingChoices): readonly string[] =>
   return codes.length === 0 ? [] : [`${name}=${codes.join('')}`];
 };
 
-const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
+const BUG_CODES: Readonly<Record<Bug, string>> = {
   'C-B2': '2',
   'C-B3': '3',
   'C-B4': '4',
@@ -111,6 +111,7 @@ const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
   'C-B6': '6',
   'nx-slip': 'x',
   'nonpaging-write': 'w',
+  'E-B4': 'e',
 };
 
 /** Abbreviations of settings in links, frozen: a capital for the setting, then one sign for each value. */

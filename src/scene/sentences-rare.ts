@@ -29,7 +29,7 @@ export const OF_RARE_STEPS = {
     why: 'An inter-processor interrupt is the only way to reach a vCPU that runs the guest.',
   }),
   'ipi-wait': ({ count }) => ({
-    what: `The hypervisor has waited until ${count === 1 ? 'it has' : 'all have'} left the guest.`,
+    what: `The hypervisor has waited until ${count === 1 ? 'that vCPU has' : 'all of them have'} left the guest.`,
     why: 'Before that a table must not be freed, and a write through an old entry is still possible.',
   }),
   'outside-flip': ({ gpa, bit, set }) => ({
@@ -136,11 +136,11 @@ export const OF_RARE_STEPS = {
   }),
   'device-answer': ({ value, write }) => ({
     what: write ? `The device has taken ${hex(value)}.` : `The device answers ${hex(value)}.`,
-    why: 'No particular device is modelled: every read gets all ones.',
+    why: `No particular device is modelled: ${write ? 'what is written does nothing' : 'every read gets all ones'}.`,
   }),
   'emulate-mmio-again': ({ value }) => ({
     what: `The emulator runs the read a second time and puts ${hex(value)} where the guest wants it.`,
-    why: 'The first run had to stop for the answer. An era finishes it at once, or lets the guest fault once more for it.',
+    why: 'The first run had to stop for the answer. Some eras finish it at once, others let the guest fault once more for it.',
   }),
   'quadrant-skip': ({ serial, quadrant }) => ({
     what: `sp ${String(serial)} stands for another part of this table: nothing to do.`,

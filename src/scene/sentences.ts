@@ -5,15 +5,11 @@
 import { must } from '../core/assert.ts';
 import { roleOf } from '../core/kvm/role-2007.ts';
 import { partsOf } from '../core/kvm/behind-2007.ts';
-import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
-import { RULES } from '../core/audit/audit.ts';
-import type { Harm, Violation } from '../core/machine/tables.ts';
-import type { StepView } from '../timeline/timeline.ts';
+import type { Settings } from '../core/settings.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { STEPS_TODAY } from '../core/machine/steps-today.ts';
 import { OF_PROCESSOR } from './sentences-processor.ts';
-import { HARM_WORDS } from './harm-words.ts';
 import { at, frameName, hex, plural, table, type Sentence, type Teller, type Told } from './telling.ts';
 
 const FLUSH_WORDS: Readonly<Record<string, string>> = {
@@ -134,7 +130,7 @@ const TELLERS: { readonly [K in CommonKind]: Teller<K> } = {
     why: 'A root in use is never freed.',
   }),
   'root-unpin': ({ serial }) => ({
-    what: `sp ${String(serial)} is a root in use no longer.`,
+    what: `sp ${String(serial)} is no longer a root in use.`,
     why: 'It stays in the hash: coming back to this address space will cost nothing.',
   }),
   'rmap-look': ({ pfn, count }) => ({
@@ -156,7 +152,9 @@ const TELLERS: { readonly [K in CommonKind]: Teller<K> } = {
       : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
   }),
   flush: ({ why, effect }) => ({
-    what: `The hypervisor asks for a TLB flush: ${effect}.`,
+    what: effect.startsWith('nothing')
+      ? `The hypervisor asks for a TLB flush. It changes ${effect}.`
+      : `The hypervisor asks for a TLB flush: ${effect}.`,
     why: FLUSH_WORDS[why] ?? '',
   }),
   'flush-left-out': ({ why }) => ({
@@ -260,22 +258,4 @@ export function sentenceOf(
 ): Sentence {
   const tell = tellerOf(step.kind, settings) as (facts: unknown, told: Told) => Sentence;
   return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
-}
-
-/** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
-const bugName = (bug: string): string =>
-  bug === 'flip'
-    ? 'a bit was changed from outside before'
-    : SHIPPED_BUGS.some((shipped) => shipped === bug)
-      ? `${bug}, a bug that this era shipped`
-      : `${bug}, a policy that is wrong on purpose`;
-
-/** Rules that break and harm that is done in this very step, as sentences. */
-export function alarmsOf(step: StepView): readonly string[] {
-  return step.changes.flatMap(({ place, before, after }) => {
-    if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
-    if (place.table !== 'violation' || before !== undefined) return [];
-    const { rule, bug } = after as Violation;
-    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bugName(bug)})`}. ${RULES[rule] ?? ''}`];
-  });
 }

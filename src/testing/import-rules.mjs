@@ -25,7 +25,7 @@ const STOREYS = {
   'src/scene': ['src/core', 'src/timeline', 'src/scenario', 'src/scene', 'node_modules/d3-hierarchy'],
   'src/store': ['src/(core|timeline|scenario|scene|store)', 'node_modules/(zustand|valibot)'],
   'src/catalogue/(catalogue|list)': ['src/catalogue', 'node_modules/@tanstack'],
-  'src/catalogue/vite-plugin': ['^(fs|url|node:fs|node:url)$', 'node_modules/vite'],
+  'src/catalogue/vite-plugin': ['src/catalogue/entry', '^(fs|url|node:fs|node:url)$', 'node_modules/vite'],
   'src/(ui|main)': [
     'src/(core|timeline|scenario|scene|store|catalogue|ui)',
     'node_modules/(react|react-dom|zustand|@tanstack|d3-|@codemirror|@lezer|uqr)',

@@ -4,7 +4,7 @@
  * vol. 2 (MOV CR, INVLPG and PCID rules), Arm ARM (TTBR0_EL1).
  */
 import type { RegisterWrite } from '../engine.ts';
-import { pdptesAt } from '../hardware/pdptes.ts';
+import { loadPdptes, pdptesAt, setPdptes } from '../hardware/pdptes.ts';
 import { countSwept, sweepCaches, sweepOfCr3, sweepOfGuest, sweepOfSpace } from '../hardware/invalidate.ts';
 import {
   CR0_PG,
@@ -117,7 +117,7 @@ function loadCr3(
   m.step('guest-register', { register: 'cr3', value, dropped: countSwept(m, sweep) });
   m.setReg('cr3', value);
   sweepCaches(m, sweep);
-  keepPdptes(m, pdptes);
+  loadPdptes(m, pdptes);
   return true;
 }
 
@@ -133,22 +133,11 @@ function loadedPdptes(
   return pdptesAt(m, { cr3: after('cr3'), physicalBits: PHYSICAL_BITS, place });
 }
 
-function keepPdptes(m: Machine, entries: readonly bigint[]): void {
-  if (entries.length === 0) return;
-  m.step('pdpte-load', { count: entries.length });
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
-  m.count('pdpte_loads', entries.length);
-}
-
 /** Loads the root entries when a scenario begins, inside a step of the caller's own. */
 export function startPdptes(m: Machine, place: (gpa: bigint) => bigint): void {
   const entries = loadedPdptes(m, {}, place);
   if (entries === 'malformed') return;
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
+  setPdptes(m, entries);
 }
 
 /** Bits that may change while paging is on. The paging mode itself stays, save that paging may end below long mode. */
@@ -180,7 +169,7 @@ function changeMode(
   m.step('guest-register', { register, value, dropped: sweep === undefined ? 0 : countSwept(m, sweep) });
   m.setReg(register, value);
   if (sweep !== undefined) sweepCaches(m, sweep);
-  keepPdptes(m, pdptes);
+  loadPdptes(m, pdptes);
   return true;
 }
 

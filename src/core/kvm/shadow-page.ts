@@ -212,6 +212,7 @@ function releasePage(m: Machine, serial: number): boolean {
   m.count('pages_zapped');
   const rest = (m.get('hash', bucketOf(m.world, page.gfn)) ?? []).filter((other) => other !== serial);
   m.set('hash', bucketOf(m.world, page.gfn), rest.length === 0 ? undefined : Object.freeze(rest));
+  m.point('free', page.pfn);
   m.step('shadow-free', { serial, pfn: page.pfn });
   m.set('sp', serial, undefined);
   m.set('owner', page.pfn, undefined);

@@ -8,6 +8,8 @@ export const PREEMPTION_POINTS = {
   'mmu_pte_write_zap_pte/before-flush': 'a shadow entry is cleared, and nobody has flushed yet',
   'kvm_mmu_zap_page/before-flush': 'all entries of a shadow page are cleared, and nobody has flushed yet',
   'kvm_mmu_zap_page/before-free': 'the shadow page is flushed out, and about to be freed',
+  'kvm_vm_ioctl_get_dirty_log/before-clear':
+    'the slot is write-protected and flushed, and its log is not cleared yet',
   'kvm_faultin_pfn/after':
     'the host frame behind the address is found, and the hypervisor does not hold its lock yet',
   'kvm_make_all_cpus_request/kicked': 'another vCPU has been interrupted, and is about to leave the guest',

@@ -6,10 +6,12 @@
 import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
-import { audit, isFlipped } from '../audit/audit.ts';
+import { audit } from '../audit/audit.ts';
+import { isFlipped } from '../audit/suspects.ts';
 import type { Engine } from '../engine.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
+import { noteWritten } from '../kvm/written.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
@@ -69,7 +71,7 @@ export class Recorder {
     this.engine = options.engine ?? engineOf(program.settings);
     this.machine = new Machine({
       settings: program.settings,
-      ...(this.engine.judged ? { audit } : {}),
+      ...(this.engine.judged ? { audit, wrote: noteWritten } : {}),
       ...(options.record === false ? {} : { journal: new Journal() }),
       ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
       ...(from === undefined ? {} : { world: from.world }),
