@@ -61,7 +61,7 @@ export const OF_PROCESSOR = {
   }),
   'data-read': ({ gva, value, bytes }) => ({
     what: `The guest reads ${hex(value)} at ${hex(gva)}.`,
-    why: `${String(bytes)} bytes, without the hypervisor.`,
+    why: `${plural(bytes, 'byte', 'bytes')}, without the hypervisor.`,
   }),
   'data-write': ({ gva, value }) => ({
     what: `The guest's store of ${hex(value)} at ${hex(gva)} takes effect.`,

@@ -71,11 +71,11 @@ const REQUESTED: Readonly<Record<Request, string>> = {
 const requestText = (request: string): string => REQUESTED[request as Request];
 
 const PAGING: Readonly<Record<number, string>> = {
-  0: 'not at all',
-  2: 'with two levels',
-  3: 'with PAE',
-  4: 'with four levels',
-  5: 'with five levels',
+  0: 'it does not page',
+  2: 'it pages with two levels',
+  3: 'it pages with PAE',
+  4: 'it pages with four levels',
+  5: 'it pages with five levels',
 };
 
 const FLUSHED: Readonly<Record<string, string>> = {
@@ -163,7 +163,7 @@ const OF_PAGES = {
     what:
       found > 0
         ? `${sp(found)} is the shadow page ${standing(gfn, role)}.`
-        : `There is no shadow page ${standing(gfn, role)} yet.`,
+        : `There is no shadow page yet ${standing(gfn, role)}.`,
     why: 'Shadow pages are found by guest frame and role. The role holds everything that their entries depend on.',
   }),
   'sp-alloc': ({ serial, gfn, role }) => ({
@@ -356,7 +356,7 @@ const OF_VCPUS = {
     why: 'It does so now: this is the last moment before the guest runs.',
   }),
   'role-set': ({ cpu }) => ({
-    what: `The guest's paging is worked out anew: it pages ${PAGING[Number(cpu & 0xfn)] ?? ''}.`,
+    what: `The guest's paging is worked out anew: ${PAGING[Number(cpu & 0xfn)] ?? 'in a way of its own'}.`,
     why: "Two roles come of it: cpu_role for the guest's own paging, root_role for the root tables that serve it.",
   }),
   'root-load': ({ pgd, hpa }) => ({
