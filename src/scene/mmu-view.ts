@@ -173,7 +173,10 @@ const OF_CPU: Readonly<Record<string, string>> = {
   direct: 'the guest does not page',
   access: 'nothing stands above the root, so all rights: 7',
 };
-const inCpuRole = (field: FieldView): FieldView => ({ ...field, meaning: OF_CPU[field.name] ?? field.meaning });
+const inCpuRole = (field: FieldView): FieldView => ({
+  ...field,
+  meaning: OF_CPU[field.name] ?? field.meaning,
+});
 
 const ALL_RIGHTS_SETS = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 
