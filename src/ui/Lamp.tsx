@@ -57,7 +57,7 @@ export function LampSwitch(): React.JSX.Element | null {
       title={`${light.rules} ${STRINGS.auditOpen}`}
       aria-expanded={open}
       onClick={() => {
-        set({ auditing: !open, probing: false });
+        set({ auditing: !open, probing: false, contextOpen: false });
       }}
     >
       <i aria-hidden="true" />

@@ -197,6 +197,7 @@ export const KEYS = [
   ['D, Shift D', 'next and previous difference of two runs'],
   ['T', 'translate an address'],
   ['A', 'the audit: rules, and the steps that break them'],
+  ['M', 'the MMU context of KVM of today: how the guest pages, and its roots'],
   ['?', 'this list'],
 ] as const;
 

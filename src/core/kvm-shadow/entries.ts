@@ -27,6 +27,7 @@ import {
   isMmuWritable,
   isPresent,
   isWritable,
+  mmioEntryOf,
   MMU_WRITABLE,
   nonleaf,
   SPTE_W,
@@ -197,7 +198,7 @@ export function zapEntry(m: Machine, page: ShadowPage, word: number): boolean {
 }
 
 export function clearMmio(m: Machine, word: number): void {
-  m.step('mmio-clear', { gfn: Number((m.word(word) >> 12n) & 0xff_ffff_ffffn) }, [word]);
+  m.step('mmio-clear', { gfn: mmioEntryOf(m.word(word)).gfn }, [word]);
   m.set('word', word, undefined);
 }
 

@@ -31,6 +31,7 @@ import { getDirtyLog, setMemslot } from './memslots.ts';
 import { pageFault } from './page-fault.ts';
 import { initMmu, loadPdptrs, setRegister } from './registers.ts';
 import { beforeEntry } from './requests.ts';
+import { SHADOW_PHYSICAL_BITS } from './reserved.ts';
 import { NO_ROOT, PREV_ROOTS } from './roots.ts';
 import { paeRootWord, shadowPath } from './shadow-walk.ts';
 import { SPTE_A } from './spte.ts';
@@ -208,8 +209,6 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
   if (long) return registers;
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.word(paeRootWord(m.vcpu, index)) & ~SPTE_A) };
 }
-/** All but the bit that marks entries for devices. */
-const SHADOW_PHYSICAL_BITS = 51;
 
 /** Leaves the guest. */
 function vmExit(m: Machine, exit: { reason: ExitReason; gva?: bigint; errorCode?: number }): void {
