@@ -40,7 +40,7 @@ export class OperationPlanner {
   }
 
   planned(statement: OperationStatement): PlannedOperation | undefined {
-    const { line, handler, meanwhile = [] } = statement;
+    const { line, number, handler, meanwhile = [] } = statement;
     if (!this.exists(statement)) return undefined;
     const operation = this.operationOf(statement);
     const others = meanwhile.flatMap(({ point, visit, operation: own }) => {
@@ -61,6 +61,7 @@ export class OperationPlanner {
       text,
       line: line.number,
       lastLine,
+      ...(number === undefined ? {} : { number }),
       ...(others.length === 0 ? {} : { meanwhile: others }),
     };
   }

@@ -8,7 +8,7 @@ import {
   type SettingName,
   type Settings,
 } from '../core/settings.ts';
-import type { SettingChoices } from '../scenario/ast.ts';
+import type { OwnChoice, SettingChoices } from '../scenario/ast.ts';
 import type { Plan } from '../scenario/plan.ts';
 
 /** Mistakes on purpose; and the vCPUs, whom the text's own operations name. */
@@ -39,17 +39,30 @@ function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly
     .filter((settings) => misfit(settings) === undefined);
 }
 
-/** The machine of the text, and those that its suggestions name, each with all that its header offers. */
-export function combinationsFor({ ownSettings: own, suggestions }: Plan): readonly SettingChoices[] {
+/**
+ * The machine of the text, and those that its suggestions name, each with all that its header offers, and every choice of
+ * the text's own.
+ */
+export function combinationsFor({ ownSettings: own, suggestions, choices }: Plan): readonly SettingChoices[] {
   const machines = new Set([
     own.machine,
-    ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
+    ...suggestions.map((suggestion) => suggestion.choices.machine ?? own.machine),
   ]);
-  const suggested = new Set(suggestions.flatMap(({ choices }) => Object.values(choices)));
+  const suggested = new Set(suggestions.flatMap((suggestion) => Object.values(suggestion.choices)));
   return [...machines].flatMap((machine) =>
-    combinationsOn({ ...own, machine }, suggested).map((settings) => differing(settings, own)),
+    combinationsOn({ ...own, machine }, suggested).flatMap((settings) =>
+      picksOf(choices).map((picks) => ({ ...differing(settings, own), ...picks })),
+    ),
   );
 }
+
+/** The text's own value of a choice is not written. */
+const picksOf = (choices: readonly OwnChoice[]): readonly SettingChoices[] =>
+  choices.reduce<readonly SettingChoices[]>(
+    (all, { name, values }) =>
+      all.flatMap((picks) => values.map((value, at) => (at === 0 ? picks : { ...picks, [name]: value }))),
+    [{}],
+  );
 
 const differing = (settings: Settings, own: Settings): SettingChoices =>
   Object.fromEntries(

@@ -8,6 +8,7 @@ import {
   type SettingName,
   type Settings,
 } from '../core/settings.ts';
+import type { OwnChoice } from '../scenario/ast.ts';
 import { choose } from '../store/document.ts';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
@@ -59,6 +60,32 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
   );
 }
 
+/** What the text itself offers, beside the settings of the machine. */
+function OwnChoices({ side }: { side: 0 | 1 }): React.JSX.Element {
+  const offered = useApp((state) => state.runs[0]?.plan.choices) ?? [];
+  const over = useApp((state) => (side === 0 ? state.settings : state.versus));
+  return (
+    <>
+      {offered.map(({ name, values, meaning }: OwnChoice) => (
+        <label key={name} className="choice own" title={meaning}>
+          <span>{name}</span>
+          <select
+            name={name}
+            value={values.find((value) => value === over?.[name]) ?? values[0]}
+            onChange={(event) => {
+              void choose({ [name]: event.target.value }, side);
+            }}
+          >
+            {values.map((value) => (
+              <option key={value}>{value}</option>
+            ))}
+          </select>
+        </label>
+      ))}
+    </>
+  );
+}
+
 /** Names of a list under which the machine leaves something to choose. */
 const choosable = (names: readonly SettingName[], settings: Settings): readonly SettingName[] =>
   SETTINGS.filter(
@@ -77,6 +104,7 @@ export function Choices({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | nul
   const more = choosable([...moved, ...MORE], settings);
   return (
     <>
+      <OwnChoices side={side} />
       {first
         .filter((name) => !moved.includes(name))
         .map((name) => (
