@@ -19,8 +19,12 @@ const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus'];
  * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried, and what
  * the text suggests.
  */
-function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name));
+function combinationsOn(
+  own: Settings,
+  suggested: ReadonlySet<string>,
+  leftOut: readonly SettingName[],
+): readonly Settings[] {
+  const chosen = SETTINGS.filter(({ name }) => ![...NOT_VARIED, ...leftOut].includes(name));
   return chosen
     .reduce<readonly Settings[]>(
       (all, setting) =>
@@ -43,14 +47,17 @@ function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly
  * The machine of the text, and those that its suggestions name, each with all that its header offers, and every choice of
  * the text's own.
  */
-export function combinationsFor({ ownSettings: own, suggestions, choices }: Plan): readonly SettingChoices[] {
+export function combinationsFor(
+  { ownSettings: own, suggestions, choices }: Plan,
+  leftOut: readonly SettingName[] = [],
+): readonly SettingChoices[] {
   const machines = new Set([
     own.machine,
     ...suggestions.map((suggestion) => suggestion.choices.machine ?? own.machine),
   ]);
   const suggested = new Set(suggestions.flatMap((suggestion) => Object.values(suggestion.choices)));
   return [...machines].flatMap((machine) =>
-    combinationsOn({ ...own, machine }, suggested).flatMap((settings) =>
+    combinationsOn({ ...own, machine }, suggested, leftOut).flatMap((settings) =>
       picksOf(choices).map((picks) => ({ ...differing(settings, own), ...picks })),
     ),
   );
