@@ -134,6 +134,9 @@ export interface SweepTable {
 /** Columns of outcomes in a table. */
 const MOST_OUTCOMES = 6;
 
+/** Counters of what went wrong: they come first, before what it cost. */
+const GRAVE: readonly CounterName[] = ['stale_hits', 'flushes_missing'];
+
 /** Which columns differ between the runs of a table; undefined stands for a row without a run. */
 export function tableOf(summaries: readonly (RunSummary | undefined)[]): SweepTable {
   const runs = summaries.filter((summary) => summary !== undefined);
@@ -154,7 +157,9 @@ export function tableOf(summaries: readonly (RunSummary | undefined)[]): SweepTa
   return {
     outcomes: outcomes.slice(0, MOST_OUTCOMES),
     outcomesLeftOut: Math.max(0, outcomes.length - MOST_OUTCOMES),
-    counters: COUNTERS.map(({ name }) => name).filter((name) => differs((run) => String(run.counts[name]))),
+    counters: [...GRAVE, ...COUNTERS.map(({ name }) => name).filter((name) => !GRAVE.includes(name))].filter(
+      (name) => differs((run) => String(run.counts[name])),
+    ),
     harm: differs(({ harms }) => harms.join()) || runs.some(({ harms }) => harms.length > 0),
     rules: differs(({ rules }) => rules.join()) || runs.some(({ rules }) => rules.length > 0),
     stopped: runs.some(({ stopped }) => stopped !== undefined),
