@@ -15,6 +15,10 @@ const STATEMENTS: WordList = [
   ['minutes', 'How long it takes to go through.'],
   ['machine', 'Which hypervisor, era and processor.'],
   ['policy', 'How the hypervisor behaves, wrong behaviour included.'],
+  [
+    'choice',
+    'What a reader may choose: a name, its values, and what it decides in quotes; lines ask for it behind when.',
+  ],
   ['slot', 'Guest memory: address and size.'],
   ['let', 'A name for a number.'],
   ['map', "An entry of the guest's page tables."],

@@ -41,7 +41,7 @@ export class OperationPlanner {
   }
 
   planned(statement: OperationStatement): PlannedOperation | undefined {
-    const { line, meanwhile = [] } = statement;
+    const { line, number, meanwhile = [] } = statement;
     if (!this.exists(statement)) return undefined;
     const operation = this.operationOf(statement);
     const others = meanwhile.flatMap(({ point, visit, operation: own }) => {
@@ -57,6 +57,7 @@ export class OperationPlanner {
       text,
       line: line.number,
       lastLine: lastLineOf(statement),
+      ...(number === undefined ? {} : { number }),
       ...(others.length === 0 ? {} : { meanwhile: others }),
     };
   }

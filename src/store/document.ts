@@ -5,7 +5,8 @@
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import type { LinkState, Place } from '../scenario/links.ts';
-import { planScenario, type PlanResult } from '../scenario/plan.ts';
+import { choicesNotOffered, isOwnName } from '../scenario/own-choices.ts';
+import { planScenario, type Plan, type PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
 import { runPlan, samePlace } from './running.ts';
@@ -100,12 +101,23 @@ export async function openScenario(opening: Opening): Promise<void> {
     setState({
       ...start,
       ...standing(ran, cursor, opening.beyond),
-      linkTrouble: [...said, ...sentences],
+      linkTrouble: [...said, ...notOffered(planned.plan, opening), ...sentences],
     });
   } finally {
     done();
   }
 }
+
+/** Choices that a link makes and the text does not offer: the text's own stand in their place. */
+const notOffered = ({ choices }: Plan, { settings, versus, varied }: Opening): readonly string[] => [
+  ...new Set(
+    [
+      settings,
+      versus ?? {},
+      ...(varied ?? []).map(({ name, values }) => ({ [name]: values.join() })),
+    ].flatMap((wanted) => choicesNotOffered(choices, wanted)),
+  ),
+];
 
 /** Where a link points, and what is to be said when the run is not what it was when the link was made. */
 async function findPlace(
@@ -229,10 +241,14 @@ function fitting(choices: SettingChoices): SettingChoices {
 }
 
 function differing(choices: SettingChoices): SettingChoices {
-  const own = getState().runs[0]?.plan.ownSettings;
+  const plan = getState().runs[0]?.plan;
+  const offered = (name: string): readonly string[] =>
+    plan?.choices.find((own) => own.name === name)?.values ?? [];
   return Object.fromEntries(
-    Object.entries(choices).filter(
-      ([name, value]) => settingOf(name) !== undefined && own?.[name as SettingName] !== value,
+    Object.entries(choices).filter(([name, value]) =>
+      isOwnName(name)
+        ? offered(name).indexOf(value) > 0
+        : settingOf(name) !== undefined && plan?.ownSettings[name as SettingName] !== value,
     ),
   );
 }

@@ -8,7 +8,7 @@ import {
   type SettingName,
   type Settings,
 } from '../core/settings.ts';
-import type { SettingChoices } from '../scenario/ast.ts';
+import type { OwnChoice, SettingChoices } from '../scenario/ast.ts';
 import type { Plan } from '../scenario/plan.ts';
 
 /** Mistakes on purpose; and the vCPUs, whom the text's own operations name. */
@@ -19,8 +19,12 @@ const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus'];
  * purpose are left out: a lesson's expectations are there to fail under them. Of a list, all and nothing are tried, and what
  * the text suggests.
  */
-function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name));
+function combinationsOn(
+  own: Settings,
+  suggested: ReadonlySet<string>,
+  leftOut: readonly SettingName[],
+): readonly Settings[] {
+  const chosen = SETTINGS.filter(({ name }) => ![...NOT_VARIED, ...leftOut].includes(name));
   return chosen
     .reduce<readonly Settings[]>(
       (all, setting) =>
@@ -39,17 +43,33 @@ function combinationsOn(own: Settings, suggested: ReadonlySet<string>): readonly
     .filter((settings) => misfit(settings) === undefined);
 }
 
-/** The machine of the text, and those that its suggestions name, each with all that its header offers. */
-export function combinationsFor({ ownSettings: own, suggestions }: Plan): readonly SettingChoices[] {
+/**
+ * The machine of the text, and those that its suggestions name, each with all that its header offers, and every choice of
+ * the text's own.
+ */
+export function combinationsFor(
+  { ownSettings: own, suggestions, choices }: Plan,
+  leftOut: readonly SettingName[] = [],
+): readonly SettingChoices[] {
   const machines = new Set([
     own.machine,
-    ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
+    ...suggestions.map((suggestion) => suggestion.choices.machine ?? own.machine),
   ]);
-  const suggested = new Set(suggestions.flatMap(({ choices }) => Object.values(choices)));
+  const suggested = new Set(suggestions.flatMap((suggestion) => Object.values(suggestion.choices)));
   return [...machines].flatMap((machine) =>
-    combinationsOn({ ...own, machine }, suggested).map((settings) => differing(settings, own)),
+    combinationsOn({ ...own, machine }, suggested, leftOut).flatMap((settings) =>
+      picksOf(choices).map((picks) => ({ ...differing(settings, own), ...picks })),
+    ),
   );
 }
+
+/** The text's own value of a choice is not written. */
+const picksOf = (choices: readonly OwnChoice[]): readonly SettingChoices[] =>
+  choices.reduce<readonly SettingChoices[]>(
+    (all, { name, values }) =>
+      all.flatMap((picks) => values.map((value, at) => (at === 0 ? picks : { ...picks, [name]: value }))),
+    [{}],
+  );
 
 const differing = (settings: Settings, own: Settings): SettingChoices =>
   Object.fromEntries(

@@ -8,6 +8,7 @@ import {
   type SettingName,
   type Settings,
 } from '../core/settings.ts';
+import type { OwnChoice } from '../scenario/ast.ts';
 import { choose } from '../store/document.ts';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
@@ -59,6 +60,42 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
   );
 }
 
+/** What the text itself offers, beside the settings of the machine. */
+function OwnChoices({ side }: { side: 0 | 1 }): React.JSX.Element {
+  const offered = useApp((state) => state.runs[0]?.plan.choices) ?? [];
+  const over = useApp((state) => (side === 0 ? state.settings : state.versus));
+  return (
+    <>
+      {offered.map(({ name, values, meaning }: OwnChoice) => (
+        <label key={name} className="choice own" title={meaning}>
+          <span>{name}</span>
+          <select
+            name={name}
+            value={values.find((value) => value === over?.[name]) ?? values[0]}
+            onChange={(event) => {
+              void choose({ [name]: event.target.value }, side);
+            }}
+          >
+            {values.map((value) => (
+              <option key={value}>{value}</option>
+            ))}
+          </select>
+        </label>
+      ))}
+    </>
+  );
+}
+
+/** While comparing, the settings in which the two runs differ: what one looks for in their heads. */
+function useApart(): readonly SettingName[] | undefined {
+  const [a, b] = [useChosen(0), useChosen(1)];
+  const comparing = useApp((state) => state.runs.length > 1 && state.varied === undefined);
+  if (!comparing || a === undefined || b === undefined) return undefined;
+  return SETTINGS.filter(
+    (setting) => a[setting.name] !== b[setting.name] && applies(setting, a) && applies(setting, b),
+  ).map(({ name }) => name);
+}
+
 /** Names of a list under which the machine leaves something to choose. */
 const choosable = (names: readonly SettingName[], settings: Settings): readonly SettingName[] =>
   SETTINGS.filter(
@@ -69,14 +106,22 @@ const choosable = (names: readonly SettingName[], settings: Settings): readonly 
 /** The settings that matter most, and the others behind a button. */
 export function Choices({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | null {
   const settings = useChosen(side);
+  const apart = useApart();
+  const own = useApp((state) => (state.runs[0]?.plan.choices.length ?? 0) > 0);
   const id = useId();
   if (settings === undefined) return null;
-  const first = choosable(OFFERED, settings);
-  // Beside a hypervisor's policies there is no room for the guest.
-  const moved: readonly SettingName[] = first.includes('gpte-write') ? ['guest'] : [];
-  const more = choosable([...moved, ...MORE], settings);
+  const all = apart === undefined || (apart.length === 0 && !own);
+  const first = choosable(all ? OFFERED : apart, settings);
+  // Beside a hypervisor's policies there is no room for the guest, nor for all of them beside the text's own choices.
+  const roomless: readonly SettingName[] = own ? ['guest', 'gpte-write'] : ['guest'];
+  const moved = apart === undefined && first.includes('gpte-write') ? roomless : [];
+  const rest = OFFERED.filter((name) => !first.includes(name));
+  const more = choosable([...moved, ...rest, ...MORE], settings).filter(
+    (name) => !first.includes(name) || moved.includes(name),
+  );
   return (
     <>
+      <OwnChoices side={side} />
       {first
         .filter((name) => !moved.includes(name))
         .map((name) => (
