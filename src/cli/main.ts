@@ -1,4 +1,5 @@
 /** The same model without a browser. */
+import '../core/meanings.ts';
 import { loadEngines } from '../core/operations/engines.ts';
 import { loadSentences } from '../scene/sentences.ts';
 import { checkScenario } from '../scenario/plan.ts';

@@ -1,7 +1,7 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
 import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
-import { PREEMPTION_POINTS } from '../core/machine/preemption.ts';
+import { PREEMPTION_POINTS } from '../core/preemption-words.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import { vcpusOf, type Settings } from '../core/settings.ts';

@@ -3,6 +3,7 @@
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
 import { RULES } from '../core/audit/rules.ts';
+import '../core/meanings.ts';
 import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } from '../core/settings.ts';

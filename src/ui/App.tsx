@@ -205,7 +205,8 @@ function useOpening(): void {
   useEffect(() => {
     if (innerWidth < 1000) set({ rightOpen: false });
     if (innerWidth < 1360) set({ leftOpen: false });
-    void openTab();
+    // Tooltips have their words a moment later.
+    void openTab().then(() => import('../core/meanings.ts'));
     const stops = [listenForKeys(), ...(EMBEDDED ? [] : [followAddress(), keepDraftsSoon()])];
     return () => {
       stops.forEach((stop) => {

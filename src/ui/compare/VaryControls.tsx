@@ -1,4 +1,5 @@
 /** Which settings a table of runs varies, and over which of their values. */
+import '../../core/meanings.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import { applies, choicesOf, SETTINGS, type SettingValue } from '../../core/settings.ts';
 import type { OwnChoice } from '../../scenario/ast.ts';
