@@ -6,10 +6,10 @@ import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '.
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import type { LinkState, Place } from '../scenario/links.ts';
 import { choicesNotOffered, isOwnName } from '../scenario/own-choices.ts';
-import { planScenario, type Plan, type PlanResult } from '../scenario/plan.ts';
+import type { Plan, PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
-import { runPlan, samePlace } from './running.ts';
+import { planToDraw, runPlan, samePlace } from './running.ts';
 import { beginBusy, store, type AppState, type Original, type Run } from './state.ts';
 
 const { getState, setState } = store;
@@ -34,7 +34,7 @@ async function runVersion(
   const first = await runPlan(version.text, good.plan, isWanted);
   if (first === undefined) return undefined;
   if (version.versus === undefined) return { runs: [first], comparison: undefined, problems: [] };
-  const other = planScenario(version.text, version.versus);
+  const other = planToDraw(version.text, version.versus);
   if (other.kind === 'problems') {
     const problems = other.problems.map((problem) => ({ ...problem, message: `Run B: ${problem.message}` }));
     return { runs: [first], comparison: undefined, problems };
@@ -88,7 +88,7 @@ export async function openScenario(opening: Opening): Promise<void> {
       linkText: undefined,
       dialog: undefined,
     };
-    const planned = planScenario(text, settings);
+    const planned = planToDraw(text, settings);
     if (planned.kind === 'problems') {
       latest += 1;
       setState({ ...start, problems: planned.problems, linkTrouble: said });
@@ -166,7 +166,7 @@ async function runAnew(goTo?: number): Promise<void> {
   const done = beginBusy();
   try {
     const version = versionOf(getState());
-    const planned = planScenario(version.text, version.settings);
+    const planned = planToDraw(version.text, version.settings);
     if (planned.kind === 'problems') {
       latest += 1;
       setState({ problems: planned.problems });
