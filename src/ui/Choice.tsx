@@ -45,6 +45,7 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
       <span>{setting.label}</span>
       <select
         name={name}
+        aria-label={setting.label}
         value={value}
         onChange={(event) => {
           void choose({ [name]: event.target.value }, side);
