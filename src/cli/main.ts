@@ -1,11 +1,14 @@
 /** The same model without a browser. */
+import '../core/meanings.ts';
 import { loadEngines } from '../core/operations/engines.ts';
 import { loadSentences } from '../scene/sentences.ts';
 import { checkScenario } from '../scenario/plan.ts';
 import { settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Place } from '../scenario/links.ts';
+import { isOwnName } from '../scenario/own-choices.ts';
 import type { Varied } from '../scenario/sweep.ts';
+import { conformCommand } from './conform.ts';
 import { compareCommand, tableCommand } from './compare.ts';
 import { linkCommand } from './link.ts';
 import { problemText, readScenario, runCatalogue, runCommand, type Print, type RunOptions } from './run.ts';
@@ -17,6 +20,7 @@ const USAGE = `usage: npm run -s mmuscope -- <command>
   run <file or catalogue id> [--set key=value]... --vary key=value,value... [--vary ...]... [--json]
   run --catalogue
   walk <vectors.jsonl[.gz]>...
+  conform <folder of a recorded scenario, or of several>...
   check <file or catalogue id>
   link <file or catalogue id> [--at operation.step] [--set key=value]...
   link '#/...'`;
@@ -32,6 +36,9 @@ async function main(args: readonly string[], print: Print): Promise<number> {
     case 'walk':
       if (rest.length === 0) throw new UsageError('walk needs at least one file');
       return walkCommand(rest, print);
+    case 'conform':
+      if (rest.length === 0) throw new UsageError('conform needs at least one folder');
+      return conformCommand(rest, print);
     case 'check': {
       if (rest[0] === undefined) throw new UsageError('check needs a file');
       const problems = checkScenario(readScenario(rest[0]));
@@ -79,7 +86,8 @@ function runOne(args: readonly string[], print: Print): number {
 
 function variedOf(text: string): Varied {
   const [name = '', values = ''] = text.split('=', 2);
-  if (settingOf(name) === undefined) throw new UsageError(`there is no setting "${name}"`);
+  if (settingOf(name) === undefined && !isOwnName(name))
+    throw new UsageError(`there is no setting "${name}"`);
   if (values === '') throw new UsageError('--vary looks like flush=always,never');
   return { name, values: values.split(',') };
 }
@@ -111,7 +119,8 @@ function depthOf(text: string | undefined): RunOptions['depth'] {
 
 function choiceOf(text: string): SettingChoices {
   const [name = '', value = ''] = text.split('=', 2);
-  if (settingOf(name) === undefined) throw new UsageError(`there is no setting "${name}"`);
+  if (settingOf(name) === undefined && !isOwnName(name))
+    throw new UsageError(`there is no setting "${name}"`);
   return { [name]: value };
 }
 

@@ -1,16 +1,23 @@
 /** Runs a recorded scenario through the model, and compares after every step. */
 import { kvmShadow, startVcpu } from '../core/kvm-shadow/kvm-shadow.ts';
 import { collapsePages, dropPages, protectPages } from '../core/kvm-shadow/host-operations.ts';
-import { getDirtyLog, setMemslot } from '../core/kvm-shadow/memslots.ts';
+import { clearDirtyLog, getDirtyLog, setMemslot } from '../core/kvm-shadow/memslots.ts';
 import type { Machine } from '../core/machine/machine.ts';
 import { gfn } from '../core/quantities.ts';
 import { compareEvents } from './events.ts';
 import { GuestCpu } from './guest-cpu.ts';
 import { GuestMemory, work } from './guest-memory.ts';
 import { recordedVm, wordAt } from './recorded-vm.ts';
-import type { ObservedStep, RecordedStep, Recording } from './recording.ts';
+import type { ObservedStep, RecordedScenario, RecordedStep, Recording } from './recording.ts';
 import { readTrace, type TracedStep } from './trace-text.ts';
 import { compareState, Renaming, type Difference } from './state.ts';
+
+/** Why no machine of ours can run a recorded scenario yet; undefined where one can. */
+export function cannotRun({ module_params }: RecordedScenario): string | undefined {
+  return module_params['npt'] === 'N'
+    ? undefined
+    : 'nested paging, for which there is no engine yet (machine kvm-tdp)';
+}
 
 export interface StepResult {
   readonly step: number;
@@ -198,6 +205,14 @@ export class ConformRun {
       case 'host_get_dirty_log':
         this.seen.dirty = getDirtyLog(m, { id, slot: m.must('slot', id) });
         return;
+      case 'host_clear_dirty_log': {
+        const { hva, pages } = range();
+        const slot = m.must('slot', id);
+        const first = slot.firstGfn + hva - (slot.hva ?? 0);
+        const frames = Array.from({ length: pages }, (_, at) => gfn(first + at));
+        clearDirtyLog(m, { id, slot }, frames);
+        return;
+      }
       case 'host_madvise_dontneed': {
         dropPages(m, range());
         return;

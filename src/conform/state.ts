@@ -85,7 +85,8 @@ export function compareState(m: Machine, recorded: RecordedState, renaming: Rena
   });
   renaming.beginTables(pairs);
   for (const [vcpu, of] of recorded.vcpus.entries())
-    renaming.nameTable(paeRootFrame(vcpu), BigInt(of.pae_root.va) - DIRECT_MAP);
+    if (of.pae_root !== undefined)
+      renaming.nameTable(paeRootFrame(vcpu), BigInt(of.pae_root.va) - DIRECT_MAP);
   for (const [page, other] of pairs) comparePage(c, page, other);
   recorded.vcpus.forEach((of, vcpu) => {
     compareVcpu(c, vcpu, of);
@@ -173,7 +174,7 @@ function compareVcpu(c: Comparison, vcpu: number, of: RecordedState['vcpus'][num
   });
   c.same(`${name} cpu_role`, BigInt(of.cpu_role), cpuRoleWord(mmu.cpuRole));
   c.same(`${name} root_role`, BigInt(of.root_role.word), mmu.rootRole);
-  of.pae_root.entries.forEach((entry, index) => {
+  of.pae_root?.entries.forEach((entry, index) => {
     const got = c.m.word(paeRootWord(vcpu, index));
     const renamed = got === 0n ? 0n : c.renaming.table(pfnOfAddress(got)) | (got & ~FRAME_BITS);
     c.same(`${name} pae_root[${String(index)}]`, BigInt(entry), renamed);

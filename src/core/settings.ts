@@ -31,27 +31,39 @@ interface Scope {
   readonly eras?: readonly string[];
 }
 
-export interface SettingValue extends Scope {
+interface ValueSpec extends Scope {
   readonly value: string;
-  /** Plain words for the screen: what this choice means. */
-  readonly meaning: string;
   /** Set when the choice is wrong behaviour that no correct hypervisor has. */
   readonly wrong?: true;
+  /** Id, in the reference, of the bug that this choice of a policy amounts to. */
+  readonly bug?: string;
 }
 
-export interface Setting extends Scope {
+export interface SettingValue extends ValueSpec {
+  /** Plain words for the screen: what this choice means. Empty until `meanings.ts` is fetched. */
+  meaning: string;
+}
+
+interface SettingSpec extends Scope {
   readonly name: SettingName;
   readonly where: 'machine' | 'policy';
   /** The choices, the default first. `list` settings take several of them, joined by commas. */
-  readonly values: readonly [SettingValue, ...SettingValue[]];
+  readonly values: readonly [ValueSpec, ...ValueSpec[]];
   readonly list?: true;
   readonly label: string;
-  readonly meaning: string;
+}
+
+export interface Setting extends SettingSpec {
+  readonly values: readonly [SettingValue, ...SettingValue[]];
+  meaning: string;
 }
 
 /** Bugs that one of the eras of 2006 and 2007 shipped, with the ids of the reference where it has one. */
 export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B4', 'C-B5', 'C-B6', 'nx-slip', 'nonpaging-write'] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
+/** All bugs that a machine of these eras can have; the last ones no era shipped, so only `break` brings them. */
+export const BUGS = [...SHIPPED_BUGS, 'E-B4'] as const;
+export type Bug = (typeof BUGS)[number];
 
 /** Mistakes that a KVM of today may be told to make, with the ids of the reference. */
 export const TODAYS_BUGS = ['D-B2', 'D-B3', 'D-B4', 'D-B5', 'I-B1', 'I-B2', 'F-B2', 'F-B4', 'F-B5'] as const;
@@ -68,58 +80,44 @@ const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 /** Eras whose guests may have several vCPUs. */
 const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
 
-const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
-  { value: 'C-B2', meaning: 'the read-fault fixer clears W and leaves the entry in the reverse map' },
-  { value: 'C-B3', meaning: 'rights of upper guest entries are lost in the shadow leaf' },
+const BUG_VALUES: readonly (ValueSpec & { readonly value: ShippedBug })[] = [
+  { value: 'C-B2' },
+  { value: 'C-B3' },
   {
     value: 'C-B4',
-    meaning: 'a write to a 32-bit page directory clears an entry in the wrong place, in every quadrant',
   },
-  { value: 'C-B5', meaning: 'large pages of one frame with different rights share their shadow page' },
-  { value: 'C-B6', meaning: 'an emulated table write zaps a shadow entry without a flush' },
+  { value: 'C-B5' },
+  { value: 'C-B6' },
   {
     value: 'nx-slip',
-    meaning: "no-execute of a large page is kept at the place of the user bit of its page's key",
   },
   {
     value: 'nonpaging-write',
-    meaning:
-      'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
   },
 ];
 
-const TODAYS_BUG_VALUES: readonly (SettingValue & { readonly value: TodaysBug })[] = [
-  { value: 'D-B2', meaning: 'tables below which something is out of step are linked as they are' },
+const UNSHIPPED_VALUES: readonly (ValueSpec & { readonly value: Bug })[] = [
   {
-    value: 'D-B3',
-    meaning:
-      "tables below a guest's large page are told apart by the rights of the table above, not by the page's own",
+    value: 'E-B4',
+    eras: ['2007c'],
   },
-  { value: 'D-B4', meaning: "tables below a guest's large page stay when the page's rights change" },
-  {
-    value: 'D-B5',
-    meaning: 'each table on the way is told apart by the rights of the whole way, not by those above it',
-  },
-  { value: 'I-B1', meaning: 'a fault does not notice that the host has changed its pages since it looked' },
-  { value: 'I-B2', meaning: 'a fault does not notice that the host is just changing its pages' },
-  { value: 'F-B2', meaning: 'the number of slot changes moves on while vCPUs still see the old slots' },
-  { value: 'F-B4', meaning: 'the mark of a device keeps its old number when it is looked up anew' },
-  { value: 'F-B5', meaning: 'a vCPU remembers its last device access over a CR3 load' },
 ];
 
-export const SETTINGS: readonly Setting[] = [
+const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map(
+  (value) => ({ value }),
+);
+
+const SPECS: readonly SettingSpec[] = [
   {
     name: 'machine',
     where: 'machine',
     label: 'machine',
-    meaning: 'Which hypervisor runs the guest.',
     values: [
-      { value: 'kvm-2007', meaning: "KVM's first shadow MMU, as of 2007" },
-      { value: 'kvm-shadow', meaning: "KVM's shadow MMU of today, with nested paging off" },
-      { value: 'native', meaning: 'no hypervisor: the processor walks the tables of the system itself' },
+      { value: 'kvm-2007' },
+      { value: 'kvm-shadow' },
+      { value: 'native' },
       {
         value: 'two-stage',
-        meaning: 'a guest under nested paging, with host tables that map all of its memory from the start',
       },
     ],
   },
@@ -128,37 +126,29 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: WITH_ERAS,
     label: 'era',
-    meaning: 'Which state of the source code is modelled.',
     values: [
       {
         value: '2007b',
-        meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages',
         machines: KVM_2007,
       },
       {
         value: '2006',
-        meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages',
         machines: KVM_2007,
       },
       {
         value: '2007a',
-        meaning: 'January 2007: fewer flushes proposed for write protection',
         machines: KVM_2007,
       },
       {
         value: '2007c',
-        meaning: 'end of 2007 (2.6.24): several vCPUs, flushes of all TLBs, leaves built anew at each fault',
         machines: KVM_2007,
       },
       {
         value: '6.12',
-        meaning:
-          'Linux 6.12 (2024): invalidating an address drops its entry, which is built at the next fault',
         machines: KVM_SHADOW,
       },
       {
         value: '6.1',
-        meaning: 'Linux 6.1 (2022): invalidating an address builds its new entry at once',
         machines: KVM_SHADOW,
       },
     ],
@@ -167,24 +157,18 @@ export const SETTINGS: readonly Setting[] = [
     name: 'cpu',
     where: 'machine',
     label: 'processor',
-    meaning: 'The processor, as far as its TLB matters.',
     values: [
       {
         value: 'vmx-novpid',
-        meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB',
         machines: [...BARE, ...KVM_2007],
       },
-      { value: 'svm', meaning: 'AMD: TLB entries carry an address space number (ASID) and survive VM exits' },
+      { value: 'svm' },
       {
         value: 'vmx-vpid',
-        meaning:
-          'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits',
         machines: [...BARE, ...KVM_SHADOW],
       },
       {
         value: 'arm64',
-        meaning:
-          'Arm: entries carry the number of the virtual machine (VMID); invalidations reach all processors',
         machines: BARE,
       },
     ],
@@ -193,19 +177,17 @@ export const SETTINGS: readonly Setting[] = [
     name: 'guest',
     where: 'machine',
     label: 'guest',
-    meaning: 'The paging mode of the guest.',
     values: [
-      { value: '4-level', meaning: '64-bit paging, 48-bit addresses' },
+      { value: '4-level' },
       {
         value: '5-level',
-        meaning: '64-bit paging, 57-bit addresses',
         machines: [...BARE, ...KVM_SHADOW],
         cpus: X86,
       },
-      { value: '3-level', meaning: '39-bit addresses, 4 KiB pages', machines: BARE, cpus: ['arm64'] },
-      { value: 'pae', meaning: '32-bit addresses, 8-byte entries', cpus: X86 },
-      { value: '2-level', meaning: '32-bit addresses, 4-byte entries', cpus: X86 },
-      { value: 'nonpaging', meaning: 'paging off: addresses stand for themselves' },
+      { value: '3-level', machines: BARE, cpus: ['arm64'] },
+      { value: 'pae', cpus: X86 },
+      { value: '2-level', cpus: X86 },
+      { value: 'nonpaging' },
     ],
   },
   {
@@ -213,13 +195,11 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: TWO_STAGE,
     label: 'host levels',
-    meaning: 'How many levels the tables of the second stage have.',
     values: [
-      { value: '4-level', meaning: 'guest addresses of 48 bits' },
-      { value: '5-level', meaning: 'guest addresses of 57 bits', cpus: X86 },
+      { value: '4-level' },
+      { value: '5-level', cpus: X86 },
       {
         value: '3-level',
-        meaning: 'guest addresses of 40 bits, two start tables side by side',
         cpus: ['arm64'],
       },
     ],
@@ -229,11 +209,7 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: TWO_STAGE,
     label: 'host pages',
-    meaning: 'The size of the pages with which the second stage maps guest memory.',
-    values: [
-      { value: '4K', meaning: '4 KiB' },
-      { value: '2M', meaning: '2 MiB' },
-    ],
+    values: [{ value: '4K' }, { value: '2M' }],
   },
   {
     name: 'ept-ad',
@@ -241,49 +217,31 @@ export const SETTINGS: readonly Setting[] = [
     machines: TWO_STAGE,
     cpus: ['vmx-novpid', 'vmx-vpid'],
     label: 'EPT A/D',
-    meaning:
-      'Whether EPT entries get accessed and dirty marks; then reading a guest table counts as writing it.',
-    values: [
-      { value: 'on', meaning: 'marked' },
-      { value: 'off', meaning: 'not marked' },
-    ],
+    values: [{ value: 'on' }, { value: 'off' }],
   },
   {
     name: 'psc',
     where: 'machine',
     machines: BARE,
     label: 'table caches',
-    meaning: 'Which paging-structure caches the processor has: they remember tables on the way to a page.',
-    values: [
-      { value: 'off', meaning: 'none' },
-      { value: 'guest', meaning: "for the guest's tables" },
-      { value: 'both', meaning: "for the guest's tables and the host's", machines: TWO_STAGE },
-    ],
+    values: [{ value: 'off' }, { value: 'guest' }, { value: 'both', machines: TWO_STAGE }],
   },
   {
     name: 'tlb',
     where: 'machine',
     machines: BARE,
     label: 'TLB size',
-    meaning: 'How many translations the TLB holds; the one used longest ago goes first.',
-    values: [
-      { value: 'unlimited', meaning: 'nothing is ever displaced' },
-      { value: '4', meaning: 'four' },
-      { value: '8', meaning: 'eight' },
-      { value: '16', meaning: 'sixteen' },
-      { value: '64', meaning: 'sixty-four' },
-    ],
+    values: [{ value: 'unlimited' }, { value: '4' }, { value: '8' }, { value: '16' }, { value: '64' }],
   },
   {
     name: 'vcpus',
     where: 'machine',
     label: 'vCPUs',
-    meaning: 'How many virtual processors the guest has.',
     values: [
-      { value: '1', meaning: 'one virtual processor' },
-      { value: '2', meaning: 'two', machines: WITH_ERAS, eras: SMP_ERAS },
-      { value: '3', meaning: 'three', machines: WITH_ERAS, eras: SMP_ERAS },
-      { value: '4', meaning: 'four', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '1' },
+      { value: '2', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '3', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '4', machines: WITH_ERAS, eras: SMP_ERAS },
     ],
   },
   {
@@ -291,68 +249,40 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: KVM_SHADOW,
     label: 'executable large pages',
-    meaning: "Whether the processor's large-page bug forbids executable large pages (nx_huge_pages).",
-    values: [
-      { value: 'off', meaning: 'large pages may be executable' },
-      { value: 'on', meaning: 'an executable page is never large' },
-    ],
+    values: [{ value: 'off' }, { value: 'on' }],
   },
   {
     name: 'log-clear',
     where: 'machine',
     machines: KVM_SHADOW,
     label: 'log is cleared',
-    meaning: 'When the dirty log forgets what it has told, and takes write rights away again.',
-    values: [
-      { value: 'with-fetch', meaning: 'when it is fetched' },
-      { value: 'apart', meaning: 'when user space says which frames it has dealt with' },
-      {
-        value: 'apart-all-set',
-        meaning: 'the same, and at the start every frame counts as written: no right is taken away yet',
-      },
-    ],
+    values: [{ value: 'with-fetch' }, { value: 'apart' }, { value: 'apart-all-set' }],
   },
   {
     name: 'mmio-without',
     where: 'policy',
     machines: KVM_SHADOW,
     label: 'devices without',
-    meaning: 'Which of the helps for accesses to devices is left out, to see what it saves.',
-    values: [
-      { value: 'none', meaning: 'nothing: as it is today' },
-      { value: 'entries', meaning: 'no shadow entry marks a device: each access is looked up anew' },
-      { value: 'memory', meaning: 'the vCPU does not remember its last device access' },
-      {
-        value: 'generation',
-        meaning: 'slot changes are not counted: each new slot gives up all shadow pages, as in 2011',
-      },
-    ],
+    values: [{ value: 'none' }, { value: 'entries' }, { value: 'memory' }, { value: 'generation' }],
   },
   {
     name: 'gpte-write',
     where: 'policy',
     machines: KVM_2007,
     label: 'guest PTE write',
-    meaning:
-      'What the hypervisor does with a shadow entry when it emulates a write to the guest entry behind it.',
-    values: [
-      { value: 'update', meaning: 'clear the shadow entry and build the new one at once (2007b)' },
-      { value: 'zap', meaning: 'only clear the shadow entry; the next access faults and builds it (2006)' },
-    ],
+    values: [{ value: 'update' }, { value: 'zap' }],
   },
   {
     name: 'flush',
     where: 'policy',
     machines: KVM_2007,
     label: 'flush',
-    meaning: 'When write-protecting a guest page table flushes the TLB.',
     values: [
-      { value: 'always', meaning: 'for every mapping that loses its write right' },
+      { value: 'always' },
       {
         value: 'on-fault',
-        meaning: 'on the page-fault path only: a CR3 load flushes anyway (January 2007 proposal)',
       },
-      { value: 'never', meaning: 'nowhere', wrong: true },
+      { value: 'never', wrong: true, bug: 'C-B1' },
     ],
   },
   {
@@ -361,39 +291,40 @@ export const SETTINGS: readonly Setting[] = [
     machines: ['kvm-2007'],
     eras: ['2007c'],
     label: 'flush reaches',
-    meaning: 'Whose TLBs a flush empties.',
-    values: [
-      { value: 'all', meaning: 'those of every vCPU' },
-      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true },
-    ],
+    values: [{ value: 'all' }, { value: 'local', wrong: true, bug: 'B-B2' }],
   },
   {
     name: 'shipped-bugs',
     where: 'policy',
     machines: KVM_2007,
     label: 'shipped bugs',
-    meaning: 'Which bugs of the era are left in.',
     list: true,
-    values: [
-      { value: 'all', meaning: 'as the era shipped' },
-      { value: 'none', meaning: 'all of them mended' },
-      ...BUG_VALUES,
-    ],
+    values: [{ value: 'all' }, { value: 'none' }, ...BUG_VALUES],
   },
   {
     name: 'break',
     where: 'policy',
     machines: WITH_ERAS,
     label: 'broken on purpose',
-    meaning: 'Which mistakes the hypervisor makes that its era did not.',
     list: true,
     values: [
-      { value: 'none', meaning: 'none' },
-      ...BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const, machines: KVM_2007 })),
+      { value: 'none' },
+      ...[...BUG_VALUES, ...UNSHIPPED_VALUES].map((choice) => ({
+        ...choice,
+        wrong: true as const,
+        machines: KVM_2007,
+      })),
       ...TODAYS_BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const, machines: KVM_SHADOW })),
     ],
   },
 ];
+
+const meant = (choice: ValueSpec): SettingValue => ({ ...choice, meaning: '' });
+
+export const SETTINGS: readonly Setting[] = SPECS.map((setting) => {
+  const [usual, ...others] = setting.values;
+  return { ...setting, meaning: '', values: [meant(usual), ...others.map(meant)] };
+});
 
 /** The numbers of the vCPUs. */
 export const vcpusOf = ({ vcpus }: Pick<Settings, 'vcpus'>): readonly number[] =>

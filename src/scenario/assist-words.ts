@@ -1,9 +1,10 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
 import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
+import { PREEMPTION_POINTS } from '../core/preemption-words.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
-import type { Settings } from '../core/settings.ts';
+import { vcpusOf, type Settings } from '../core/settings.ts';
 import { invalidationWords, isToday } from './machine-words.ts';
 
 export type WordList = readonly (readonly [word: string, meaning: string])[];
@@ -14,6 +15,10 @@ const STATEMENTS: WordList = [
   ['minutes', 'How long it takes to go through.'],
   ['machine', 'Which hypervisor, era and processor.'],
   ['policy', 'How the hypervisor behaves, wrong behaviour included.'],
+  [
+    'choice',
+    'What a reader may choose: a name, its values, and what it decides in quotes; lines ask for it behind when.',
+  ],
   ['slot', 'Guest memory: address and size.'],
   ['generation', 'How often the memory slots have been changed before: an even number.'],
   ['let', 'A name for a number.'],
@@ -120,6 +125,7 @@ const FAMILIES: WordList = [
 const LOG: WordList = [
   ['log', 'Begins or ends noting which frames of a slot are written: log slot=0 on.'],
   ['fetch-log', 'Fetches the frames of a slot that were written since the last fetch.'],
+  ['flush-all', 'A thread of the host has the TLBs of all vCPUs flushed.'],
 ];
 const CLEAR_LOG: WordList = [
   [
@@ -147,7 +153,6 @@ const SLOT_CHANGES: WordList = [
   ['add-slot', 'User space adds a memory slot to the running guest: add-slot slot=1.'],
   ['delete-slot', 'User space takes a memory slot away from the running guest.'],
 ];
-const FLUSH_ALL: WordList = [['flush-all', 'A thread of the host has the TLBs of all vCPUs flushed.']];
 export const LOG_STATES: WordList = [
   ['on', 'The log begins: every write right is taken away, so that the next write faults.'],
   ['off', 'The log ends.'],
@@ -173,14 +178,32 @@ const OTHER: WordList = [
 
 const isBare = ({ machine }: Settings): boolean => !machine.startsWith('kvm-');
 
-export const statementsFor = (settings: Settings): WordList =>
-  STATEMENTS.filter(
+/** What may begin a line: one that stands alone, or one that is indented below an operation. */
+export const statementsFor = (settings: Settings, indented = false): WordList => [
+  ...STATEMENTS.filter(
     ([word]) =>
       (word !== 'host' || settings.machine !== 'native') && (word !== 'generation' || isToday(settings)),
-  );
+  ),
+  ...vcpusFor(settings).slice(1),
+  ...(indented && (vcpusOf(settings).length > 1 || isToday(settings)) ? MEANWHILE : []),
+];
 
 /** What may stand behind a slot's size. */
 export const slotTraitsFor = (settings: Settings): WordList => (isToday(settings) ? SLOT_TRAITS : []);
+
+const MEANWHILE: WordList = [
+  ['at', 'What another vCPU does in the middle of the operation above, at a point that has a name.'],
+];
+
+/** The vCPUs of the machine. */
+export const vcpusFor = (settings: Settings): WordList =>
+  vcpusOf(settings).map((vcpu) => [`v${String(vcpu)}`, `An operation of vCPU ${String(vcpu)}.`]);
+
+/** The points at which another vCPU may act. */
+export const POINTS: WordList = Object.entries(PREEMPTION_POINTS).map(([name, meaning]) => [
+  `${name}:`,
+  `${meaning[0]?.toUpperCase() ?? ''}${meaning.slice(1)}.`,
+]);
 
 /** What the guest can do on this machine. */
 export function operationsFor(settings: Settings): WordList {
@@ -202,7 +225,6 @@ export const hostWordsFor = (settings: Settings): WordList => {
       ...(settings['log-clear'] === 'with-fetch' ? [] : CLEAR_LOG),
       ...HOST_MEMORY,
       ...SLOT_CHANGES,
-      ...FLUSH_ALL,
     ];
   if (!isBare(settings)) return LOG;
   const known = existing(settings, 'hypervisor').map(({ name }) => invalidationWords(name).split(' ')[0]);
@@ -252,7 +274,7 @@ export const flagsFor = (settings: Settings): WordList =>
     : FLAGS;
 
 const named = (lists: readonly WordList[]): ReadonlyMap<string, string> =>
-  new Map(lists.flat().map(([word, meaning]) => [word.replace(/=$/, ''), meaning]));
+  new Map(lists.flat().map(([word, meaning]) => [word.replace(/[=:]$/, ''), meaning]));
 
 /** Words that mean something else, or only something, behind `expect`. */
 export const EXPECT_WORDS = named([EXPECTED_LOG]);
@@ -266,7 +288,8 @@ export const ALL_WORDS = named([
   SLOT_TRAITS,
   HOST_MEMORY,
   SLOT_CHANGES,
-  FLUSH_ALL,
+  MEANWHILE,
+  POINTS,
   SET_ENTRY,
   EXTRA_REGISTERS,
   OTHER,

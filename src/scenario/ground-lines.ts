@@ -1,5 +1,5 @@
 /** The parts of lines that lay the ground: memory slots, address spaces, raw memory. */
-import type { Line, SlotTraits, Statement } from './ast.ts';
+import type { Line, SettingTest, SlotTraits, Statement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 
 /** Largest number of slot changes that a text may begin with. */
@@ -35,7 +35,24 @@ export function readSpace(cursor: Cursor, line: Line): Statement {
 }
 
 /** `entry 0x100ff8 = 0x21067`, or half a word: `bytes=4`. */
-export function readEntryBytes(cursor: Cursor): 4 | 8 {
+export function readEntry(
+  cursor: Cursor,
+  { line, when }: { line: Line; when: readonly SettingTest[] },
+): Statement {
+  const gpa = cursor.number('a guest physical address');
+  cursor.equals();
+  const place = cursor.peek();
+  const value = cursor.number('the value');
+  const bytes = readEntryBytes(cursor);
+  if (bytes === 4 && value >> 32n !== 0n)
+    cursor.fail(place, {
+      message: `0x${value.toString(16)} does not fit 4 bytes`,
+      remedy: 'Write at most 8 hex digits, or leave bytes=4 out.',
+    });
+  return { kind: 'entry', gpa, bytes, value, when, line };
+}
+
+function readEntryBytes(cursor: Cursor): 4 | 8 {
   if (!cursor.atPair()) return 8;
   cursor.oneOf(['bytes'], 'bytes=4');
   cursor.equals();

@@ -85,7 +85,7 @@ export function readHost(cursor: Cursor, line: Line): OperationStatement {
   const word = cursor.oneOf(HOST_WORDS, 'what the host does');
   const action = readHostAction(cursor, word);
   cursor.end();
-  return { vcpu: 0, byHost: true, privilege: 'kernel', action, line };
+  return { vcpu: 0, privilege: 'kernel', action, line };
 }
 
 const isOneOf = <Word extends string>(words: readonly Word[], word: string): word is Word =>

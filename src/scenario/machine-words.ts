@@ -175,7 +175,7 @@ function missingRegister(register: string, settings: Settings): Said | undefined
         message:
           settings.machine === 'kvm-2007'
             ? `${register} ${OLD}`
-            : `${register} does not exist on ${settings.machine}`,
+            : `${register} is not modelled on ${settings.machine}`,
         remedy: 'Use machine native or two-stage.',
       }
     : undefined;

@@ -1,15 +1,16 @@
 /** From what a line says that happens to an operation of the program. */
 import { gfn, gva, vcpuId, type VcpuId } from '../core/quantities.ts';
 import type { AccessOperation, Operation, PlannedOperation } from '../core/operations/operation.ts';
-import type {
-  DirtyLog,
-  EntryChange,
-  GuestAction,
-  Invalidate,
-  Line,
-  LoadRoot,
-  OperationStatement,
-  Statement,
+import {
+  lastLineOf,
+  type DirtyLog,
+  type EntryChange,
+  type GuestAction,
+  type Invalidate,
+  type Line,
+  type LoadRoot,
+  type OperationStatement,
+  type Statement,
 } from './ast.ts';
 import {
   checkAddress,
@@ -22,6 +23,7 @@ import {
   valueOfChange,
   type Ground,
 } from './entries.ts';
+import { meets, type Chosen } from './conditions.ts';
 import { MAIN_SPACE } from './guest-tables.ts';
 import { missingOn } from './machine-words.ts';
 import { SlotPlanner } from './slots.ts';
@@ -36,15 +38,19 @@ export class OperationPlanner {
   private readonly logged = new Set<number>();
   private readonly slots: SlotPlanner;
 
-  constructor(ground: Ground, statements: readonly Statement[]) {
+  private readonly chosen: Chosen;
+
+  constructor(ground: Ground, statements: readonly Statement[], chosen: Chosen) {
     this.ground = ground;
     this.statements = statements;
     this.slots = new SlotPlanner(ground, statements);
+    this.chosen = chosen;
   }
 
+  /** Undefined where it is for other runs, or cannot be. */
   planned(statement: OperationStatement): PlannedOperation | undefined {
-    const { line, handler, meanwhile = [] } = statement;
-    if (!this.exists(statement)) return undefined;
+    const { line, number, when = [], meanwhile = [] } = statement;
+    if (!meets(when, this.chosen) || !this.exists(statement)) return undefined;
     const operation = this.operationOf(statement);
     const others = meanwhile.flatMap(({ point, visit, operation: own }) => {
       const planned = this.planned(own);
@@ -54,16 +60,12 @@ export class OperationPlanner {
     const text = line.tokens
       .map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text)
       .join('');
-    const lastLine = Math.max(
-      line.number,
-      handler?.lastLine ?? 0,
-      ...meanwhile.map(({ operation: own }) => own.line.number),
-    );
     return {
       operation,
       text,
       line: line.number,
-      lastLine,
+      lastLine: lastLineOf(statement),
+      ...(number === undefined ? {} : { number }),
       ...(others.length === 0 ? {} : { meanwhile: others }),
     };
   }

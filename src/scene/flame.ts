@@ -30,7 +30,9 @@ export interface Mark {
 const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
   'vm-exit': { letter: 'E', kind: 'exit', meaning: 'VM exit' },
   'write-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
+  'leaf-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
   flush: { letter: 'F', kind: 'flush', meaning: 'flush' },
+  'flush-remote': { letter: 'F', kind: 'flush', meaning: 'flush of all vCPUs' },
   inject: { letter: 'I', kind: 'inject', meaning: 'fault injected' },
 };
 

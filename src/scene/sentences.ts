@@ -5,14 +5,11 @@
 import { must } from '../core/assert.ts';
 import { roleOf } from '../core/kvm/role-2007.ts';
 import { partsOf } from '../core/kvm/behind-2007.ts';
-import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
-import { RULES } from '../core/audit/audit.ts';
-import type { Harm, Violation } from '../core/machine/tables.ts';
-import type { StepView } from '../timeline/timeline.ts';
+import type { Settings } from '../core/settings.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
-import type { StepKind } from '../core/machine/steps.ts';
+import { isOfToday, type StepKind } from '../core/machine/steps.ts';
+import type { STEPS_TODAY } from '../core/machine/steps-today.ts';
 import { OF_PROCESSOR } from './sentences-processor.ts';
-import { HARM_WORDS } from './harm-words.ts';
 import { at, frameName, hex, plural, table, type Sentence, type Teller, type Told } from './telling.ts';
 
 const FLUSH_WORDS: Readonly<Record<string, string>> = {
@@ -39,8 +36,11 @@ function standing(gfn: number, role: number): string {
     : `that splits the large page at guest frame ${hex(gfn)}${part}`;
 }
 
-/** The compiler asks for a sentence of each step, here or among the rare ones. */
-const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
+type TodaysKind = keyof typeof STEPS_TODAY;
+type CommonKind = Exclude<StepKind, RareKind | TodaysKind>;
+
+/** The compiler asks for a sentence of each step, here, among the rare ones or among those of today. */
+const TELLERS: { readonly [K in CommonKind]: Teller<K> } = {
   ...OF_PROCESSOR,
 
   'setup-memory': ({ gfn }) => ({
@@ -64,10 +64,6 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
   'guest-walk-read': ({ level, index, entry }) => ({
     what: `It reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: 'This is what the guest itself believes its memory to be.',
-  }),
-  'guest-walk-set-accessed': ({ level }) => ({
-    what: `It marks the guest's ${table(level)} entry accessed.`,
-    why: 'Real hardware would have done so; the hypervisor has to do it in its place.',
   }),
   'guest-walk-refuse': ({ level, because }) => ({
     what: `The guest's own ${table(level)} entry refuses: ${because}.`,
@@ -113,25 +109,9 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     what: `sp ${String(serial)} notes which entry will point to it.`,
     why: 'If it is ever given up, that entry must be found and cleared.',
   }),
-  'parent-remove': ({ serial }) => ({
-    what: `sp ${String(serial)} forgets one entry that pointed to it.`,
-    why: 'The link is about to be cut.',
-  }),
-  'shadow-unhash': ({ serial, gfn }) => ({
-    what: `sp ${String(serial)} no longer stands for guest frame ${hex(gfn)}.`,
-    why: 'As far as this shadow goes, the frame is an ordinary page again.',
-  }),
-  'shadow-free': ({ pfn }) => ({
-    what: `Host frame ${hex(pfn)} goes back to the pool.`,
-    why: "The shadow can be built anew at any time: the guest's tables are the truth.",
-  }),
   'root-pin': ({ serial }) => ({
     what: `sp ${String(serial)} is now in use as a root.`,
     why: 'A root in use is never freed.',
-  }),
-  'root-unpin': ({ serial }) => ({
-    what: `sp ${String(serial)} is a root in use no longer.`,
-    why: 'It stays in the hash: coming back to this address space will cost nothing.',
   }),
   'rmap-look': ({ pfn, count }) => ({
     what: `The reverse map of ${frameName(pfn)} lists ${plural(count, 'writable mapping', 'writable mappings')}.`,
@@ -141,28 +121,11 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     what: `The reverse map of ${frameName(pfn)} notes this entry (${String(count)} in all).`,
     why: 'It is writable now. If the frame becomes a page table, it must be found again.',
   }),
-  'rmap-remove': ({ pfn, count }) => ({
-    what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`,
-    why: 'It is about to stop being writable.',
-  }),
-  'write-protect': ({ gfn, forLog }) => ({
-    what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`,
-    why: forLog
-      ? 'The next write to the frame is to be noted in the dirty log, so it has to fault.'
-      : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
-  }),
   flush: ({ why, effect }) => ({
-    what: `The hypervisor asks for a TLB flush: ${effect}.`,
+    what: effect.startsWith('nothing')
+      ? `The hypervisor asks for a TLB flush. It changes ${effect}.`
+      : `The hypervisor asks for a TLB flush: ${effect}.`,
     why: FLUSH_WORDS[why] ?? '',
-  }),
-  'flush-left-out': ({ why }) => ({
-    what: 'No flush is asked for here.',
-    why:
-      why === 'policy'
-        ? 'The policy says so. Whoever has the old right in the TLB keeps it.'
-        : why === 'local'
-          ? 'The policy reaches this vCPU only. The others keep what they have.'
-          : 'CR3 is loaded before the guest runs again, and that flushes anyway.',
   }),
   'fetch-look': ({ level, index, entry }) => ({
     what: `The hypervisor looks at shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
@@ -194,14 +157,6 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
             ? 'The shadow page is being given up.'
             : "The guest's entry has gone.",
   }),
-  'spte-raise': ({ gfn, device }) => ({
-    what: device
-      ? `The write bit is set in the shadow entry for guest frame ${hex(gfn)}, which stays not present.`
-      : `The shadow entry for guest frame ${hex(gfn)} becomes writable.`,
-    why: device
-      ? 'The entry marks a device. The bit means nothing to the processor: every access exits as before.'
-      : 'The guest allows it, and nothing stands against it any more.',
-  }),
   'shadowed-check': ({ gfn, pages }) => ({
     what:
       pages > 0
@@ -227,17 +182,26 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
 };
 
 let rare: { readonly [K in RareKind]: Teller<K> } | undefined;
+let today: typeof import('./sentences-today.ts') | undefined;
 
-const isCommon = (kind: StepKind): kind is Exclude<StepKind, RareKind> => kind in TELLERS;
+const isCommon = (kind: StepKind): kind is CommonKind => kind in TELLERS;
+const isTodays = (kind: StepKind): kind is TodaysKind => isOfToday(kind);
 
 /** To be awaited before sentences about any of these steps are asked for; without steps, of all. */
 export async function loadSentences(kinds?: Iterable<StepKind>): Promise<void> {
-  if (rare !== undefined) return;
-  for (const kind of kinds ?? ['begin', undefined]) {
-    if (kind !== undefined && isCommon(kind)) continue;
-    ({ OF_RARE_STEPS: rare } = await import('./sentences-rare.ts'));
-    return;
-  }
+  const wanted = kinds === undefined ? undefined : [...kinds].filter((kind) => !isCommon(kind));
+  if (wanted?.some(isTodays) ?? true) today ??= await import('./sentences-today.ts');
+  if (wanted?.some((kind) => !isTodays(kind)) ?? true)
+    rare ??= (await import('./sentences-rare.ts')).OF_RARE_STEPS;
+}
+
+function tellerOf(kind: StepKind, { machine }: Settings): unknown {
+  const instead = machine === 'kvm-shadow' ? today?.INSTEAD_TODAY[kind] : undefined;
+  if (instead !== undefined) return instead;
+  if (isCommon(kind)) return TELLERS[kind];
+  return isTodays(kind)
+    ? must(today, 'sentences of today').OF_TODAYS_STEPS[kind]
+    : must(rare, 'sentences that are loaded')[kind];
 }
 
 /** The sentences of a step of a run under these settings. */
@@ -245,28 +209,6 @@ export function sentenceOf(
   step: { readonly kind: StepKind; readonly facts: unknown },
   settings: Settings,
 ): Sentence {
-  const { kind } = step;
-  const tell = (isCommon(kind) ? TELLERS[kind] : must(rare, 'sentences that are loaded')[kind]) as (
-    facts: unknown,
-    told: Told,
-  ) => Sentence;
+  const tell = tellerOf(step.kind, settings) as (facts: unknown, told: Told) => Sentence;
   return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
-}
-
-/** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
-const bugName = (bug: string): string =>
-  bug === 'flip'
-    ? 'a bit was changed from outside before'
-    : SHIPPED_BUGS.some((shipped) => shipped === bug)
-      ? `${bug}, a bug that this era shipped`
-      : `${bug}, a policy that is wrong on purpose`;
-
-/** Rules that break and harm that is done in this very step, as sentences. */
-export function alarmsOf(step: StepView): readonly string[] {
-  return step.changes.flatMap(({ place, before, after }) => {
-    if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
-    if (place.table !== 'violation' || before !== undefined) return [];
-    const { rule, bug } = after as Violation;
-    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bugName(bug)})`}. ${RULES[rule] ?? ''}`];
-  });
 }

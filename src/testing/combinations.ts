@@ -8,7 +8,7 @@ import {
   type SettingName,
   type Settings,
 } from '../core/settings.ts';
-import type { SettingChoices } from '../scenario/ast.ts';
+import type { OwnChoice, SettingChoices } from '../scenario/ast.ts';
 import type { Plan } from '../scenario/plan.ts';
 
 /** Mistakes on purpose; and the vCPUs, whom the text's own operations name. */
@@ -21,9 +21,9 @@ const NOT_VARIED: readonly SettingName[] = ['machine', 'break', 'vcpus'];
  */
 function combinationsOn(
   own: Settings,
-  { suggested, idle }: { suggested: ReadonlySet<string>; idle: readonly SettingName[] },
+  { suggested, leftOut }: { suggested: ReadonlySet<string>; leftOut: readonly SettingName[] },
 ): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name) && !idle.includes(name));
+  const chosen = SETTINGS.filter(({ name }) => ![...NOT_VARIED, ...leftOut].includes(name));
   return chosen
     .reduce<readonly Settings[]>(
       (all, setting) =>
@@ -42,23 +42,41 @@ function combinationsOn(
     .filter((settings) => misfit(settings) === undefined);
 }
 
-/** The machine of the text, and those that its suggestions name, each with all that its header offers. */
-export function combinationsFor({ ownSettings: own, suggestions, program }: Plan): readonly SettingChoices[] {
+/**
+ * The machine of the text, and those that its suggestions name, each with all that its header offers, and every choice of
+ * the text's own.
+ */
+export function combinationsFor(
+  { ownSettings: own, suggestions, choices, program }: Plan,
+  skipped: readonly SettingName[] = [],
+): readonly SettingChoices[] {
   // How a log is cleared means nothing to a text without one.
   const logs = [...program.given, ...program.body].some(({ operation }) => operation.kind === 'log');
-  const idle: readonly SettingName[] = logs ? [] : ['log-clear'];
+  const leftOut: readonly SettingName[] = logs ? skipped : [...skipped, 'log-clear'];
   const machines = new Set([
     own.machine,
-    ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
+    ...suggestions.map((suggestion) => suggestion.choices.machine ?? own.machine),
   ]);
-  const suggested = new Set(suggestions.flatMap(({ choices }) => Object.values(choices)));
+  const suggested = new Set(suggestions.flatMap((suggestion) => Object.values(suggestion.choices)));
   const offered = [...machines].flatMap((machine) =>
-    combinationsOn({ ...own, machine }, { suggested, idle }).map((settings) => differing(settings, own)),
+    combinationsOn({ ...own, machine }, { suggested, leftOut }).flatMap((settings) =>
+      picksOf(choices).map((picks) => ({ ...differing(settings, own), ...picks })),
+    ),
   );
   // A mistake that the text itself suggests is tried as it is suggested.
-  const broken = suggestions.flatMap(({ choices }) => (choices.break === undefined ? [] : [choices]));
+  const broken = suggestions.flatMap((suggestion) =>
+    suggestion.choices.break === undefined ? [] : [suggestion.choices],
+  );
   return [...offered, ...broken];
 }
+
+/** The text's own value of a choice is not written. */
+const picksOf = (choices: readonly OwnChoice[]): readonly SettingChoices[] =>
+  choices.reduce<readonly SettingChoices[]>(
+    (all, { name, values }) =>
+      all.flatMap((picks) => values.map((value, at) => (at === 0 ? picks : { ...picks, [name]: value }))),
+    [{}],
+  );
 
 const differing = (settings: Settings, own: Settings): SettingChoices =>
   Object.fromEntries(

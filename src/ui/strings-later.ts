@@ -126,11 +126,52 @@ export const DOING = {
   who: 'Who',
   address: 'Address',
   value: 'Value',
-  register: 'Register bit',
+  physical: 'Physical address of the guest',
+  register: 'Register, or a bit of it',
   target: 'Becomes',
   space: 'Address space',
   bit: 'Bit',
+  level: 'Level',
+  slot: 'Memory slot',
+  log: 'Log',
+  place: 'Where',
+  places: {
+    memory: 'guest memory',
+    shadow: 'a shadow entry',
+    host: 'an entry of the second stage',
+    register: 'a register',
+  },
+  outside: 'Register',
+  vcpu: 'vCPU',
+  when: 'When',
+  after: 'after this operation',
+  near: 'in the middle of it',
+  far: 'points that it does not reach',
+  there: (meaning: string): string => `There ${meaning}.`,
+  visit: 'Which time',
+  visits: ['the first', 'the second', 'the third', 'the fourth'],
+  by: { guest: 'The guest', vcpu: 'The vCPU', host: 'The host', outside: 'From outside' },
+  means: {
+    read: 'Reads 8 bytes.',
+    write: 'Stores 8 bytes.',
+    exec: 'Fetches an instruction.',
+    invlpg: 'Drops one translation from the TLB.',
+    'tlbi vae1is': 'Drops one translation, on all processors.',
+    'set-pte': 'The kernel changes an entry of its own tables, through its window onto them.',
+    'load-cr3': 'Switches to another address space.',
+    'load-ttbr0': 'Switches to another address space.',
+    set: 'Changes a control register, or one bit of it.',
+    cpuid: 'A VM exit that changes nothing.',
+    halt: 'The vCPU stops until it next does something.',
+    'user-space': 'The vCPU leaves the guest: its program in user space has work to do.',
+    enter: 'The vCPU runs the guest again, and first does what others have asked of it.',
+    'host flush-all': 'A thread of the host has the TLBs of all vCPUs flushed.',
+    'host log': 'User space begins or ends noting which frames are written.',
+    'host fetch-log': 'User space asks which frames were written since it last asked.',
+    flip: 'A bit changes, and nobody in the machine hears of it.',
+  },
   add: 'Add after this operation',
+  addInside: 'Add in the middle of this operation',
 } as const;
 
 export const INSPECT = {
@@ -156,6 +197,7 @@ export const KEYS = [
   ['D, Shift D', 'next and previous difference of two runs'],
   ['T', 'translate an address'],
   ['A', 'the audit: rules, and the steps that break them'],
+  ['M', 'the MMU context of KVM of today: how the guest pages, and its roots'],
   ['?', 'this list'],
 ] as const;
 
@@ -231,7 +273,9 @@ const many = (count: number, one: string, several: string): string =>
 
 export const AUDIT = {
   title: 'Audit',
-  titleOfA: 'Audit of run A',
+  titleOf: (side: string) => `Audit of run ${side}`,
+  whose: 'Whose audit',
+  side: (side: string) => `Run ${side}`,
   none: 'Nothing is audited on this machine: no hypervisor keeps tables of its own that could go wrong.',
   now: {
     broken: (rules: number): string => `${many(rules, 'rule is', 'rules are')} broken at this step.`,
@@ -289,8 +333,9 @@ export const AUDIT = {
     goesBack: 'Origin',
     outside: 'a bit that was changed from outside',
     shipped: (id: string, meaning: string): string => `${id}, a bug that this era shipped: ${meaning}`,
-    policy: (id: string, choices: string): string =>
-      `${id}, a policy that is wrong on purpose${choices === '' ? '' : `: ${choices}`}`,
+    onPurpose: (id: string, meaning: string): string =>
+      `${id}, a mistake made on purpose (break=${id}): ${meaning}`,
+    policy: (id: string, choice: string): string => `${id}, a policy that is wrong on purpose: ${choice}`,
     unknown: 'no bug that is known here',
     seen: (audit: string): string => `Its ${audit} complains of it too.`,
     unseen: 'None of its own checks complains of it.',
@@ -339,7 +384,7 @@ export const AUDIT = {
         'It compares frames, not rights, and only below the root in use: other address spaces go unseen.',
     },
     blindAll:
-      'None of them looks at the TLB (INV-6), at rights (INV-13), at the links between shadow pages (INV-4) or at roots (INV-5). A stale TLB entry goes unseen until it has done its harm.',
+      'None of them looks at the TLB (INV-6), at rights (INV-13), at the links between shadow pages (INV-4), at roots (INV-5) or at the dirty log (INV-12). A stale TLB entry goes unseen until it has done its harm.',
   },
   step: (number: number | undefined): string =>
     number === undefined ? 'a step before the first' : `step ${String(number)}`,
@@ -351,5 +396,15 @@ export const AUDIT = {
 
 /** Of the stage, what is loaded with many tables. */
 export const STAGE_LATER = {
+  /** Of a table that is drawn small. */
+  folded: (used: number) =>
+    `folded: this step touches none of its ${String(used)} ${used === 1 ? 'entry' : 'entries'} in use`,
   overview: 'The whole picture, with the part that the window shows. Press to go there.',
+};
+
+/** Of a link in which something is wrong. */
+export const LINK_TROUBLE = {
+  title: 'About this link',
+  text: 'The text that arrived',
+  open: 'Open this text',
 };

@@ -27,12 +27,13 @@ import {
   isMmuWritable,
   isPresent,
   isWritable,
+  mmioEntryOf,
   MMU_WRITABLE,
   nonleaf,
   SPTE_W,
 } from './spte.ts';
 import { markUnsync } from './unsync.ts';
-import { framesOf, is61, RMAP_LEVELS, rmapKey, slotAt, type SlotAt } from './vm.ts';
+import { framesOf, RMAP_LEVELS, rmapKey, slotAt, type SlotAt } from './vm.ts';
 
 /** Entries of one guest frame beyond which all of them are zapped. */
 const RMAP_RECYCLE_THRESHOLD = 1000;
@@ -197,7 +198,7 @@ export function zapEntry(m: Machine, page: ShadowPage, word: number): boolean {
 }
 
 export function clearMmio(m: Machine, word: number): void {
-  m.step('mmio-clear', { gfn: Number((m.word(word) >> 12n) & 0xff_ffff_ffffn) }, [word]);
+  m.step('mmio-clear', { gfn: mmioEntryOf(m.word(word)).gfn }, [word]);
   m.set('word', word, undefined);
 }
 
@@ -213,5 +214,3 @@ export function unlinkParents(m: Machine, serial: number): void {
 
 /** Whether an entry links to a table. */
 export const isLink = (entry: bigint): boolean => isPresent(entry) && !isLarge(entry);
-
-export { is61 };

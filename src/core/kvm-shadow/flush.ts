@@ -7,13 +7,16 @@ import type { Machine } from '../machine/machine.ts';
 import { vcpusOf } from '../settings.ts';
 import { leaveGuest } from './exit.ts';
 
-export type Request =
-  | 'MMU_FREE_OBSOLETE_ROOTS'
-  | 'MMU_SYNC'
-  | 'LOAD_MMU_PGD'
-  | 'TLB_FLUSH'
-  | 'TLB_FLUSH_CURRENT'
-  | 'TLB_FLUSH_GUEST';
+/** In the order in which they are served before an entry. */
+export const REQUESTS = [
+  'MMU_FREE_OBSOLETE_ROOTS',
+  'MMU_SYNC',
+  'LOAD_MMU_PGD',
+  'TLB_FLUSH',
+  'TLB_FLUSH_CURRENT',
+  'TLB_FLUSH_GUEST',
+] as const;
+export type Request = (typeof REQUESTS)[number];
 
 /** `kvm_make_request`, inside a step of its own. */
 export function makeRequest(m: Machine, request: Request, vcpu: number = m.vcpu): void {

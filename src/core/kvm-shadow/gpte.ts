@@ -1,7 +1,8 @@
 /** Entries of the guest's tables as KVM reads them, in the format that the guest has now. Source: the reference, A.2, A.3. */
 import type { Machine } from '../machine/machine.ts';
 import { wordOfGpa } from './host-memory.ts';
-import { ACC_EXEC, ACC_USER, ACC_WRITE, roleField } from './role.ts';
+import { guestReserved } from './reserved.ts';
+import { ACC_EXEC, ACC_USER, ACC_WRITE, extensionField, roleField } from './role.ts';
 
 const P = 1n;
 const W = 1n << 1n;
@@ -38,28 +39,12 @@ const FRAME_4 = 0xffff_f000n;
 export const gpteGfn = (m: Machine, entry: bigint): number =>
   Number((entry & (isFourByte(m) ? FRAME_4 : FRAME_8)) >> 12n);
 
-/** Number of bits of the guest's physical addresses. */
-export const GUEST_PHYSICAL_BITS = 40;
-
-/** `is_rsvd_bits_set`. */
+/** `is_rsvd_bits_set`. Four-byte directory entries are large only with CR4.PSE. */
 export function isGpteReserved(m: Machine, entry: bigint, level: number): boolean {
-  const large = level > 1 && isGpteLarge(entry);
-  return (entry & (isFourByte(m) ? reserved4(level, large) : reserved8(m, level, large))) !== 0n;
-}
-
-const range = (high: number, low: number): bigint => ((1n << BigInt(high - low + 1)) - 1n) << BigInt(low);
-
-/** 4 MiB pages with PSE-36: bit 21, and those address bits that the processor does not have. */
-const reserved4 = (level: number, large: boolean): bigint => (level === 2 && large ? 1n << 21n : 0n);
-
-function reserved8(m: Machine, level: number, large: boolean): bigint {
-  const { base } = m.must('mmu', m.vcpu).cpuRole;
-  const nx = roleField(base, 'efer_nx') === 1 ? 0n : NX;
-  const long = (base & 0xf) >= 4;
-  const high = range(long ? 51 : 62, GUEST_PHYSICAL_BITS);
-  if (level >= 4) return nx | high | PS;
-  if (!large) return nx | high;
-  return nx | high | (level === 2 ? range(20, 13) : range(29, 13));
+  const { cpuRole } = m.must('mmu', m.vcpu);
+  const large =
+    level > 1 && isGpteLarge(entry) && (!isFourByte(m) || extensionField(cpuRole, 'cr4_pse') === 1);
+  return (entry & guestReserved(cpuRole, { level, large })) !== 0n;
 }
 
 /** `protect_clean_gpte`: until D is set the entry lets nothing write, so that the first write is seen. */

@@ -175,12 +175,3 @@ function storeEntry(m: Machine, at: WalkedLevel, entry: bigint): void {
   m.set('word', word, (m.word(word) & ~mask) | (entry << shift));
   markDirty(m, at.tableGfn);
 }
-
-/** `gva_to_gpa`: the same walk for the emulator's own accesses. */
-export function gvaToGpa(m: Machine, of: WalkRequest): bigint | undefined {
-  if ((m.must('mmu', m.vcpu).cpuRole.base & 0xf) === 0) return of.gva & 0xffff_ffffn;
-  return m.call('gva_to_gpa', { gva: of.gva }, () => {
-    const walked = walkAddr(m, of);
-    return walked.kind === 'ok' ? (BigInt(walked.gfn) << 12n) | (of.gva & 0xfffn) : undefined;
-  });
-}

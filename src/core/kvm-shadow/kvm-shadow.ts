@@ -19,6 +19,8 @@ import { translate } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
+import { STEPS_TODAY } from '../machine/steps-today.ts';
+import { addSteps } from '../machine/steps.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
@@ -31,6 +33,7 @@ import { getDirtyLog, setMemslot } from './memslots.ts';
 import { pageFault } from './page-fault.ts';
 import { initMmu, loadPdptrs, setRegister } from './registers.ts';
 import { beforeEntry } from './requests.ts';
+import { SHADOW_PHYSICAL_BITS } from './reserved.ts';
 import { NO_ROOT, PREV_ROOTS } from './roots.ts';
 import { paeRootWord, shadowPath } from './shadow-walk.ts';
 import { SPTE_A } from './spte.ts';
@@ -40,6 +43,8 @@ import { initLarge, is61 } from './vm.ts';
 /** Least number of shadow pages: `KVM_MIN_ALLOC_MMU_PAGES`; otherwise a fiftieth of the guest's. */
 const MIN_PAGES = 64;
 const PAGES_RATIO = 50;
+
+addSteps(STEPS_TODAY, 'today');
 
 export const kvmShadow: Engine = {
   startRegisters: ({ guest }) => startRegistersOf(guest),
@@ -209,8 +214,6 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
   if (long) return registers;
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.word(paeRootWord(m.vcpu, index)) & ~SPTE_A) };
 }
-/** All but the bit that marks entries for devices. */
-const SHADOW_PHYSICAL_BITS = 51;
 
 /** From VM exit to VM entry. */
 function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {

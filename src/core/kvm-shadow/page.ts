@@ -7,7 +7,6 @@ import type { World } from '../machine/world.ts';
 import { frameOfWord, wordOf, type Pfn } from '../quantities.ts';
 import { ptesIn } from './pte-list.ts';
 import { isInvalid } from './role.ts';
-import { vmOf } from './vm.ts';
 
 /** Number of the shadow page's entries. */
 export const ENTRIES = 512;
@@ -56,8 +55,9 @@ export const pageFacts = (
 });
 
 /** `is_obsolete_sp`. */
-export const isObsolete = (m: Machine, page: ShadowPage): boolean =>
-  isInvalid(page.role) || today(page).validGen !== vmOf(m).validGen;
+export const isObsoleteIn = (world: World, page: ShadowPage): boolean =>
+  isInvalid(page.role) || today(page).validGen !== must(world.get('vm', 'kvm'), 'a VM').validGen;
+export const isObsolete = (m: Machine, page: ShadowPage): boolean => isObsoleteIn(m.world, page);
 
 /** `KVM_MMU_HASH_SHIFT`. */
 const HASH_BITS = 12n;

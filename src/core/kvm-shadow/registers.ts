@@ -13,7 +13,9 @@ import {
   CR4_SMEP,
   EFER_LMA,
   EFER_NXE,
+  PHYSICAL_BITS,
 } from '../hardware/registers.ts';
+import { reservedInPdpte } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import { fetchInstruction } from './emulate.ts';
 import { makeRequest } from './flush.ts';
@@ -112,7 +114,7 @@ function invalidatePcid(m: Machine, pcid: bigint): void {
 const isPae = (m: Machine): boolean =>
   (m.reg('cr0') & CR0_PG) !== 0n && (m.reg('cr4') & CR4_PAE) !== 0n && (m.reg('efer') & EFER_LMA) === 0n;
 
-const RESERVED_PDPTE = 0x1e6n;
+const RESERVED_PDPTE = reservedInPdpte(PHYSICAL_BITS);
 
 /** `load_pdptrs`: the four root entries go into registers; other ones mean another root. */
 export function loadPdptrs(m: Machine, cr3: bigint): boolean {

@@ -86,12 +86,31 @@ export interface CpuRole {
   readonly ext: number;
 }
 
-const EXT_BITS = { valid: 0, execonly: 1, pse: 2, pke: 3, smap: 4, smep: 5, la57: 6, lma: 7 } as const;
-const extension = (names: Partial<Readonly<Record<keyof typeof EXT_BITS, boolean>>>): number =>
+/** The fields of the extension, one bit each, low to high. */
+export const EXTENSION_FIELDS = [
+  { name: 'valid', at: 0, meaning: 'the role has been worked out' },
+  { name: 'execonly', at: 1, meaning: 'nested EPT: pages that can only be executed' },
+  { name: 'cr4_pse', at: 2, meaning: 'large pages with entries of 4 bytes' },
+  { name: 'cr4_pke', at: 3, meaning: 'protection keys for user pages' },
+  { name: 'cr4_smap', at: 4, meaning: 'the guest kernel may not touch user pages' },
+  { name: 'cr4_smep', at: 5, meaning: 'the guest kernel may not execute user pages' },
+  { name: 'cr4_la57', at: 6, meaning: 'addresses of 57 bits' },
+  { name: 'efer_lma', at: 7, meaning: 'long mode' },
+] as const;
+
+export type ExtensionFieldName = (typeof EXTENSION_FIELDS)[number]['name'];
+
+const extensionBit = (name: ExtensionFieldName): number =>
+  1 << (EXTENSION_FIELDS.find((field) => field.name === name) ?? EXTENSION_FIELDS[0]).at;
+const extension = (names: Partial<Readonly<Record<ExtensionFieldName, boolean>>>): number =>
   Object.entries(names).reduce(
-    (word, [name, set]) => (set ? word | (1 << EXT_BITS[name as keyof typeof EXT_BITS]) : word),
+    (word, [name, set]) => (set ? word | extensionBit(name as ExtensionFieldName) : word),
     0,
   );
+
+/** A field of the extension: 0 or 1. */
+export const extensionField = ({ ext }: CpuRole, name: ExtensionFieldName): 0 | 1 =>
+  (ext & extensionBit(name)) === 0 ? 0 : 1;
 
 export interface GuestRegisters {
   readonly cr0: bigint;
@@ -123,12 +142,12 @@ export function cpuRoleOf({ cr0, cr4, efer }: GuestRegisters): CpuRole {
     }),
     ext: extension({
       valid: true,
-      pse: has(cr4, CR4_PSE),
-      pke: long && has(cr4, CR4_PKE),
-      smap,
-      smep,
-      la57: long && has(cr4, CR4_LA57),
-      lma: long,
+      cr4_pse: has(cr4, CR4_PSE),
+      cr4_pke: long && has(cr4, CR4_PKE),
+      cr4_smap: smap,
+      cr4_smep: smep,
+      cr4_la57: long && has(cr4, CR4_LA57),
+      efer_lma: long,
     }),
   };
 }

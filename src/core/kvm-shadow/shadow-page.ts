@@ -5,12 +5,11 @@ import type { Machine } from '../machine/machine.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { gfn, pfn, type Pfn } from '../quantities.ts';
-import { clearMmio, isLink, protectFrame, unlinkPage, unlinkParents, zapEntry } from './entries.ts';
+import { isLink, protectFrame, unlinkPage, unlinkParents, zapEntry } from './entries.ts';
 import { flushRemote, requestAll } from './flush.ts';
 import {
   bucketOf,
   bucketPages,
-  entryWord,
   indexOfEntry,
   isObsolete,
   pageOfEntry,
@@ -22,7 +21,7 @@ import {
   today,
 } from './page.ts';
 import { childRole, hasGptes, isDirect, isInvalid, levelOfRole, withRole } from './role.ts';
-import { frameOf, isLarge, isMmio, isPresent } from './spte.ts';
+import { frameOf, isLarge, isPresent } from './spte.ts';
 import { syncPage } from './sync.ts';
 import { clearParents, unsyncBelow } from './unsync.ts';
 import { forbidLarge, patchVm, slotAt, trackKey, vmOf } from './vm.ts';
@@ -280,5 +279,3 @@ export function validateDirect(m: Machine, word: number, access: number): void {
   unlinkPage(m, word, child);
   flushRemote(m, 'the rights of a large page have changed');
 }
-
-export { clearMmio, entryWord, isMmio };

@@ -2,7 +2,7 @@
  * KVM's first shadow MMU, of 2006 to 2007, for every guest of its time: `page_fault` and what leads to it and away from
  * it. Source: the project's reference, sections B and C; in what the eras differ is in era-2007.
  */
-import { gfnOfAddress, pfnOfEntry, spte, wordOf } from '../quantities.ts';
+import { gfnOfAddress, pfnOfEntry, spte, wordOf, type Gfn } from '../quantities.ts';
 import type { Engine, FaultRequest, FaultResult } from '../engine.ts';
 import { refusal } from '../hardware/fault.ts';
 import {
@@ -21,13 +21,13 @@ import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
 import { vcpusOf } from '../settings.ts';
 import { contextOf, PAE_ROOTS, paeRootWord, shadowRootFor } from './context-2007.ts';
-import { getDirtyLog, setLogging } from './dirty-log.ts';
+import { clearLogLate, getDirtyLog, setLogging } from './dirty-log.ts';
 import { emulateMmio, emulateTableWrite } from './emulate.ts';
 import { traitsOf } from './era-2007.ts';
 import { fetch, fetchAnew } from './fetch.ts';
 import { fixReadFault, fixWriteFault, type FixResult } from './fix-fault.ts';
 import { walkAddr, type GuestWalk } from './guest-walk.ts';
-import { nonpagingPageFault } from './nonpaging.ts';
+import { nonpagingPageFault, type NonpagingResult } from './nonpaging.ts';
 import { setRegister, startPdptes } from './registers-2007.ts';
 import { resetContext } from './roots.ts';
 import { emptyPool, freeSomePages, shadowPageAt } from './shadow-page.ts';
@@ -55,7 +55,7 @@ export const kvm2007: Engine = {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
   leave: (m, how) => {
-    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
+    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'signal' });
     m.step('vcpu-leave', { how });
     const state = m.must('vcpu', m.vcpu);
     m.set('vcpu', m.vcpu, Object.freeze({ ...state, mode: how === 'halt' ? 'halted' : 'user space' }));
@@ -97,7 +97,7 @@ export const kvm2007: Engine = {
     byUserSpace(m, () => {
       setLogging(m, slot, on);
     }),
-  fetchLog: (m, slot) => byUserSpace(m, () => getDirtyLog(m, slot)),
+  fetchLog,
   clearLog: neverPlanned,
   changeMemory: neverPlanned,
   changeSlot: neverPlanned,
@@ -171,6 +171,19 @@ function exitFor<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () =
 /** One thread runs the vCPU and everything else that user space does: a signal takes it out of the guest first. */
 const byUserSpace = <R>(m: Machine, does: () => R): Work<R> => exitFor(m, { reason: 'signal' }, does);
 
+/** Both under the lock and after it: only a hypervisor that is broken on purpose has anything left to do then. */
+function fetchLog(m: Machine, slot: number): Work<readonly Gfn[]> {
+  let given: readonly Gfn[] = [];
+  const work = byUserSpace(m, () => (given = getDirtyLog(m, slot)));
+  return {
+    ...work,
+    after: () => {
+      clearLogLate(m, slot, given);
+      work.after?.();
+    },
+  };
+}
+
 function enterGuest(m: Machine): void {
   vmEntry(m);
   m.point('entry');
@@ -181,7 +194,7 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     freeSomePages(m);
     if (contextOf(m).mode === 'nonpaging') {
       const gpa = fault.gva & 0xffff_ffffn;
-      return nonpagingPageFault(m, gpa) ? { kind: 'resume' } : emulateMmio(m, gfnOfAddress(gpa), fault);
+      return afterNonpaging(m, nonpagingPageFault(m, gpa, fault.access), fault);
     }
     const walked = walkAddr(m, fault);
     if (walked.kind === 'fault') return injectPageFault(m, fault.gva, walked.errorCode);
@@ -193,6 +206,12 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     });
     return result === 'write-to-table' ? emulateTableWrite(m, walked.gfn, fault) : { kind: 'resume' };
   });
+}
+
+function afterNonpaging(m: Machine, result: NonpagingResult, fault: FaultRequest): FaultResult {
+  const frame = gfnOfAddress(fault.gva & 0xffff_ffffn);
+  if (result === 'fixed') return { kind: 'resume' };
+  return result === 'device' ? emulateMmio(m, frame, fault) : emulateTableWrite(m, frame, fault);
 }
 
 /** The leaf for what the guest maps: built once and then mended by the fault fixers, or built anew at each fault. */

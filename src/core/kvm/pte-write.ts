@@ -12,7 +12,6 @@ import {
   wordOf,
   type Gfn,
   type Gpte,
-  type Spte,
   gfn,
 } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -24,8 +23,8 @@ import { setLeaf } from './leaf-2007.ts';
 import { gfnOfPfn } from './memslots.ts';
 import { rmapRemove } from './rmap.ts';
 import { levelOfRole, roleOf, type Role } from './role-2007.ts';
-import { removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
-import { accessOfField, ALL_ACCESS, isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
+import { isSplit, removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
+import { accessOfField, ALL_ACCESS, isPresent, isTracked } from './spte-2007.ts';
 import { flushEverybody, oweFlush } from './vendor.ts';
 
 /** Writes in a row into one frame after which its shadow is given up. */
@@ -118,18 +117,14 @@ function zapEntry(m: Machine, { page, index }: EntryWrite): void {
     const entry = spte(m.word(word));
     const level = levelOfRole(page.role);
     const leftReverseMap = level === 1 && isTracked(entry);
-    const split = isPresent(entry) && level > 1 && (entry & SPTE_LARGE_MARK) !== 0n;
+    const child = isPresent(entry) && level > 1 ? shadowPageAt(m.world, pfnOfEntry(entry)) : undefined;
+    const split = child !== undefined && isSplit(child);
     if (isPresent(entry) && level === 1) rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
-    else if (isPresent(entry)) unlinkChild(m, { entry, word });
+    else if (child !== undefined) removeParent(m, child.serial, word);
     m.step('spte-clear', { level, why: 'guest write' }, [word]);
     m.set('word', word, 0n);
     if (leftReverseMap || split) settleFlush(m, word);
   });
-}
-
-function unlinkChild(m: Machine, { entry, word }: { entry: Spte; word: number }): void {
-  const child = shadowPageAt(m.world, pfnOfEntry(entry));
-  if (child !== undefined) removeParent(m, child.serial, word);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { gfn, gfnOfAddress } from '../quantities.ts';
 import type { RegisterWrite } from '../engine.ts';
-import { pdptesAt } from '../hardware/pdptes.ts';
+import { loadPdptes, pdptesAt, setPdptes } from '../hardware/pdptes.ts';
 import {
   CR0_PG,
   CR0_WP,
@@ -41,7 +41,7 @@ export function setRegister(m: Machine, { register, value }: RegisterWrite): boo
     if (pdptes === 'malformed') return false;
     m.step('register-write', { register, value });
     m.setReg(register, value);
-    keepPdptes(m, pdptes);
+    loadPdptes(m, pdptes);
     if (register === 'cr3') pagingNewCr3(m, value);
     else resetContext(m);
     return true;
@@ -91,21 +91,10 @@ function readPdptes(m: Machine, cr3: bigint): readonly bigint[] | 'malformed' {
 /** A frame that nothing backs reads as zeros. */
 const NOWHERE = 0;
 
-function keepPdptes(m: Machine, entries: readonly bigint[]): void {
-  if (entries.length === 0) return;
-  m.step('pdpte-load', { count: entries.length });
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
-  m.count('pdpte_loads', entries.length);
-}
-
 /** Loads the root entries of PAE when a scenario begins, inside a step of the caller's own. */
 export function startPdptes(m: Machine): void {
   if (modeWith(m, {}) !== 'pae') return;
   const entries = readPdptes(m, m.reg('cr3'));
   if (entries === 'malformed') return;
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
+  setPdptes(m, entries);
 }

@@ -18,7 +18,7 @@ import {
 } from './pointer-list.ts';
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
-import { isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
+import { isPresent, isTracked } from './spte-2007.ts';
 import { flushEverybody, oweFlush } from './vendor.ts';
 
 /** `KVM_MIN_FREE` and `KVM_REFILL_PAGES`. */
@@ -51,6 +51,13 @@ export function shadowPageAt(world: World, pfn: Pfn): ShadowPage | undefined {
   const serial = world.get('owner', pfn);
   return serial === undefined ? undefined : world.get('sp', serial);
 }
+
+/**
+ * Whether a shadow page stands for the small pieces of a large page. The mark in the entry above does not say it: that is
+ * set where a piece is built, and pieces that two large pages share are built for one of them.
+ */
+export const isSplit = (page: ShadowPage): boolean =>
+  roleOf(page.role).metaphysical && levelOfRole(page.role) === 1;
 
 export interface PageRequest {
   readonly gfn: Gfn;
@@ -176,8 +183,8 @@ function unlinkChildren(m: Machine, serial: number): void {
       rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
     } else if (isPresent(entry)) {
       const child = shadowPageAt(m.world, pfnOfEntry(entry));
+      lost = child !== undefined && isSplit(child);
       if (child !== undefined) removeParent(m, child.serial, word);
-      lost = (entry & SPTE_LARGE_MARK) !== 0n;
       split ||= lost;
     }
     m.step('spte-clear', { level, why: 'zap' }, [word]);
@@ -205,6 +212,7 @@ function releasePage(m: Machine, serial: number): boolean {
   m.count('pages_zapped');
   const rest = (m.get('hash', bucketOf(m.world, page.gfn)) ?? []).filter((other) => other !== serial);
   m.set('hash', bucketOf(m.world, page.gfn), rest.length === 0 ? undefined : Object.freeze(rest));
+  m.point('free', page.pfn);
   m.step('shadow-free', { serial, pfn: page.pfn });
   m.set('sp', serial, undefined);
   m.set('owner', page.pfn, undefined);

@@ -1,27 +1,26 @@
-/** The places in a machine's work at which another vCPU may act, by name, and what is going on there. */
-export const PREEMPTION_POINTS = {
-  'page-walk/level-1': 'the processor has found the last table and is about to read its entry',
-  'walk_addr/done': "the hypervisor has read the guest's tables, and has not looked at its own yet",
-  'rmap_write_protect/before-flush':
-    'an entry has lost its write right, or is about to, and nobody has flushed yet',
-  'rmap_write_protect/after-flush': 'the flush is made, and the hypervisor still holds its lock',
-  'mmu_pte_write_zap_pte/before-flush': 'a shadow entry is cleared, and nobody has flushed yet',
-  'kvm_mmu_zap_page/before-flush': 'all entries of a shadow page are cleared, and nobody has flushed yet',
-  'kvm_mmu_zap_page/before-free': 'the shadow page is flushed out, and about to be freed',
-  'kvm_faultin_pfn/after':
-    'the host frame behind the address is found, and the hypervisor does not hold its lock yet',
-  'kvm_faultin_pfn/no-slot': 'no memory slot was found behind the address, and nothing is noted of that yet',
-  'handle_mmio_page_fault/before-walk':
-    'the processor has met the mark of a device, and the hypervisor has not read its own tables yet',
-  'kvm_set_memslot/invalid': 'the slot is marked as going, and entries that map it still stand',
-  'mmu_notifier/started':
-    'the entries for some pages are gone, and the host has not changed its own tables yet',
-  'kvm_make_all_cpus_request/kicked': 'another vCPU has been interrupted, and is about to leave the guest',
-  'kvm_flush_remote_tlbs/before-kick': 'every vCPU has its request, and none has been interrupted yet',
-} as const;
+/**
+ * The places in a machine's work at which another vCPU may act, by name. What is going on at each is said in
+ * core/preemption-words.
+ */
+export const PREEMPTION_NAMES = [
+  'page-walk/level-1',
+  'walk_addr/done',
+  'rmap_write_protect/before-flush',
+  'rmap_write_protect/after-flush',
+  'mmu_pte_write_zap_pte/before-flush',
+  'kvm_mmu_zap_page/before-flush',
+  'kvm_mmu_zap_page/before-free',
+  'kvm_vm_ioctl_get_dirty_log/before-clear',
+  'kvm_faultin_pfn/after',
+  'kvm_faultin_pfn/no-slot',
+  'handle_mmio_page_fault/before-walk',
+  'kvm_set_memslot/invalid',
+  'mmu_notifier/started',
+  'kvm_make_all_cpus_request/kicked',
+  'kvm_flush_remote_tlbs/before-kick',
+] as const;
 
-export type PreemptionPoint = keyof typeof PREEMPTION_POINTS;
+export type PreemptionPoint = (typeof PREEMPTION_NAMES)[number];
 
-export const PREEMPTION_NAMES = Object.keys(PREEMPTION_POINTS) as readonly PreemptionPoint[];
-
-export const isPreemptionPoint = (name: string): name is PreemptionPoint => name in PREEMPTION_POINTS;
+export const isPreemptionPoint = (name: string): name is PreemptionPoint =>
+  PREEMPTION_NAMES.some((known) => known === name);

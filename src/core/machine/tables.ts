@@ -194,11 +194,16 @@ export interface OwedFlush {
   readonly overdue?: true;
 }
 
+/**
+ * Where rules must hold: lock released or exit handled, guest about to run, a frame about to be given back, operation done.
+ */
+export type AuditPoint = 'unlock' | 'entry' | 'free' | 'op';
+
 export interface Violation {
   readonly serial: number;
   readonly rule: string;
   /** The audit point at which it was found. */
-  readonly point: 'unlock' | 'entry' | 'free' | 'op';
+  readonly point: AuditPoint;
   /** The step since which the rule has been false. */
   readonly cause: number;
   /** Id of the place or thing that breaks it: `word:20003.022`. */
@@ -241,6 +246,8 @@ export interface TableValues {
   slot: SlotRecord;
   /** 1 for a frame that was written since user space last fetched the dirty log. */
   dirty: number;
+  /** 1 for a frame of a logged slot that was written since then in truth: what the log is judged by. */
+  written: number;
   hostTable: HostTable;
   sp: ShadowPage;
   /** Serial of the shadow page whose table lies in a frame. */
@@ -282,6 +289,7 @@ export interface TableKeys {
   psc: string;
   slot: number;
   dirty: Gfn;
+  written: Gfn;
   hostTable: Pfn;
   sp: number;
   owner: Pfn;
@@ -325,6 +333,7 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   psc: 'record',
   slot: 'record',
   dirty: 'number',
+  written: 'number',
   hostTable: 'record',
   sp: 'record',
   owner: 'number',

@@ -7,9 +7,12 @@ import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
 import { isGauge } from '../counters.ts';
-import { audit, isFlipped } from '../audit/audit.ts';
+import { audit } from '../audit/audit.ts';
+import { isFlipped } from '../audit/suspects.ts';
+import type { Engine } from '../engine.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
+import { noteWritten } from '../kvm/written.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
@@ -22,7 +25,7 @@ export type Section = 'setup' | 'given' | 'body';
 /** Where an operation lies in the journal, and what the guest saw of it. */
 export interface OperationRecord {
   readonly section: Section;
-  /** From 1 in its section; the setup is 0. */
+  /** From 1 in its section, as the text counts; the setup is 0. */
   readonly number: number;
   readonly text: string;
   /** The vCPU that acts. */
@@ -43,10 +46,18 @@ export type Stop =
   | { readonly kind: 'bound'; readonly bound: string; readonly message: string }
   | { readonly kind: 'host-stopped'; readonly message: string };
 
+interface Queued {
+  readonly section: Section;
+  readonly number: number;
+  readonly planned: PlannedOperation | undefined;
+}
+
 export interface RecorderOptions {
   /** Without a journal nothing is recorded: for measuring. */
   readonly record?: boolean;
   readonly stepsPerRun?: number;
+  /** What runs the machine in place of its own engine: for tests that watch one. */
+  readonly engine?: Engine;
   /** Called after each operation. */
   readonly checkpoint?: (machine: Machine) => void;
 }
@@ -58,22 +69,24 @@ export class Recorder {
   /** Number of steps before `begin`; counters start there. */
   beginStep = 0;
   stop: Stop | undefined;
-  private readonly queue: { section: Section; number: number; planned: PlannedOperation | undefined }[];
+  private readonly queue: readonly Queued[];
   private next = 0;
+  private readonly engine: Engine;
 
   constructor(program: Program, options: RecorderOptions = {}, from?: { world: World; operation: number }) {
     this.program = program;
+    this.engine = options.engine ?? engineOf(program.settings);
     this.machine = new Machine({
       settings: program.settings,
-      ...(engineOf(program.settings).judged ? { audit } : {}),
+      ...(this.engine.judged ? { audit, wrote: noteWritten } : {}),
       ...(options.record === false ? {} : { journal: new Journal() }),
       ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
       ...(from === undefined ? {} : { world: from.world }),
     });
     this.queue = [
       { section: 'setup', number: 0, planned: undefined },
-      ...program.given.map((planned, index) => ({ section: 'given' as const, number: index + 1, planned })),
-      ...program.body.map((planned, index) => ({ section: 'body' as const, number: index + 1, planned })),
+      ...program.given.map((planned, index) => queued('given', planned, index)),
+      ...program.body.map((planned, index) => queued('body', planned, index)),
     ];
     this.next = from?.operation ?? 0;
   }
@@ -128,7 +141,7 @@ export class Recorder {
       setUp(m, this.program);
       return {};
     }
-    const outcome = runOperation(m, planned);
+    const outcome = runOperation(m, planned, this.engine);
     m.point('op');
     return outcome;
   }
@@ -144,6 +157,12 @@ export class Recorder {
     this.beginStep = m.steps;
   }
 }
+
+const queued = (section: Section, planned: PlannedOperation, index: number): Queued => ({
+  section,
+  number: planned.number ?? index + 1,
+  planned,
+});
 
 /** After a bit flip the hypervisor's own assumptions may fail: then it is the modelled host that stops, not our code. */
 export function stopOf(m: Machine, error: unknown): Stop {
