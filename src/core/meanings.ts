@@ -112,8 +112,7 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'break=D-B3':
     "tables below a guest's large page are told apart by the rights of the table above, not by the page's own",
   'break=D-B4': "tables below a guest's large page stay when the page's rights change",
-  'break=D-B5':
-    'each table on the way is told apart by the rights of the whole way, not by those above it',
+  'break=D-B5': 'each table on the way is told apart by the rights of the whole way, not by those above it',
   'break=I-B1': 'a fault does not notice that the host has changed its pages since it looked',
   'break=I-B2': 'a fault does not notice that the host is just changing its pages',
   'break=F-B2': 'the number of slot changes moves on while vCPUs still see the old slots',

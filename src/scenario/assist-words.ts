@@ -192,12 +192,18 @@ export const statementsFor = (settings: Settings, indented = false): WordList =>
 export const slotTraitsFor = (settings: Settings): WordList => (isToday(settings) ? SLOT_TRAITS : []);
 
 const MEANWHILE: WordList = [
-  ['at', 'What another vCPU does in the middle of the operation above, at a point that has a name.'],
+  ['at', 'What others do in the middle of the operation above, at a point that has a name.'],
 ];
 
 /** The vCPUs of the machine. */
-export const vcpusFor = (settings: Settings): WordList =>
+const vcpusFor = (settings: Settings): WordList =>
   vcpusOf(settings).map((vcpu) => [`v${String(vcpu)}`, `An operation of vCPU ${String(vcpu)}.`]);
+
+/** Who may act in the middle of an operation. */
+export const othersFor = (settings: Settings): WordList => [
+  ...vcpusFor(settings),
+  ...(isToday(settings) ? STATEMENTS.filter(([word]) => word === 'host') : []),
+];
 
 /** The points at which another vCPU may act. */
 export const POINTS: WordList = Object.entries(PREEMPTION_POINTS).map(([name, meaning]) => [

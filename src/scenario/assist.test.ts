@@ -61,6 +61,8 @@ describe('what may stand there', () => {
     ['the other vCPUs', `${SMP}begin\n|`, 'v1'],
     ['what another vCPU does meanwhile', `${SMP}begin\nv0 cpuid\n  |`, 'at'],
     ['points at which it may', `${SMP}begin\nv0 cpuid\n  at |`, 'walk_addr/done:'],
+    ['the host meanwhile', `${TODAY}begin\nv0 cpuid\n  at kvm_faultin_pfn/after: |`, 'host'],
+    ['what it does meanwhile', `${TODAY}begin\nv0 cpuid\n  at kvm_faultin_pfn/after: host |`, 'swap-out'],
     ['which one', `${SMP}begin\nv0 cpuid\n  at walk_addr/done: |`, 'v1'],
     ['what it does there', `${SMP}begin\nv0 cpuid\n  at walk_addr/done: v1 user |`, 'write'],
     ['flushes by the host', `${SMP}begin\nhost |`, 'flush-all'],

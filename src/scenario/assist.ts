@@ -28,7 +28,7 @@ import {
   slotTraitsFor,
   statementsFor,
   TARGETS,
-  vcpusFor,
+  othersFor,
   WHEN,
   type WordList,
 } from './assist-words.ts';
@@ -111,7 +111,7 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
 function meanwhileAfter(text: string, line: Line, done: readonly Token[]): readonly Offer[] {
   if (done.length === 1) return offer('name', POINTS);
   return done.length === 2
-    ? offer('word', vcpusFor(settingsIn(text)))
+    ? offer('word', othersFor(settingsIn(text)))
     : offersAfter(text, line, done.slice(2));
 }
 

@@ -32,8 +32,13 @@ const FAULTED_IN: Readonly<Record<string, { what: string; why: string }>> = {
     what: 'The host makes its own entry writable again',
     why: 'The process may write there. The host had held the right back only to notice a write.',
   },
+  'from swap': {
+    what: 'The host brings back what was swapped out',
+    why: 'The page is wanted again, with all that was in it.',
+  },
 };
 
+/** Of changes that are made; the last piece of each has words of its own. */
 const SLOT_CHANGES: Readonly<Record<string, string>> = {
   create: 'is there',
   delete: 'is gone',
@@ -49,6 +54,10 @@ const HOST_MAPS: Readonly<Record<string, { what: string; why: string }>> = {
   away: {
     what: 'The host takes pages away',
     why: 'The process has said that it does not need what is in them (madvise). They come back as zeros.',
+  },
+  'swapped out': {
+    what: 'The host swaps pages out',
+    why: 'Their frames are free for others. What was in them comes back when it is wanted.',
   },
   writable: { what: 'The process may write its pages again', why: 'It has asked for that (mprotect).' },
   'read-only': {
@@ -128,13 +137,19 @@ export const OF_MEMORY = {
     why: 'A program in user space plays it.',
   }),
 
-  'slot-set': ({ slot, change, generation }) => ({
-    what: `Memory slot ${String(slot)} ${SLOT_CHANGES[change] ?? change}.`,
-    why:
-      generation === 0
-        ? 'A memory slot says which guest frames real memory backs.'
-        : `The slots' generation is now ${String(generation)}. Entries that mark devices count only in their own.`,
-  }),
+  'slot-set': ({ slot, change, generation }) =>
+    change === 'settled'
+      ? {
+          what: `Everybody sees the change of memory slot ${String(slot)}: generation ${String(generation)} begins.`,
+          why: 'Entries that mark devices count only in their own generation. The older ones say nothing any more.',
+        }
+      : {
+          what: `Memory slot ${String(slot)} ${SLOT_CHANGES[change] ?? change}.`,
+          why:
+            generation === 0
+              ? 'A memory slot says which guest frames real memory backs.'
+              : `Who looks it up from now on finds it so. Marks of devices count in generation ${String(generation)} only.`,
+        },
   'zap-all': ({ validGen, pages }) => ({
     what: `All shadow pages are obsolete at once, ${String(pages)} of them: the valid generation is ${String(validGen)} now.`,
     why: 'A page of the other generation is never used again, so the freeing itself may take its time.',

@@ -13,7 +13,7 @@ const TODAY: Settings = { ...DEFAULT_SETTINGS, machine: 'kvm-shadow', era: '6.12
 /** Values that a fact of text has, by step and fact. */
 const TEXTS: Readonly<Record<string, readonly string[]>> = {
   'pfn-none.why': ['being deleted', 'no slot', 'read-only slot', 'fault'],
-  'host-fault-in.why': ['zeros', 'new', 'copy on write', 'writable again'],
+  'host-fault-in.why': ['zeros', 'new', 'copy on write', 'writable again', 'from swap'],
   'unsync-refuse.why': ['tracked', 'syncing', 'prefetch'],
   'prefetch-refuse.why': ['entry', 'no memory', 'log', 'host'],
   'fast-fix.result': ['fixed', 'spurious', 'invalid'],
@@ -21,8 +21,8 @@ const TEXTS: Readonly<Record<string, readonly string[]>> = {
   'flush-own.how': ['all', 'current', 'guest', 'address'],
   'request-make.request': REQUESTS,
   'request-take.request': REQUESTS,
-  'slot-set.change': ['create', 'delete', 'flags', 'invalid'],
-  'host-map.how': ['memory', 'away', 'writable', 'read-only', 'collapsed'],
+  'slot-set.change': ['create', 'delete', 'flags', 'invalid', 'settled'],
+  'host-map.how': ['memory', 'away', 'swapped out', 'writable', 'read-only', 'collapsed'],
 };
 const NUMBERS = [0, 1, 2, 3, 6, 0x4_0000_1784, 0x7fff_ffff] as const;
 const WORDS = [0n, 1n, 0x8000_0000_1234_5e67n, 0xffff_8000_0001_4000n] as const;

@@ -15,12 +15,17 @@ import { stepAt, useApp, useSettledRun } from '../use-app.ts';
 import { Choose, Field } from './fields.tsx';
 import {
   actorsOf,
+  busyAt,
   EMPTY,
   fitted,
+  hasMiddle,
+  isPhysical,
   lineOf,
   placesOf,
   registersOf,
   takesAddress,
+  takesPages,
+  takesSlot,
   verbsOf,
   type Form,
   type Verb,
@@ -50,9 +55,10 @@ function FormOf({ run, here }: { run: Run; here: OperationRecord | undefined }):
   const [chosen, setChosen] = useState(EMPTY);
   const [trouble, setTrouble] = useState<readonly string[]>([]);
   const { settings } = run.plan.program;
-  const severalHere = vcpusOf(settings).length > 1 && here !== undefined;
-  const when = severalHere ? chosen.when : 'after';
-  const form = fitted({ ...chosen, when }, settings, here?.vcpu ?? 0);
+  const within = here !== undefined && hasMiddle(settings) ? here : undefined;
+  const when = within === undefined ? 'after' : chosen.when;
+  const busy = here === undefined ? 0 : busyAt(here);
+  const form = fitted({ ...chosen, when }, settings, busy);
   const line = lineOf(form);
   const change = (part: Partial<Form>): void => {
     setChosen({ ...form, ...part });
@@ -73,8 +79,8 @@ function FormOf({ run, here }: { run: Run; here: OperationRecord | undefined }):
           add();
         }}
       >
-        {severalHere && <Moment {...part} run={run} here={here} />}
-        <Actor {...part} busy={here?.vcpu ?? 0} />
+        {within !== undefined && <Moment {...part} run={run} here={within} />}
+        <Actor {...part} busy={busy} />
         <Arguments {...part} />
         {complete && <output>{line}</output>}
         <button type="submit" disabled={!complete}>
@@ -133,7 +139,7 @@ function Moment({ form, change, run, here }: Part & { run: Run; here: OperationR
 const VISITS = ['1', '2', '3', '4'] as const;
 
 /** Who does what. */
-function Actor({ form, settings, change, busy }: Part & { busy: number }): React.JSX.Element {
+function Actor({ form, settings, change, busy }: Part & { busy: number | undefined }): React.JSX.Element {
   const { verb, who, vcpu, when } = form;
   const actors = actorsOf(settings, { when, busy });
   const choosesVcpu = vcpusOf(settings).length > 1 && !verb.startsWith('host ') && verb !== 'flip';
@@ -143,7 +149,10 @@ function Actor({ form, settings, change, busy }: Part & { busy: number }): React
       <Choose<Verb>
         label={DOING.what}
         value={verb}
-        values={verbsOf(settings, when).map(({ by, verbs }) => ({ label: DOING.by[by], values: verbs }))}
+        values={verbsOf(settings, { when, busy }).map(({ by, verbs }) => ({
+          label: DOING.by[by],
+          values: verbs,
+        }))}
         wide={choosesVcpu === choosesRights}
         onChange={(next) => {
           change({ verb: next });
@@ -202,7 +211,7 @@ function Arguments(part: Part): React.JSX.Element {
         />
       )}
       {(verb === 'load-cr3' || verb === 'load-ttbr0') && <Space {...part} />}
-      {(verb === 'host log' || verb === 'host fetch-log') && <Slot {...part} />}
+      {takesSlot(form) && <Slot {...part} />}
       {verb === 'host log' && (
         <Choose
           label={DOING.log}
@@ -210,6 +219,25 @@ function Arguments(part: Part): React.JSX.Element {
           values={['on', 'off']}
           onChange={(state) => {
             change({ state });
+          }}
+        />
+      )}
+      {verb === 'host clear-log' && (
+        <Field
+          label={DOING.from}
+          value={form.from}
+          onChange={(from) => {
+            change({ from });
+          }}
+        />
+      )}
+      {takesPages(form) && (
+        <Field
+          label={DOING.pages}
+          narrow
+          value={form.pages}
+          onChange={(pages) => {
+            change({ pages });
           }}
         />
       )}
@@ -222,8 +250,7 @@ function Address({ form, change }: Part): React.JSX.Element {
   const list = useId();
   const text = useApp((state) => state.text);
   const addresses = useMemo(() => addressesIn(text), [text]);
-  // Addresses of memory and of the second stage are the guest's physical ones: the text names none of those.
-  const physical = form.verb === 'flip' && form.place !== 'shadow';
+  const physical = isPhysical(form);
   return (
     <>
       <Field

@@ -5,7 +5,18 @@ import { must } from '../../core/assert.ts';
 import { completeSettings } from '../../core/settings.ts';
 import { checkScenario } from '../../scenario/plan.ts';
 import { catalogueText, timelineOf } from '../../testing/scenarios.ts';
-import { actorsOf, EMPTY, fitted, lineOf, placesOf, registersOf, verbsOf, type Form } from './line.ts';
+import {
+  actorsOf,
+  busyAt,
+  EMPTY,
+  fitted,
+  hasMiddle,
+  lineOf,
+  placesOf,
+  registersOf,
+  verbsOf,
+  type Form,
+} from './line.ts';
 import { pointsOf } from './points.ts';
 
 const MACHINES = [
@@ -19,6 +30,10 @@ const MACHINES = [
   'native cpu=arm64',
   'two-stage',
   'two-stage cpu=arm64 guest=3-level',
+  'kvm-shadow',
+  'kvm-shadow era=6.1 guest=2-level log-clear=apart',
+  'kvm-shadow guest=nonpaging',
+  'kvm-shadow vcpus=3 log-clear=apart-all-set',
 ];
 
 const settingsOf = (machine: string): ReturnType<typeof completeSettings> => {
@@ -40,6 +55,7 @@ function textOf(machine: string, lines: readonly string[]): string {
     'mmuscope 1',
     `machine ${machine}`,
     'slot 0x0 64M',
+    ...(machine.startsWith('kvm-shadow') ? ['slot 0x5000000 8M absent'] : []),
     ...(paging ? maps : []),
     'begin',
     ...(machine.startsWith('kvm') ? ['host log slot=0 on'] : []),
@@ -53,10 +69,11 @@ const problems = (machine: string, lines: readonly string[]): readonly string[] 
 describe.each(MACHINES)('%s', (machine) => {
   const settings = settingsOf(machine);
   const form: Form = { ...EMPTY, address: ADDRESS, target: 'gfn 0x21 rw user accessed' };
-  const lineFor = (part: Partial<Form>): string => lineOf(fitted({ ...form, ...part }, settings, 0));
+  const lineFor = (part: Partial<Form>): string =>
+    lineOf(fitted({ ...form, ...part, slot: part.verb === 'host add-slot' ? '1' : '0' }, settings, 0));
 
   test('every verb', () => {
-    for (const verb of verbsOf(settings, 'after').flatMap(({ verbs }) => verbs))
+    for (const verb of verbsOf(settings, { when: 'after', busy: 0 }).flatMap(({ verbs }) => verbs))
       expect([verb, problems(machine, [lineFor({ verb })])]).toEqual([verb, []]);
   });
   test('every register', () => {
@@ -78,14 +95,45 @@ describe.each(MACHINES)('%s', (machine) => {
   test('in the middle of an operation only other vCPUs act', () => {
     const others = actorsOf(settings, { when: 'walk_addr/done', busy: 0 });
     expect(others).toEqual(machine.includes('vcpus=3') ? [1, 2] : []);
-    if (others.length === 0) return;
+    expect(hasMiddle(settings)).toBe(others.length > 0 || settings.machine === 'kvm-shadow');
     for (const point of PREEMPTION_NAMES)
-      for (const verb of verbsOf(settings, point).flatMap(({ verbs }) => verbs)) {
+      for (const verb of verbsOf(settings, { when: point, busy: 0 }).flatMap(({ verbs }) => verbs)) {
         const line = lineFor({ when: point, visit: '2', verb });
-        expect(line).toMatch(/^at \S+#2: v1 /);
+        expect(line).toMatch(/^at \S+#2: (v1|host) /);
         expect([line, problems(machine, ['v0 cpuid', `  ${line}`])]).toEqual([line, []]);
       }
   });
+});
+
+test('part of a log', () => {
+  const form: Form = { ...EMPTY, verb: 'host clear-log', from: '0x20000', pages: '4' };
+  expect(lineOf(form)).toBe('host clear-log slot=0 0x20000 pages=4');
+  const machine = 'kvm-shadow log-clear=apart';
+  expect(problems(machine, [lineOf(form)])).toEqual([]);
+});
+
+describe('in the middle of what a thread of the host does', () => {
+  const settings = settingsOf('kvm-shadow');
+  test.each([
+    ['host unmap 0x40000 pages=2', [0], 0],
+    ['host delete-slot slot=0', [0], 0],
+    ['host fetch-log slot=0', [], 1],
+  ])('%s', (text, actors, count) => {
+    const busy = busyAt({ text, vcpu: 0 });
+    expect(actorsOf(settings, { when: 'mmu_notifier/started', busy })).toEqual(actors);
+    const said = problems('kvm-shadow', [text, '  at mmu_notifier/started: v0 cpuid']);
+    expect(said).toHaveLength(count);
+  });
+});
+
+test('points of what the host does to pages are near it', () => {
+  const timeline = timelineOf(
+    textOf('kvm-shadow', [`v0 user read ${ADDRESS}`, 'host unmap 0x20000', 'v0 cpuid']),
+  );
+  const ofBody = timeline.operations.filter(({ section }) => section === 'body');
+  const nearTo = (at: number) => pointsOf(timeline, must(ofBody[at], 'an operation')).near;
+  expect(nearTo(2)).toContain('mmu_notifier/started');
+  expect(nearTo(3)).not.toContain('mmu_notifier/started');
 });
 
 test('points of calls that the operation makes are near, the others far', () => {

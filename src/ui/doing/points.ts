@@ -6,7 +6,12 @@ import type { Timeline } from '../../timeline/timeline.ts';
 /** The call in which a point lies: `rmap_write_protect/before-flush`, `page-walk/level-1`. */
 const callOf = (point: PreemptionPoint): string => {
   const call = point.slice(0, point.indexOf('/'));
-  return call === 'page-walk' ? 'page walk' : call;
+  return CALLS[call] ?? call;
+};
+/** Points that are named otherwise than the call in which, or right after which, they lie. */
+const CALLS: Readonly<Record<string, string>> = {
+  'page-walk': 'page walk',
+  mmu_notifier: 'kvm_unmap_gfn_range',
 };
 
 /** The points of calls that the operation makes come first; the others it never reaches as the text stands. */
