@@ -128,6 +128,28 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
     },
   },
   {
+    name: "today's shadow MMU, with abbreviated settings and mistakes",
+    hash: '#/s/changed-while-looking?c=aB3z&at=1.5&p=MsEdCsLsDgKk&vs=MsEeLaDeKbcdkijfgh',
+    opens: {
+      kind: 'catalogue',
+      settings: {
+        machine: 'kvm-shadow',
+        era: '6.12',
+        cpu: 'svm',
+        'log-clear': 'apart-all-set',
+        'mmio-without': 'generation',
+        break: 'D-B5',
+      },
+      versus: {
+        machine: 'kvm-shadow',
+        era: '6.1',
+        'log-clear': 'apart',
+        'mmio-without': 'entries',
+        break: 'D-B2,D-B3,D-B4,D-B5,I-B1,I-B2,F-B2,F-B4,F-B5',
+      },
+    },
+  },
+  {
     name: 'a bare machine, with its settings',
     hash: '#/s/why-24?c=iXu5&at=3.5&cpu=arm64&host=3-level&psc=both&tlb=8&host-pages=2M',
     opens: {
