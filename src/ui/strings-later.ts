@@ -232,6 +232,8 @@ const many = (count: number, one: string, several: string): string =>
 export const AUDIT = {
   title: 'Audit',
   titleOfA: 'Audit of run A',
+  notYet:
+    'The audit does not judge this machine yet. Its rules are written for the KVM of 2007. Nothing in this panel, and no lamp, says that all is well here.',
   none: 'Nothing is audited on this machine: no hypervisor keeps tables of its own that could go wrong.',
   now: {
     broken: (rules: number): string => `${many(rules, 'rule is', 'rules are')} broken at this step.`,
