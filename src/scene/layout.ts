@@ -64,7 +64,11 @@ const SPACIOUS = 3;
 const SMALL = { guest: 78, hypervisor: 118 } as const;
 /** Small pages that say their size, or whether they are in the dirty log. */
 const SMALL_PAGE = 112;
+/** Of a reverse map of today, which says how many of its entries are writable. */
+const SMALL_LIST = 142;
 const smallWidth = (cast: Cast, zone: CastTable['zone']): number =>
+  zone === 'hypervisor' && cast.kvm?.today !== undefined ? SMALL_LIST : smallWidthOf(cast, zone);
+const smallWidthOf = (cast: Cast, zone: CastTable['zone']): number =>
   zone === 'guest' && (cast.kvm?.logs === true || cast.largePages.size > 0) ? SMALL_PAGE : SMALL[zone];
 
 /** Boxes at the foot of a zone: the guest's pages, or reverse maps. */

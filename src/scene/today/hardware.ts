@@ -76,11 +76,10 @@ function deviceRow({ world, changes }: Context, vcpu: number): SceneRow {
   if (known === undefined || (known.gva === 0n && known.gfn === 0))
     return { ...row, state, text: 'nothing', title: 'The vCPU remembers no device access.' };
   const old = known.generation !== generation;
-  const where = known.gva === 0n ? 'by frame' : `…${hex(known.gva).slice(-8, -3)}`;
   return {
     ...row,
     state,
-    text: `${where} → ${hex(known.gfn)} g${String(known.generation)}${old ? ' old' : ''}`,
+    text: `${hex(known.gfn)} g${String(known.generation)}${old ? ' old' : known.gva === 0n ? ' by gfn' : ''}`,
     title: [
       'The last access to a device: the next one to the same page needs no walk.',
       known.gva === 0n ? 'The address is forgotten, the frame is not.' : `Address 0x${hex(known.gva)}.`,

@@ -270,7 +270,7 @@ function ofText({ role, gfn }: CastTable): string {
 }
 
 /** Beside a badge there is room for little. */
-const SHORT = 9;
+const SHORT = 5;
 
 function foldText({ world }: Context, { table, walked, page }: TableNow, badge: string): string {
   if (table.zone === 'hypervisor' && page === undefined)
