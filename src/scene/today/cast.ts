@@ -6,8 +6,9 @@
 import { BOUNDS } from '../../core/bounds.ts';
 import type { PagingMode } from '../../core/hardware/paging-mode.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../../core/machine/world.ts';
-import type { HostPage, MmioInfo, MmuContext } from '../../core/machine/tables-today.ts';
-import type { ShadowPage, SlotRecord } from '../../core/machine/tables.ts';
+import type { AnyValue } from '../../core/machine/journal.ts';
+import type { HostPage, MmuContext } from '../../core/machine/tables-today.ts';
+import type { ShadowPage, SlotRecord, TableName } from '../../core/machine/tables.ts';
 import { isDirect, levelOfRole } from '../../core/kvm-shadow/role.ts';
 import { paeRootFrame } from '../../core/kvm-shadow/shadow-walk.ts';
 import { framesOf } from '../../core/kvm-shadow/vm.ts';
@@ -125,35 +126,20 @@ class Casting {
     const { journal } = this.timeline;
     const { table, key } = journal.changedPlace(change);
     const value = journal.valueAfter(change);
-    switch (table) {
-      case 'word':
-        this.followWord(change, Number(key));
-        break;
-      case 'reg':
-        this.followRegister(change, String(key));
-        break;
-      case 'sp':
-        if (value === undefined) this.places.leave(Number(key));
-        else this.addShadow(value as ShadowPage);
-        break;
-      case 'slotRmap':
-        if (value !== undefined) this.lists.add(String(key));
-        break;
-      case 'slot':
-        this.followSlot(Number(key), value as SlotRecord | undefined);
-        break;
-      case 'hostPage':
-        this.followHost(Number(key), value as HostPage | undefined);
-        break;
-      case 'mmu':
-        if ((value as MmuContext | undefined)?.prevRoots.some(({ hpa }) => hpa !== undefined) === true)
-          this.rows.add('previous');
-        break;
-      case 'mmio':
-        if ((value as MmioInfo | undefined)?.gfn !== undefined) this.rows.add('device');
-        break;
-      default:
-    }
+    if (table === 'word') this.followWord(change, Number(key));
+    else if (table === 'reg') this.followRegister(change, String(key));
+    else if (table === 'slot') this.followSlot(Number(key), value as SlotRecord | undefined);
+    else if (table === 'sp' && value === undefined) this.places.leave(Number(key));
+    else if (value !== undefined) this.followRecord(table, key, value);
+  }
+
+  private followRecord(table: TableName, key: number | string, value: AnyValue): void {
+    if (table === 'sp') this.addShadow(value as ShadowPage);
+    else if (table === 'slotRmap') this.lists.add(String(key));
+    else if (table === 'hostPage') this.followHost(Number(key), value as HostPage);
+    else if (table === 'mmio') this.rows.add('device');
+    else if (table === 'mmu' && (value as MmuContext).prevRoots.some(({ hpa }) => hpa !== undefined))
+      this.rows.add('previous');
   }
 
   private followSlot(id: number, slot: SlotRecord | undefined): void {
@@ -162,8 +148,8 @@ class Casting {
     this.logs ||= slot?.logged === true;
   }
 
-  private followHost(hva: number, page: HostPage | undefined): void {
-    if (page?.pfn === undefined) return;
+  private followHost(hva: number, page: HostPage): void {
+    if (page.pfn === undefined) return;
     for (const { hva: first, firstGfn, frames } of this.slots.values()) {
       if (first === undefined || hva < first || hva >= first + frames) continue;
       this.backed.set(page.pfn, toGfn(firstGfn + hva - first));

@@ -1,7 +1,7 @@
 /** Pages of the guest, and reverse maps by slot, level and guest frame, as boxes. */
 import type { World } from '../../core/machine/world.ts';
 import { isWritable } from '../../core/kvm-shadow/spte.ts';
-import { framesOf, slotAt } from '../../core/kvm-shadow/vm.ts';
+import { slotAt } from '../../core/kvm-shadow/vm.ts';
 import type { Gfn } from '../../core/quantities.ts';
 import { sizeText } from '../dialect.ts';
 import { indexText } from '../entries.ts';
@@ -136,9 +136,6 @@ function rmapBox(
 
 const smallText = (count: number, writable: number): string =>
   count === 0 ? '–' : `${String(count)}, ${String(writable)} rw`;
-
-/** How many 4 KiB frames the key of a reverse map stands for. */
-export const framesOfKey = (key: string): number => framesOf(Number(key.split('.')[1] ?? 1));
 
 /** `sp 6 [013]`. */
 export function entryName(world: World, word: number): string {

@@ -8,6 +8,16 @@ import { MODE_WORDS, type HardwareWords } from '../hardware-boxes.ts';
 import { hex, type Context, type SceneRow } from '../parts.ts';
 import { gfnBackedBy, isGone } from './world.ts';
 
+/** What a vCPU is asked to do before it runs the guest, short; the kernel's names stand in the details. */
+const REQUESTS: Readonly<Record<string, string>> = {
+  MMU_FREE_OBSOLETE_ROOTS: 'free roots',
+  MMU_SYNC: 'sync',
+  LOAD_MMU_PGD: 'root',
+  TLB_FLUSH: 'flush',
+  TLB_FLUSH_CURRENT: 'flush root',
+  TLB_FLUSH_GUEST: 'flush guest',
+};
+
 export const HARDWARE_WORDS: HardwareWords = {
   mode: ({ world }, vcpu) => {
     const reg = (name: string): bigint => world.get('reg', `${String(vcpu)}.${name}`) ?? 0n;
@@ -20,9 +30,10 @@ export const HARDWARE_WORDS: HardwareWords = {
     return page === undefined ? ' → pae_root' : ` → sp ${String(page.serial)}`;
   },
   owed: ({ world }, vcpu) => {
-    const [first, ...rest] = world.get('request', vcpu) ?? [];
-    if (first === undefined) return undefined;
-    return rest.length === 0 ? `asked: ${first}` : `asked: ${first} +${String(rest.length)}`;
+    const requests = world.get('request', vcpu) ?? [];
+    return requests.length === 0
+      ? undefined
+      : `asked: ${requests.map((name) => REQUESTS[name] ?? name).join(', ')}`;
   },
   row: (context, { row, vcpu }) => (row === 'device' ? deviceRow(context, vcpu) : rootsRow(context, vcpu)),
   tag: (_context, vcpu) => asidOf({ vcpu }),

@@ -238,7 +238,7 @@ function badgeOf(context: Context, { table, page }: TableNow, shadows: readonly 
     isInvalid(page.role) ? 'invalid root' : isOfOldGeneration(world, page) ? 'obsolete' : '',
     unsync ? 'unsync' : '',
     unsyncChildren > 0 ? `${String(unsyncChildren)} ≠ below` : '',
-    floodCount > 0 ? `${plural(floodCount, 'write', 'writes')}` : '',
+    floodCount > 0 ? plural(floodCount, 'write', 'writes') : '',
     nxDisallowed ? 'for NX' : '',
     page.rootCount > 0 && !isInvalid(page.role)
       ? page.rootCount > 1
