@@ -34,8 +34,14 @@ export async function runPlan(text: string, plan: Plan, isWanted: () => boolean)
   const results = judge(timeline, plan.expectations);
   await loadSentences(timeline.kinds());
   if (!isWanted()) return undefined;
-  if (timeline.program.settings.machine.startsWith('kvm-'))
-    return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };
+  const { machine } = timeline.program.settings;
+  if (machine === 'kvm-shadow') {
+    const { todaysCast, todaysShow } = await import('../scene/today/show.ts');
+    return isWanted()
+      ? { text, plan, timeline, cast: todaysCast(timeline), show: todaysShow, results }
+      : undefined;
+  }
+  if (machine === 'kvm-2007') return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };
   const { bareCast, bareShow } = await import('../scene/bare/show.ts');
   return isWanted() ? { text, plan, timeline, cast: bareCast(timeline), show: bareShow, results } : undefined;
 }

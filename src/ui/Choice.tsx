@@ -5,8 +5,10 @@ import {
   choicesOf,
   completeSettings,
   SETTINGS,
+  type Setting,
   type SettingName,
   type Settings,
+  type SettingValue,
 } from '../core/settings.ts';
 import type { OwnChoice } from '../scenario/ast.ts';
 import { choose } from '../store/document.ts';
@@ -17,7 +19,9 @@ import { useApp } from './use-app.ts';
 const OFFERED: readonly SettingName[] = ['cpu', 'guest', 'gpte-write', 'flush'];
 /** Settings behind a button. */
 const MORE: readonly SettingName[] = [
+  'machine',
   'era',
+  'nx-huge-pages',
   'flush-reach',
   'break',
   'host',
@@ -26,6 +30,15 @@ const MORE: readonly SettingName[] = [
   'psc',
   'tlb',
 ];
+
+/** A text for one KVM is for the other, as far as that has its words; one without KVM is for its own machine. */
+const offered = (setting: Setting, settings: Settings): readonly SettingValue[] =>
+  choicesOf(setting, settings).filter(
+    ({ value }) =>
+      setting.name !== 'machine' ||
+      value === settings.machine ||
+      (value.startsWith('kvm-') && settings.machine.startsWith('kvm-')),
+  );
 
 /** What is chosen, also where a text with problems keeps it from running. */
 function useChosen(side: 0 | 1): Settings | undefined {
@@ -50,7 +63,7 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
           void choose({ [name]: event.target.value }, side);
         }}
       >
-        {choicesOf(setting, settings).map((choice) => (
+        {offered(setting, settings).map((choice) => (
           <option key={choice.value} value={choice.value}>
             {choice.wrong === true ? `${choice.value} (${STRINGS.wrong})` : choice.value}
           </option>
@@ -100,7 +113,7 @@ function useApart(): readonly SettingName[] | undefined {
 const choosable = (names: readonly SettingName[], settings: Settings): readonly SettingName[] =>
   SETTINGS.filter(
     (setting) =>
-      names.includes(setting.name) && applies(setting, settings) && choicesOf(setting, settings).length > 1,
+      names.includes(setting.name) && applies(setting, settings) && offered(setting, settings).length > 1,
   ).map(({ name }) => name);
 
 /** The settings that matter most, and the others behind a button. */
