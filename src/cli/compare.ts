@@ -1,7 +1,7 @@
 /** `run ... --compare`: how two runs of one text differ; `run ... --vary`: a table of the runs under all combinations. */
 import { counterLabel, differenceText, seenText, signed } from '../scene/compare-words.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
-import { choicesNotOffered } from '../scenario/own-choices.ts';
+import { choicesNotOffered } from '../scenario/not-offered.ts';
 import { ownChoicesIn, planScenario, type Plan } from '../scenario/plan.ts';
 import { checkVaried, outcomeOf, planSweep, tableOf, type SweepRow, type Varied } from '../scenario/sweep.ts';
 import { BOUNDS } from '../core/bounds.ts';

@@ -6,7 +6,7 @@ import { changeText, functionRows, isStateChange, stepRows, valueText, type Row 
 import { sentenceOf } from '../scene/sentences.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import { allCounters, judge, type ExpectationResult } from '../scenario/expectations.ts';
-import { choicesNotOffered } from '../scenario/own-choices.ts';
+import { choicesNotOffered } from '../scenario/not-offered.ts';
 import { ownChoicesIn, planScenario, type Plan } from '../scenario/plan.ts';
 import { record, type StepView, type Timeline } from '../timeline/timeline.ts';
 

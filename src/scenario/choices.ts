@@ -7,37 +7,19 @@ import { nearest, type Cursor } from './cursor.ts';
 type Where = Setting['where'];
 type Own = ReadonlyMap<string, OwnChoice>;
 
-/** A setting, or a choice of the text's own, as far as conditions care. */
-interface Choosable {
-  readonly name: SettingTest['name'];
-  readonly values: readonly [string, ...string[]];
-  readonly list: boolean;
-  readonly accepts: (value: string) => boolean;
-}
+/** A setting, or a choice of the text's own. */
+type Choosable = Setting | OwnChoice;
 
-const ofSetting = (setting: Setting): Choosable => {
-  const [first, ...more] = setting.values;
-  return {
-    name: setting.name,
-    values: [first.value, ...more.map(({ value }) => value)],
-    list: setting.list === true,
-    accepts: (value) => settingAccepts(setting, value),
-  };
-};
-
-const ofText = ({ name, values }: OwnChoice): Choosable => ({
-  name,
-  values,
-  list: false,
-  accepts: (value) => values.includes(value),
-});
+const isSetting = (choosable: Choosable): choosable is Setting => 'where' in choosable;
+const valuesOf = (choosable: Choosable): readonly string[] =>
+  isSetting(choosable) ? choosable.values.map(({ value }) => value) : choosable.values;
 
 /** After `machine` or `policy`: perhaps the machine's name, then pairs. */
 export function readSettings(where: Where, cursor: Cursor): SettingChoices {
   if (where !== 'machine' || cursor.atPair()) return readChoices(cursor, { where });
   const place = cursor.peek();
   const value = cursor.word('a machine', 'Write: machine kvm-2007.').text;
-  const setting = ofSetting(must(settingOf('machine'), 'the machine'));
+  const setting = must(settingOf('machine'), 'the machine');
   return { machine: checked(cursor, { setting, value, place }), ...readChoices(cursor, { where }) };
 }
 
@@ -94,7 +76,7 @@ export const settingText = (text: string): string => (text.endsWith('!') ? text.
 
 /** Alternatives are joined by commas, save where the commas belong to the value. */
 const valuesIn = (setting: Choosable, text: string): readonly string[] =>
-  setting.list ? [text] : text.split(',');
+  isSetting(setting) && setting.list === true ? [text] : text.split(',');
 
 function named(
   cursor: Cursor,
@@ -102,9 +84,9 @@ function named(
 ): Choosable | undefined {
   const { name, text, where, own } = by;
   const choice = own?.get(text);
-  if (choice !== undefined) return ofText(choice);
+  if (choice !== undefined) return choice;
   const setting = settingOf(text);
-  if (setting !== undefined && (where === undefined || setting.where === where)) return ofSetting(setting);
+  if (setting !== undefined && (where === undefined || setting.where === where)) return setting;
   const names = [
     ...(own?.keys() ?? []),
     ...SETTINGS.filter((s) => where === undefined || s.where === where).map((s) => s.name as string),
@@ -122,12 +104,13 @@ function checked(
   cursor: Cursor,
   { setting, value, place }: { setting: Choosable; value: string; place: Span | undefined },
 ): string {
-  if (setting.accepts(value)) return value;
-  const near = nearest(value, setting.values);
+  const values = valuesOf(setting);
+  if (isSetting(setting) ? settingAccepts(setting, value) : values.includes(value)) return value;
+  const near = nearest(value, values);
   cursor.note(place, {
     message: `${setting.name}=${value} is not known`,
-    remedy: near === undefined ? `Use one of: ${setting.values.join(', ')}.` : `Did you mean ${near}?`,
+    remedy: near === undefined ? `Use one of: ${values.join(', ')}.` : `Did you mean ${near}?`,
     ...(near === undefined ? {} : { fix: near }),
   });
-  return setting.values[0];
+  return values[0] ?? '';
 }

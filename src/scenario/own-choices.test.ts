@@ -5,7 +5,7 @@ import { record } from '../timeline/timeline.ts';
 import { explainAt, offersAt } from './assist.ts';
 import { judge } from './expectations.ts';
 import { checkScenario, formatScenario } from './plan.ts';
-import { choicesNotOffered } from './own-choices.ts';
+import { choicesNotOffered } from './not-offered.ts';
 
 const CHOICE = 'choice Path=fault,cr3 "How T comes into use."';
 const HEAD = ['mmuscope 1', 'machine kvm-2007', CHOICE, 'slot 0x0 4M', 'map 0x1000 -> gfn 0x20 rw user'];
@@ -43,8 +43,8 @@ describe('lines that are for some runs only', () => {
   });
   test('are named, with all that is indented below them', () => {
     const text = textOf('v0 cpuid', 'v0 user read 0x2000 when Path=cr3', '  on #PF', '    skip', 'v0 cpuid');
-    expect(planOf(text).leftOut).toEqual([{ first: 8, last: 10 }]);
-    expect(planOf(text, { Path: 'cr3' }).leftOut).toEqual([]);
+    expect([...planOf(text).leftOut]).toEqual([8, 9, 10]);
+    expect([...planOf(text, { Path: 'cr3' }).leftOut]).toEqual([]);
   });
   test('may stand in a handler, and beside another vCPU', () => {
     const text = textOf(
@@ -92,12 +92,16 @@ describe('what is wrong with a choice has a place', () => {
       ({ line, column, message }) => `${String(line)}:${String(column)} ${message}`,
     );
   test.each([
-    ['choice path=a,b "x"', '5:8 "path" is no name of a choice'],
-    ['choice PathTwo=a,b "x"', '5:8 "PathTwo" is no name of a choice'],
-    ['choice Path=a,b "x"', '5:8 Path is chosen above already'],
-    ['choice Way=a "x"', '5:12 A choice has 2 to 8 different values (ownValues)'],
-    ['choice Way=a,a "x"', '5:12 A choice has 2 to 8 different values (ownValues)'],
-    ['choice Way=a,B "x"', '5:12 "B" is no value of a choice'],
+    ['choice path=a,b "x"', '5:8 "path" is no name of one more choice'],
+    ['choice PathTwo=a,b "x"', '5:8 "PathTwo" is no name of one more choice'],
+    ['choice Path=a,b "x"', '5:8 "Path" is no name of one more choice'],
+    ['choice Way=a "x"', '5:12 A choice has 2 to 8 values (ownValues), different and in small letters'],
+    ['choice Way=a,a "x"', '5:12 A choice has 2 to 8 values (ownValues), different and in small letters'],
+    ['choice Way=a,B "x"', '5:12 A choice has 2 to 8 values (ownValues), different and in small letters'],
+    [
+      'choice Way=a,b,c,d,e,f,g,h,i "x"',
+      '5:12 A choice has 2 to 8 values (ownValues), different and in small letters',
+    ],
     ['choice Way=a,b', '5:15 The line ends where a text in quotes was expected'],
     ['expect exits=0 when Path=no', '5:26 Path=no is not known'],
     ['expect exits=0 when Pth=cr3', '5:21 "Pth" is no machine or policy setting'],

@@ -18,7 +18,7 @@ import type {
 } from './ast.ts';
 import { checkAddress, levelOfChange, valueOfChange, type Ground } from './entries.ts';
 import { GuestTables, MAIN_SPACE } from './guest-tables.ts';
-import { linesLeftOut, statementsIn, type Chosen } from './conditions.ts';
+import { isIn, linesLeftOut, type Chosen } from './conditions.ts';
 import { printLines, readLines } from './lines.ts';
 import {
   checkOverrides,
@@ -52,7 +52,7 @@ export interface Plan extends Remarks {
   readonly choices: readonly OwnChoice[];
   readonly picks: Chosen['picks'];
   /** Lines of the text that are for other runs. */
-  readonly leftOut: readonly { readonly first: number; readonly last: number }[];
+  readonly leftOut: ReadonlySet<number>;
 }
 
 export type PlanResult =
@@ -106,7 +106,7 @@ class Planner {
     this.ownSettings = completeSettings(this.ownChoices);
     this.settings = settingsOfRun(this.ownChoices, overrides);
     this.chosen = { settings: this.settings, picks: picksOf(source.choices, overrides) };
-    this.statements = statementsIn(source.statements, this.chosen);
+    this.statements = source.statements.filter((statement) => isIn(statement, this.chosen));
     const fitting = misfit(this.settings) === undefined ? this.settings : DEFAULT_SETTINGS;
     this.tables = new GuestTables(fitting, namedFrames(this.statements));
     this.ground = { settings: this.settings, tables: this.tables, report: this.report };
@@ -293,7 +293,7 @@ class Planner {
 
   private operations(): { given: PlannedOperation[]; body: PlannedOperation[] } {
     const sections: Record<Section, PlannedOperation[]> = { given: [], body: [] };
-    const planner = new OperationPlanner(this.ground, this.statements);
+    const planner = new OperationPlanner(this.ground, this.statements, this.chosen);
     let section: Section | undefined;
     for (const statement of this.statements) {
       if (statement.kind === 'given') section = 'given';

@@ -1,7 +1,7 @@
 /** What an author says about a scenario: notes, expectations, things to try. */
 import { applies, SETTINGS, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { CallPlace, Expectation, SettingChoices, Statement } from './ast.ts';
-import { meets, type Chosen } from './conditions.ts';
+import { isIn, type Chosen } from './conditions.ts';
 import { printLines } from './lines.ts';
 
 export type Section = 'given' | 'body';
@@ -44,18 +44,16 @@ export function remarksOf(statements: readonly Statement[], chosen: Chosen): Rem
   // Of all operations, and of those that the run has.
   let [after, ran] = [0, 0];
   for (const statement of statements) {
+    if (statement.kind === 'operation') after += 1;
+    if (!isIn(statement, chosen)) continue;
     if (statement.kind === 'given' || statement.kind === 'begin') {
       section = statement.kind === 'given' ? 'given' : 'body';
       [after, ran] = [0, 0];
-    } else if (statement.kind === 'operation') {
-      after += 1;
-      if (meets(statement.operation.when ?? [], chosen)) ran = after;
-    } else if (statement.kind === 'note') {
-      if (!meets(statement.when, chosen)) continue;
+    } else if (statement.kind === 'operation') ran = after;
+    else if (statement.kind === 'note') {
       const note = { text: statement.text, section, after };
       notes.push(statement.at === undefined ? note : { ...note, at: statement.at });
     } else if (statement.kind === 'expect') {
-      if (!meets(statement.when, chosen)) continue;
       const text = printLines([{ ...statement.line, indent: 0 }]);
       expectations.push({
         expectation: statement.expectation,

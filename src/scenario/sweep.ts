@@ -9,7 +9,8 @@ import { settingAccepts, settingOf, type SettingName } from '../core/settings.ts
 import { seenApart, type Seen } from '../timeline/seen.ts';
 import type { RunSummary } from '../timeline/summary.ts';
 import type { OwnChoice, SettingChoices } from './ast.ts';
-import { choicesNotOffered, isOwnName } from './own-choices.ts';
+import { choicesNotOffered } from './not-offered.ts';
+import { isOwnName } from './own-choices.ts';
 import { planScenario, type Plan } from './plan.ts';
 
 /** A setting and the values that it takes in turn. */

@@ -4,13 +4,13 @@
  */
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
-import type { LinkState, Place } from '../scenario/links.ts';
-import { choicesNotOffered, isOwnName } from '../scenario/own-choices.ts';
-import { planScenario, type Plan, type PlanResult } from '../scenario/plan.ts';
+import { isOwnName } from '../scenario/own-choices.ts';
+import { planScenario, type PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
-import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
+import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
+import type { Opening } from './opening.ts';
 import { runPlan, samePlace } from './running.ts';
-import { beginBusy, store, type AppState, type Original, type Run } from './state.ts';
+import { beginBusy, store, type AppState, type Run } from './state.ts';
 
 const { getState, setState } = store;
 
@@ -60,16 +60,6 @@ function standing(
   return { ...ran, cursor, beyond, settled: cursor, previous: cursor };
 }
 
-export interface Opening extends Omit<Version, 'versus'>, Pick<LinkState, 'beyond' | 'varied'> {
-  readonly original?: Original | undefined;
-  readonly versus?: SettingChoices | undefined;
-  readonly history?: History;
-  readonly at?: Place | undefined;
-  /** Check of the shared step. */
-  readonly check?: string | undefined;
-  readonly linkTrouble?: readonly string[];
-}
-
 /** Opens a scenario at a place, or at its first step. */
 export async function openScenario(opening: Opening): Promise<void> {
   const done = beginBusy();
@@ -97,66 +87,19 @@ export async function openScenario(opening: Opening): Promise<void> {
     const ran = await runVersion(version, planned);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
-    const { cursor, sentences } = await findPlace(run, opening);
+    const { timeline } = run;
+    const { cursor, sentences } = opening.start?.(run, opening) ?? {
+      cursor: Math.min(timeline.begin + 1, timeline.length),
+      sentences: [],
+    };
     setState({
       ...start,
       ...standing(ran, cursor, opening.beyond),
-      linkTrouble: [...said, ...notOffered(planned.plan, opening), ...sentences],
+      linkTrouble: [...said, ...sentences],
     });
   } finally {
     done();
   }
-}
-
-/** Choices that a link makes and the text does not offer: the text's own stand in their place. */
-const notOffered = ({ choices }: Plan, { settings, versus, varied }: Opening): readonly string[] => [
-  ...new Set(
-    [
-      settings,
-      versus ?? {},
-      ...(varied ?? []).map(({ name, values }) => ({ [name]: values.join() })),
-    ].flatMap((wanted) => choicesNotOffered(choices, wanted)),
-  ),
-];
-
-/** Where a link points, and what is to be said when the run is not what it was when the link was made. */
-async function findPlace(
-  run: Run,
-  { at, check, settings }: Opening,
-): Promise<{ cursor: number; sentences: readonly string[] }> {
-  const { timeline } = run;
-  const first = Math.min(timeline.begin + 1, timeline.length);
-  if (at === undefined) return { cursor: first, sentences: [] };
-  const { findCheck, stepCheck } = await import('../scenario/step-check.ts');
-  const name = `${at.operation}.${String(at.step)}`;
-  const named = timeline.positionNamed(at.operation, at.step);
-  if (named !== undefined && (check === undefined || stepCheck(timeline, named, settings) === check))
-    return { cursor: named, sentences: [] };
-  const moved =
-    check === undefined
-      ? undefined
-      : findCheck(timeline, { position: named ?? first, wanted: check, choices: settings });
-  if (moved !== undefined) {
-    const now = timeline.nameOf(moved);
-    return {
-      cursor: moved,
-      sentences: [
-        `This run differs from the one that was shared: what was step ${name} there is step ${now} here, which is shown.`,
-      ],
-    };
-  }
-  if (named === undefined) {
-    return {
-      cursor: first,
-      sentences: [`The link names step ${name}, which this scenario does not have. Its first step is shown.`],
-    };
-  }
-  return {
-    cursor: named,
-    sentences: [
-      `This run ends elsewhere than the one that was shared: at step ${name} the guest has seen something else, or another number of exits. The link was made by another version of the model, or it is cut off.`,
-    ],
-  };
 }
 
 const versionOf = ({ text, settings, versus }: AppState): Version => ({ text, settings, versus });

@@ -27,7 +27,7 @@ export function shows(text: string, id: string): boolean {
 /** What the guest sees counts; where nothing reaches the guest, the search says what else does. */
 function isShown(seen: Watched, id: string): boolean {
   const search = WRONG_POLICIES[id];
-  const by = search === undefined || 'breaksNothing' in search ? 'guest' : (search.shownBy ?? 'guest');
+  const by = search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
   return by === 'host' ? seen.stop !== undefined : seen.complaints.length > 0;
 }
 

@@ -10,7 +10,6 @@ import {
   type Settings,
   type SettingValue,
 } from '../core/settings.ts';
-import type { OwnChoice } from '../scenario/ast.ts';
 import { choose } from '../store/document.ts';
 import { STRINGS } from './strings.ts';
 import { useApp } from './use-app.ts';
@@ -54,16 +53,38 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
   const value = settings[name];
   const chosen = setting.values.find((choice) => choice.value === value);
   return (
-    <label className="choice" title={`${setting.meaning} ${chosen?.meaning ?? ''}`}>
-      <span>{setting.label}</span>
+    <Picker
+      name={name}
+      label={setting.label}
+      meaning={`${setting.meaning} ${chosen?.meaning ?? ''}`}
+      value={value}
+      values={offered(setting, settings)}
+      side={side}
+    />
+  );
+}
+
+function Picker(of: {
+  name: string;
+  label: string;
+  meaning: string;
+  value: string | undefined;
+  values: readonly Pick<SettingValue, 'value' | 'wrong'>[];
+  side: 0 | 1;
+}): React.JSX.Element {
+  const { name, label, meaning, value, values, side } = of;
+  return (
+    <label className="choice" title={meaning}>
+      <span>{label}</span>
       <select
         name={name}
+        aria-label={label}
         value={value}
         onChange={(event) => {
           void choose({ [name]: event.target.value }, side);
         }}
       >
-        {offered(setting, settings).map((choice) => (
+        {values.map((choice) => (
           <option key={choice.value} value={choice.value}>
             {choice.wrong === true ? `${choice.value} (${STRINGS.wrong})` : choice.value}
           </option>
@@ -75,38 +96,22 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
 
 /** What the text itself offers, beside the settings of the machine. */
 function OwnChoices({ side }: { side: 0 | 1 }): React.JSX.Element {
-  const offered = useApp((state) => state.runs[0]?.plan.choices) ?? [];
-  const over = useApp((state) => (side === 0 ? state.settings : state.versus));
+  const plan = useApp((state) => (state.runs[side] ?? state.runs[0])?.plan);
   return (
     <>
-      {offered.map(({ name, values, meaning }: OwnChoice) => (
-        <label key={name} className="choice own" title={meaning}>
-          <span>{name}</span>
-          <select
-            name={name}
-            value={values.find((value) => value === over?.[name]) ?? values[0]}
-            onChange={(event) => {
-              void choose({ [name]: event.target.value }, side);
-            }}
-          >
-            {values.map((value) => (
-              <option key={value}>{value}</option>
-            ))}
-          </select>
-        </label>
+      {plan?.choices.map(({ name, values, meaning }) => (
+        <Picker
+          key={name}
+          name={name}
+          label={name}
+          meaning={meaning}
+          value={plan.picks[name]}
+          values={values.map((value) => ({ value }))}
+          side={side}
+        />
       ))}
     </>
   );
-}
-
-/** While comparing, the settings in which the two runs differ: what one looks for in their heads. */
-function useApart(): readonly SettingName[] | undefined {
-  const [a, b] = [useChosen(0), useChosen(1)];
-  const comparing = useApp((state) => state.runs.length > 1 && state.varied === undefined);
-  if (!comparing || a === undefined || b === undefined) return undefined;
-  return SETTINGS.filter(
-    (setting) => a[setting.name] !== b[setting.name] && applies(setting, a) && applies(setting, b),
-  ).map(({ name }) => name);
 }
 
 /** Names of a list under which the machine leaves something to choose. */
@@ -116,10 +121,15 @@ const choosable = (names: readonly SettingName[], settings: Settings): readonly 
       names.includes(setting.name) && applies(setting, settings) && offered(setting, settings).length > 1,
   ).map(({ name }) => name);
 
-/** The settings that matter most, and the others behind a button. */
-export function Choices({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | null {
+/** The settings that matter most, and the others behind a button; in a comparison those that are `apart` matter. */
+export function Choices({
+  side = 0,
+  apart,
+}: {
+  side?: 0 | 1;
+  apart?: readonly SettingName[];
+}): React.JSX.Element | null {
   const settings = useChosen(side);
-  const apart = useApart();
   const own = useApp((state) => (state.runs[0]?.plan.choices.length ?? 0) > 0);
   const id = useId();
   if (settings === undefined) return null;

@@ -403,3 +403,10 @@ export const STAGE_LATER = {
     `folded: this step touches none of its ${String(used)} ${used === 1 ? 'entry' : 'entries'} in use`,
   overview: 'The whole picture, with the part that the window shows. Press to go there.',
 };
+
+/** Of a link in which something is wrong. */
+export const LINK_TROUBLE = {
+  title: 'About this link',
+  text: 'The text that arrived',
+  open: 'Open this text',
+};

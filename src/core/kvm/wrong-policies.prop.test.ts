@@ -15,7 +15,7 @@ import { record } from '../../timeline/timeline.ts';
 const folder = fileURLToPath(new URL('../../testing/counterexamples/', import.meta.url));
 const kept = (id: string): string => readFileSync(`${folder}${keptName(id)}`, 'utf8');
 const searches = Object.entries(WRONG_POLICIES).flatMap(([id, line]) =>
-  'breaksNothing' in line ? [] : [[id, line] as const],
+  'notFound' in line ? [] : [[id, line] as const],
 );
 
 test('every wrong value of a setting of this machine has its line, and no line is for anything else', () => {

@@ -33,7 +33,7 @@ const KIND_CODE = new Map<StepKind, number>();
 function learnKinds(): void {
   for (let code = STEP_SCHEMAS.length; code < STEP_KINDS.length; code += 1) {
     const kind = must(STEP_KINDS[code], 'a kind of step');
-    STEP_SCHEMAS.push(Object.entries(STEPS[kind].facts) as Schema);
+    STEP_SCHEMAS.push(Object.entries(STEPS[kind].facts));
     KIND_CODE.set(kind, code);
   }
 }
