@@ -5,11 +5,11 @@
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import { isOwnName } from '../scenario/own-choices.ts';
-import type { PlanResult } from '../scenario/plan.ts';
+import { planScenario, type PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
 import type { Opening } from './opening.ts';
-import { planToDraw, runPlan, samePlace } from './running.ts';
+import { runPlan, samePlace } from './running.ts';
 import { beginBusy, store, type AppState, type Run } from './state.ts';
 
 const { getState, setState } = store;
@@ -39,7 +39,7 @@ async function runVersion(
   const first = await runPlan(version.text, good.plan, isWanted);
   if (first === undefined) return undefined;
   if (version.versus === undefined) return { runs: [first], comparison: undefined, problems: [] };
-  const other = planToDraw(version.text, version.versus);
+  const other = planScenario(version.text, version.versus);
   if (other.kind === 'problems') {
     const problems = other.problems.map((problem) => ({ ...problem, message: `Run B: ${problem.message}` }));
     return { runs: [first], comparison: undefined, problems };
@@ -84,7 +84,7 @@ export async function openScenario(opening: Opening): Promise<void> {
       dialog: undefined,
     };
     const isWanted = newest();
-    const planned = planToDraw(text, settings);
+    const planned = planScenario(text, settings);
     if (planned.kind === 'problems') {
       setState({ ...start, problems: planned.problems, linkTrouble: said });
       return;
@@ -115,7 +115,7 @@ async function runAnew(goTo?: number): Promise<void> {
   try {
     const isWanted = newest();
     const version = versionOf(getState());
-    const planned = planToDraw(version.text, version.settings);
+    const planned = planScenario(version.text, version.settings);
     if (planned.kind === 'problems') {
       setState({ problems: planned.problems });
       return;
