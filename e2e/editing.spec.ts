@@ -25,7 +25,15 @@ async function openEditor(page: Page): Promise<void> {
 async function typeAfter(page: Page, text: string, typed: string): Promise<void> {
   await page.locator('.cm-line', { hasText: text }).first().click();
   await page.keyboard.press('End');
-  await page.keyboard.type(typed);
+  await typeLines(page, typed);
+}
+
+/** Each line in one piece: key by key, a slow machine would make several steps of it for undo. */
+async function typeLines(page: Page, typed: string): Promise<void> {
+  for (const [index, line] of typed.split('\n').entries()) {
+    if (index > 0) await page.keyboard.press('Enter');
+    if (line !== '') await page.keyboard.insertText(line);
+  }
   await idle(page);
 }
 
@@ -33,8 +41,7 @@ async function typeAfter(page: Page, text: string, typed: string): Promise<void>
 async function typeAtEnd(page: Page, typed: string): Promise<void> {
   await page.locator('.cm-content').focus();
   await page.keyboard.press('Control+End');
-  await page.keyboard.type(typed);
-  await idle(page);
+  await typeLines(page, typed);
 }
 
 test.use({ viewport: { width: 1440, height: 900 } });

@@ -9,7 +9,9 @@ export default defineConfig({
   workers: 2,
   fullyParallel: true,
   retries: 0,
-  timeout: 60_000,
+  timeout: 90_000,
+  // The bound of a wait for what will come, also on a machine with other work.
+  expect: { timeout: 15_000 },
   reporter: [['list']],
   use: {
     baseURL: address,

@@ -1,6 +1,7 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
 import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
+import { invalidationMeaning } from '../core/hardware/invalidation-words.ts';
 import { PREEMPTION_POINTS } from '../core/preemption-words.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
@@ -239,9 +240,9 @@ export const hostWordsFor = (settings: Settings): WordList => {
 
 /** The forms of an instruction that invalidates: `single`, `all`. */
 export const formsFor = (family: string, settings: Settings, by: Invalidation['by']): WordList =>
-  existing(settings, by).flatMap(({ name, meaning }) => {
+  existing(settings, by).flatMap(({ name }) => {
     const [own, form] = invalidationWords(name).split(' ');
-    return own === family && form !== undefined ? [[form, meaning] as const] : [];
+    return own === family && form !== undefined ? [[form, invalidationMeaning(name)] as const] : [];
   });
 
 /** `cr0.wp = `, and the registers that only bare machines have. */

@@ -1,5 +1,7 @@
 /** The address that a step is about, cut into its index fields. */
 import { contextIn, quadrantOf } from '../core/kvm/context-2007.ts';
+import { pagingModeOf } from '../core/hardware/registers.ts';
+import type { World } from '../core/machine/world.ts';
 import type { Settings } from '../core/settings.ts';
 import { addressParts, type AddressPart } from '../scenario/addresses.ts';
 import type { StepView, Timeline } from '../timeline/timeline.ts';
@@ -47,12 +49,21 @@ interface Cut {
 function cutFor({ world, program }: Timeline, { space, vcpu }: StepView): Cut {
   const { settings } = program;
   if (!settings.machine.startsWith('kvm-')) return { settings, quadrants: false };
-  const { mode, shadowRootLevel } = contextIn(world, vcpu);
+  const { mode, shadowRootLevel } = pagingOf(world, vcpu);
   const shadow = space === 'sPT' && shadowRootLevel === 3;
   return {
     settings: { cpu: settings.cpu, guest: shadow ? 'pae' : mode },
     quadrants: mode === '2-level' && !shadow,
   };
+}
+
+/** Of a KVM of today its own record says how many levels the shadow has; it knows a mode more than that of 2007. */
+function pagingOf(world: World, vcpu: number): { mode: string; shadowRootLevel: number } {
+  const role = world.get('mmu', vcpu)?.rootRole;
+  if (role === undefined) return contextIn(world, vcpu);
+  const reg = (name: string): bigint => world.get('reg', `${String(vcpu)}.${name}`) ?? 0n;
+  const mode = pagingModeOf({ cr0: reg('cr0'), cr4: reg('cr4'), efer: reg('efer') });
+  return { mode, shadowRootLevel: role & 0xf };
 }
 
 /** Where tables are read, the index in the table of that level is lit. */

@@ -23,9 +23,11 @@ import { shadowId } from './cast.ts';
 import { entryName } from './frame-boxes.ts';
 import { fillOf } from './list-shape.ts';
 import { hex, plural } from './telling.ts';
+import { todaysDetails } from './today/details.ts';
 
 export function detailsOf(world: World, cast: Cast, id: string): readonly string[] {
   if (cast.kvm === undefined) return [];
+  if (cast.kvm.today !== undefined) return todaysDetails(world, cast, id);
   const table = cast.tables.find((candidate) => candidate.id === id);
   if (table?.role !== undefined) {
     const page = [...world.tables.sp.values()].find((candidate) => shadowId(candidate) === id);

@@ -76,6 +76,15 @@ export interface Cast {
     readonly many: boolean;
     /** Whether two numbers stand before a shadow entry, or a page says what it splits. */
     readonly wide: boolean;
+    /** Of a KVM of today. */
+    readonly today?: {
+      /** Which box each shadow page of the run has, by its serial. */
+      readonly places: ReadonlyMap<number, string>;
+      /** Keys of the reverse maps that ever list an entry: `0.1.20` for slot 0, level 1, guest frame 0x20. */
+      readonly lists: readonly string[];
+      /** Boxes of tables above the last level that ever map a large page. */
+      readonly largeLeaves: ReadonlySet<string>;
+    };
   };
   /** What differs on a machine without KVM. */
   readonly bare?: {
@@ -88,8 +97,11 @@ export interface Cast {
   };
 }
 
-/** What the box of a vCPU says: where CR3 leads, how paging works, the root entries of PAE, the fork detector. */
-export type CpuRow = 'cr3' | 'mode' | 'pdpte' | 'flood';
+/**
+ * What the box of a vCPU says: where CR3 leads, how paging works, the root entries of PAE, the fork detector; of today,
+ * the roots that it remembers and its last access to a device.
+ */
+export type CpuRow = 'cr3' | 'mode' | 'pdpte' | 'flood' | 'previous' | 'device';
 
 export const shadowId = (page: Pick<ShadowPage, 'gfn' | 'role'>): string =>
   `sp:${page.gfn.toString(16)}.${page.role.toString(16)}`;
@@ -264,9 +276,7 @@ class Casting {
       leftOut: used.length - kept.length,
       kvm: {
         vcpus: vcpusOf(this.timeline.program.settings),
-        rows: CPU_ROWS.flatMap((row) =>
-          this.rows.has(row) ? Array<CpuRow>(row === 'pdpte' ? 4 : 1).fill(row) : [],
-        ),
+        rows: cpuRowsOf(this.rows),
         logs: this.logs,
         many: folded.size > 0,
         wide: roles.some(({ role }) => roleOf(role).guestLevels === 2 || roleOf(role).metaphysical),
@@ -279,7 +289,11 @@ class Casting {
 const isUnused = ({ role, indices }: CastTable): boolean =>
   role !== undefined && indices.length === 0 && partsOf(roleOf(role)) > 1;
 
-const CPU_ROWS: readonly CpuRow[] = ['cr3', 'mode', 'pdpte', 'flood'];
+const CPU_ROWS: readonly CpuRow[] = ['cr3', 'mode', 'pdpte', 'flood', 'previous', 'device'];
+
+/** Rows in their order; PAE has four root entries. */
+export const cpuRowsOf = (rows: ReadonlySet<CpuRow>): readonly CpuRow[] =>
+  CPU_ROWS.flatMap((row) => (rows.has(row) ? Array<CpuRow>(row === 'pdpte' ? 4 : 1).fill(row) : []));
 
 const draftOf = (walked: Walked): Omit<Draft, 'zone' | 'gfn'> & { parent: string | undefined } => ({
   level: walked.at.level,

@@ -21,10 +21,13 @@ import { guestDialect, guestDialectIn, PAE_ROOT, shadowDialect, shadowLevel } fr
 import { guestTableAt, kvmShow } from './kvm-show.ts';
 import { entryIn, entryOfWord } from './places.ts';
 import { frameName } from './telling.ts';
+import { inspectToday } from './today/inspect.ts';
 
 /** What the row of a box stands for; undefined for rows that cannot be looked into. */
 export function inspectRow(timeline: Timeline, row: string, names: Names): Inspected | undefined {
-  if (!timeline.program.settings.machine.startsWith('kvm-')) return inspectBare(timeline, row, names);
+  const { machine } = timeline.program.settings;
+  if (!machine.startsWith('kvm-')) return inspectBare(timeline, row, names);
+  if (machine === 'kvm-shadow') return inspectToday(timeline, row, names);
   if (row.startsWith('tlb:'))
     return inspectCached(timeline, row, {
       names,

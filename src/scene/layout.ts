@@ -36,8 +36,11 @@ const WIDTH = { guest: 138, hypervisor: 156 } as const;
 const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
 /** Where an entry has two numbers, or a page says what it splits; and where an entry says how large its page is. */
 const WIDER = { guest: 182, hypervisor: 184 } as const;
+/** Entries of today have more letters, and pages say how they stand to the guest's table. */
+const TODAY_WIDTH = { guest: 176, hypervisor: 212 } as const;
 const widthOf = (cast: Cast, zone: CastTable['zone']): number => {
   if (cast.kvm === undefined) return BARE_WIDTH[zone];
+  if (cast.kvm.today !== undefined) return TODAY_WIDTH[zone];
   return ((zone === 'guest' ? cast.largePages.size > 0 || cast.kvm.logs : cast.kvm.wide) ? WIDER : WIDTH)[
     zone
   ];
@@ -61,8 +64,18 @@ const SPACIOUS = 3;
 const SMALL = { guest: 78, hypervisor: 118 } as const;
 /** Small pages that say their size, or whether they are in the dirty log. */
 const SMALL_PAGE = 112;
+/** Of a reverse map of today, which says how many of its entries are writable. */
+const SMALL_LIST = 142;
 const smallWidth = (cast: Cast, zone: CastTable['zone']): number =>
+  zone === 'hypervisor' && cast.kvm?.today !== undefined ? SMALL_LIST : smallWidthOf(cast, zone);
+const smallWidthOf = (cast: Cast, zone: CastTable['zone']): number =>
   zone === 'guest' && (cast.kvm?.logs === true || cast.largePages.size > 0) ? SMALL_PAGE : SMALL[zone];
+
+/** Boxes at the foot of a zone: the guest's pages, or reverse maps. */
+const belowOf = ({ frames, rmaps, kvm }: Cast, zone: CastTable['zone']): readonly string[] =>
+  zone === 'guest'
+    ? frames.map((gfn) => `frame:${gfn.toString(16)}`)
+    : (kvm?.today?.lists ?? rmaps.map((pfn) => pfn.toString(16))).map((key) => `rmap:${key}`);
 
 /** Whether the pages (or reverse maps) of a run are drawn small, without a row of contents. */
 export const isSmall = (count: number): boolean => count > SPACIOUS;
@@ -163,7 +176,7 @@ const WIDEST_CPU = 236;
 /** Two columns of rows, for the root entries of PAE. */
 const CPU_IN_COLUMNS = 296;
 
-const cpuRowsOf = (cast: Cast): number => Math.max(1, cast.kvm?.rows.length ?? 1);
+const cpuRowCount = (cast: Cast): number => Math.max(1, cast.kvm?.rows.length ?? 1);
 
 /** How many columns of rows stand side by side in the box of a vCPU under KVM. */
 export const cpuColumns = (cast: Cast, width: number): number =>
@@ -172,11 +185,11 @@ export const cpuColumns = (cast: Cast, width: number): number =>
 const cpuWidth = (cast: Cast, zone: number): number =>
   Math.min(
     cast.kvm?.rows.includes('pdpte') === true ? CPU_IN_COLUMNS : WIDEST_CPU,
-    Math.max(cpuRowsOf(cast) > 1 ? 186 : 150, zone * 0.4),
+    Math.max(cpuRowCount(cast) > 1 ? 186 : 150, zone * 0.4),
   );
 
 const cpuHeight = (cast: Cast, width: number): number =>
-  HEAD + Math.ceil(cpuRowsOf(cast) / cpuColumns(cast, width)) * ROW + BADGE;
+  HEAD + Math.ceil(cpuRowCount(cast) / cpuColumns(cast, width)) * ROW + BADGE;
 
 /** Narrowest column of rows in which a translation can be read, without and with the number of an address space. */
 const COLUMN = 286;
@@ -327,6 +340,9 @@ function storeyHeights(cast: Cast, plans: readonly (ZonePlan | undefined)[]): re
   return heights;
 }
 
+/** A zone is at least so much wider than one table. */
+const LEAST_SHARE = 1.4;
+
 function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
   const tables = cast.tables.filter((table) => table.zone === zone);
   const own = widthOf(cast, zone);
@@ -337,9 +353,9 @@ function planZone(cast: Cast, zone: CastTable['zone']): ZonePlan {
   const laid = cast.kvm?.many === true ? gridOf(sized, { width: own, gap: GAP_Y }) : treeOf(sized, own);
   const least = Math.min(0, ...[...laid.values()].map(({ x }) => x));
   const most = Math.max(own, ...[...laid.values()].map(({ x, width }) => x + width));
-  const below = zone === 'guest' ? cast.frames.length : cast.rmaps.length;
+  const below = belowOf(cast, zone).length;
   const belowWidth = below > SPACIOUS ? 0 : below * (widthBelow(cast, zone) + GAP_X) - GAP_X;
-  const width = Math.max(most - least, belowWidth, own * 1.4) + 2 * PAD;
+  const width = Math.max(most - least, belowWidth, own * LEAST_SHARE) + 2 * PAD;
   const shift = PAD - least + (width - 2 * PAD - (most - least)) / 2;
   return { width, places: new Map([...laid].map(([id, box]) => [id, { ...box, x: box.x + shift }])) };
 }
@@ -377,10 +393,7 @@ function placeZone(
     if (place === undefined) continue;
     boxes.set(table.id, { ...place, x: at.x + place.x, y: (tops[table.storey] ?? y) + place.y });
   }
-  const below =
-    zone === 'guest'
-      ? cast.frames.map((gfn) => `frame:${gfn.toString(16)}`)
-      : cast.rmaps.map((pfn) => `rmap:${pfn.toString(16)}`);
+  const below = belowOf(cast, zone);
   const small = isSmall(below.length);
   const width = small ? smallWidth(cast, zone) : widthBelow(cast, zone);
   const height = small ? HEAD + 2 : HEAD + ROW;

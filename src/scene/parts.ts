@@ -41,6 +41,8 @@ export interface SceneBox extends Box {
   readonly part?: { readonly at: number; readonly of: number };
   /** Stands for no table of the guest's: a large page is split, or paging is off. */
   readonly direct?: true;
+  /** Of a shadow page of today: out of step with the guest's table, leading to such a page, or no longer valid. */
+  readonly look?: 'unsync' | 'leads' | 'gone';
   /** Drawn small while no step touches it. */
   readonly folded?: true;
   /** Columns in which the rows stand, where there are several. */
@@ -72,6 +74,15 @@ export interface Scene {
   readonly motions: readonly Motion[];
   /** Boxes that the step is about, for the camera. */
   readonly focus: readonly string[];
+  /** What the whole hypervisor has once, beside the name of its zone. */
+  readonly note?: Note;
+}
+
+export interface Note {
+  readonly text: string;
+  readonly title: string;
+  /** Whether the step changes it. */
+  readonly changed: boolean;
 }
 
 export interface Context {
@@ -99,6 +110,12 @@ export interface NamedEntry {
 export interface Show {
   readonly boxes: (context: Context) => readonly SceneBox[];
   readonly links: (context: Context) => readonly SceneLink[];
+  /** What moves in a step, where it is not what moves on every machine. */
+  readonly motions?: (
+    context: Context,
+    drawn: { boxes: readonly SceneBox[]; links: readonly SceneLink[] },
+  ) => readonly Motion[] | undefined;
+  readonly note?: (context: Context) => Note | undefined;
   /** The entry in a word that a step reads or changes; undefined where the word lies in no table. */
   readonly entryIn: (timeline: Timeline, word: number, step?: StepView) => NamedEntry | undefined;
 }

@@ -27,6 +27,7 @@ import type { Settings } from '../core/settings.ts';
 import { bitViews, split, type Card } from './probe-bits.ts';
 import { sentenceOf } from './sentences.ts';
 import type { Sentence } from './telling.ts';
+import { levelAt, namesOf } from './today/dialect.ts';
 
 export interface ProbeRow extends Sentence {
   /** What the hypervisor does after the first translation has failed. */
@@ -162,6 +163,7 @@ function bitsOf(entry: ProbeEntry, value: bigint, settings: Settings): readonly 
   if (isPdpte(entry, settings)) return PDPTE_BITS;
   if (entry.key === 'counts') return [...X86_BITS, ...PROTECTION_KEY_BITS];
   const shadow = dimension === 'single' && isKvm(settings);
+  if (shadow && settings.machine === 'kvm-shadow') return namesOf(value, levelAt(level));
   const { softwareBits } = shadow ? traitsOf(settings) : { softwareBits: false };
   const present = (value & PTE_P) !== 0n;
   const names = shadow ? spteBits(level, { present, softwareBits }) : X86_BITS;

@@ -32,7 +32,15 @@ export function sceneAt(
   const known = new Set(boxes.filter((box) => box.state !== 'absent').map((box) => box.id));
   const links = show.links(context).filter((link) => known.has(link.from.box) && known.has(link.to.box));
   const focus = boxes.filter((box) => box.state === 'touched' || box.state === 'new').map((box) => box.id);
-  return { layout: drawn.layout, boxes, links, motions: motionsOf(context, { boxes, links }), focus };
+  const note = show.note?.(context);
+  return {
+    layout: drawn.layout,
+    boxes,
+    links,
+    motions: show.motions?.(context, { boxes, links }) ?? motionsOf(context, { boxes, links }),
+    focus,
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
 function readBefore(timeline: Timeline, step: StepView | undefined): ReadonlySet<string> {

@@ -5,11 +5,11 @@
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import { isOwnName } from '../scenario/own-choices.ts';
-import type { PlanResult } from '../scenario/plan.ts';
+import { planScenario, type PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
 import type { Opening } from './opening.ts';
-import { planToDraw, runPlan, samePlace } from './running.ts';
+import { runPlan, samePlace } from './running.ts';
 import { beginBusy, store, type AppState, type Run } from './state.ts';
 
 const { getState, setState } = store;
@@ -24,17 +24,22 @@ interface Ran {
   readonly problems: readonly Problem[];
 }
 
+/** What is opened or changed last is wanted; whatever still runs of the versions before is not. To be asked at once. */
+function newest(): () => boolean {
+  const token = (latest += 1);
+  return () => token === latest;
+}
+
 /** Runs a version: one run, or two; or says what is wrong with its text. Undefined where it is not wanted any more. */
 async function runVersion(
   version: Version,
   good: Extract<PlanResult, { kind: 'ok' }>,
+  isWanted: () => boolean,
 ): Promise<Ran | undefined> {
-  const token = (latest += 1);
-  const isWanted = (): boolean => token === latest;
   const first = await runPlan(version.text, good.plan, isWanted);
   if (first === undefined) return undefined;
   if (version.versus === undefined) return { runs: [first], comparison: undefined, problems: [] };
-  const other = planToDraw(version.text, version.versus);
+  const other = planScenario(version.text, version.versus);
   if (other.kind === 'problems') {
     const problems = other.problems.map((problem) => ({ ...problem, message: `Run B: ${problem.message}` }));
     return { runs: [first], comparison: undefined, problems };
@@ -78,13 +83,13 @@ export async function openScenario(opening: Opening): Promise<void> {
       linkText: undefined,
       dialog: undefined,
     };
-    const planned = planToDraw(text, settings);
+    const isWanted = newest();
+    const planned = planScenario(text, settings);
     if (planned.kind === 'problems') {
-      latest += 1;
       setState({ ...start, problems: planned.problems, linkTrouble: said });
       return;
     }
-    const ran = await runVersion(version, planned);
+    const ran = await runVersion(version, planned, isWanted);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
     const { timeline } = run;
@@ -108,16 +113,16 @@ const versionOf = ({ text, settings, versus }: AppState): Version => ({ text, se
 async function runAnew(goTo?: number): Promise<void> {
   const done = beginBusy();
   try {
+    const isWanted = newest();
     const version = versionOf(getState());
-    const planned = planToDraw(version.text, version.settings);
+    const planned = planScenario(version.text, version.settings);
     if (planned.kind === 'problems') {
-      latest += 1;
       setState({ problems: planned.problems });
       return;
     }
     // What finds the same place again is fetched with the first change.
     const { alignedStep } = await import('../timeline/align.ts');
-    const ran = await runVersion(version, planned);
+    const ran = await runVersion(version, planned, isWanted);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
     const { runs, cursor } = getState();

@@ -89,12 +89,27 @@ export function draftOfTab(): { draft: Draft; tab: Tab } | undefined {
   }
 }
 
-/** Goes on with a draft that was opened from the list, unless another tab has it open. */
-export async function adoptDraft(id: string): Promise<void> {
-  own = (await claim(id)) ? id : undefined;
+/** True while a draft is being opened: whose it will be is not known, so nothing is written. */
+let adopting = false;
+
+/** Opens a draft and goes on with it, unless another tab has it open: then its changes are a draft of their own. */
+export async function adoptDraft({ id, text }: Draft, open: () => Promise<void>): Promise<void> {
+  adopting = true;
+  try {
+    const [mine] = await Promise.all([claim(id), open()]);
+    const now = store.getState();
+    // Meanwhile something else may have been opened.
+    const stands = [now, ...now.history.past].some((version) => version.text === text);
+    own = mine && stands ? id : undefined;
+  } finally {
+    adopting = false;
+  }
+  keep(store.getState());
 }
 
 const claimed = new Set<string>();
+/** A tab that is loaded again waits so long for what it held itself a moment ago, in milliseconds. */
+const CLAIM_MS = 1_000;
 
 /** Another tab with the same draft (a duplicated tab, say) keeps its own copy. */
 async function claim(id: string): Promise<boolean> {
@@ -102,12 +117,16 @@ async function claim(id: string): Promise<boolean> {
   const { locks } = navigator as { locks?: LockManager };
   if (locks === undefined) return false;
   return new Promise((resolve) => {
-    void locks.request(PREFIX + id, { ifAvailable: true }, (lock) => {
-      if (lock !== null) claimed.add(id);
-      resolve(lock !== null);
-      // Held until the tab closes.
-      return lock === null ? undefined : new Promise<void>(() => undefined);
-    });
+    locks
+      .request(PREFIX + id, { signal: AbortSignal.timeout(CLAIM_MS) }, () => {
+        claimed.add(id);
+        resolve(true);
+        // Held until the tab closes.
+        return new Promise<void>(() => undefined);
+      })
+      .catch(() => {
+        resolve(false);
+      });
   });
 }
 
@@ -136,7 +155,7 @@ export function keepDrafts(): () => void {
 
 function keep(state: AppState): void {
   const { text, settings, versus, history, original } = state;
-  if (text === '' || catalogueId(state) !== undefined) return;
+  if (adopting || text === '' || catalogueId(state) !== undefined) return;
   // An opened link is kept by its address; only what was changed needs a draft.
   if (history.past.length === 0 && own === undefined) return;
   if (own === undefined) {

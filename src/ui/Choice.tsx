@@ -5,6 +5,7 @@ import {
   choicesOf,
   completeSettings,
   SETTINGS,
+  type Setting,
   type SettingName,
   type Settings,
   type SettingValue,
@@ -17,7 +18,9 @@ import { useApp } from './use-app.ts';
 const OFFERED: readonly SettingName[] = ['cpu', 'guest', 'gpte-write', 'flush'];
 /** Settings behind a button. */
 const MORE: readonly SettingName[] = [
+  'machine',
   'era',
+  'nx-huge-pages',
   'flush-reach',
   'break',
   'host',
@@ -26,6 +29,15 @@ const MORE: readonly SettingName[] = [
   'psc',
   'tlb',
 ];
+
+/** A text for one KVM is for the other, as far as that has its words; one without KVM is for its own machine. */
+const offered = (setting: Setting, settings: Settings): readonly SettingValue[] =>
+  choicesOf(setting, settings).filter(
+    ({ value }) =>
+      setting.name !== 'machine' ||
+      value === settings.machine ||
+      (value.startsWith('kvm-') && settings.machine.startsWith('kvm-')),
+  );
 
 /** What is chosen, also where a text with problems keeps it from running. */
 function useChosen(side: 0 | 1): Settings | undefined {
@@ -46,7 +58,7 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
       label={setting.label}
       meaning={`${setting.meaning} ${chosen?.meaning ?? ''}`}
       value={value}
-      values={choicesOf(setting, settings)}
+      values={offered(setting, settings)}
       side={side}
     />
   );
@@ -106,7 +118,7 @@ function OwnChoices({ side }: { side: 0 | 1 }): React.JSX.Element {
 const choosable = (names: readonly SettingName[], settings: Settings): readonly SettingName[] =>
   SETTINGS.filter(
     (setting) =>
-      names.includes(setting.name) && applies(setting, settings) && choicesOf(setting, settings).length > 1,
+      names.includes(setting.name) && applies(setting, settings) && offered(setting, settings).length > 1,
   ).map(({ name }) => name);
 
 /** The settings that matter most, and the others behind a button; in a comparison those that are `apart` matter. */

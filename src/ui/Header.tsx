@@ -118,8 +118,8 @@ export function Header(): React.JSX.Element {
 }
 
 /**
- * What the author suggests first and is not chosen yet; otherwise the other way to handle a guest entry's write, or
- * with and without caches of tables.
+ * What the author suggests first and is not chosen yet; otherwise the other way to handle a guest entry's write, the
+ * other kernel of today, or with and without caches of tables.
  */
 function otherSettings(): SettingChoices {
   const run = store.getState().runs[0];
@@ -129,6 +129,7 @@ function otherSettings(): SettingChoices {
     Object.entries(choices).some(([name, value]) => chosen[name] !== value),
   );
   if (suggested !== undefined) return suggested.choices;
+  if (settings?.machine === 'kvm-shadow') return { era: settings.era === '6.1' ? '6.12' : '6.1' };
   return settings === undefined || settings.machine === 'kvm-2007'
     ? { 'gpte-write': settings?.['gpte-write'] === 'zap' ? 'update' : 'zap' }
     : { psc: settings.psc === 'off' ? 'guest' : 'off' };

@@ -46,16 +46,17 @@ export async function openDraft(
 ): Promise<void> {
   const [operation = '0', step = '0'] = draft.at.split('.');
   const original = draft.from === undefined ? undefined : await load(draft.from);
-  await openScenario({
-    original,
-    text: draft.text,
-    settings: knownChoices(draft.settings),
-    versus: draft.versus === undefined ? undefined : knownChoices(draft.versus),
-    at: { operation, step: Number(step) },
-    start: findStart,
-    ...with_,
-  });
-  await adoptDraft(draft.id);
+  await adoptDraft(draft, () =>
+    openScenario({
+      original,
+      text: draft.text,
+      settings: knownChoices(draft.settings),
+      versus: draft.versus === undefined ? undefined : knownChoices(draft.versus),
+      at: { operation, step: Number(step) },
+      start: findStart,
+      ...with_,
+    }),
+  );
 }
 
 /** The link to what is on the screen; of a text with problems, to its beginning. */

@@ -16,6 +16,7 @@ import {
 import { outsideRegisters, placeOfBit } from '../hardware/outside-registers.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
+import { invalidationMeaning } from '../hardware/invalidation-words.ts';
 import { STEPS_BARE } from '../machine/steps-bare.ts';
 import { addSteps } from '../machine/steps.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -140,7 +141,7 @@ function sweepOfInstruction(
 function invalidate(m: Machine, operation: InvalidateOperation): void {
   const { name, address, tag } = operation;
   const sweep = sweepOfInstruction(m, operation);
-  const aim = must(invalidationOf(name), name).meaning;
+  const aim = invalidationMeaning(name);
   m.step('invalidate', { name, aim, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
   sweepCaches(m, sweep, sweep.broadcast);
 }

@@ -42,7 +42,6 @@ export interface Invalidation {
   readonly by: 'guest' | 'hypervisor';
   readonly cpus: readonly string[];
   readonly takes: readonly (keyof InvalidationTarget)[];
-  readonly meaning: string;
   readonly broadcast?: true;
   /** Whether a translation goes, seen from the tags of the processor that runs it. */
   readonly drops: (entry: TlbEntry, now: CacheTag, target: InvalidationTarget) => boolean;
@@ -109,7 +108,7 @@ const nonGlobal = ({ drops, dropsTable }: Reach): Reach => ({
 const spec = (
   name: InvalidationName,
   where: { by: Invalidation['by']; cpus: readonly string[]; broadcast?: true },
-  rule: Pick<Invalidation, 'takes' | 'meaning'> & { readonly reach: Reach },
+  rule: Pick<Invalidation, 'takes'> & { readonly reach: Reach },
 ): Invalidation => {
   const { reach, ...said } = rule;
   return { name, ...where, ...said, ...reach };
@@ -124,42 +123,34 @@ const hostArm = { by: 'hypervisor', cpus: ARM, broadcast: true } as const;
 export const INVALIDATIONS: readonly Invalidation[] = [
   spec('invlpg', guestX86, {
     takes: ['address'],
-    meaning: 'one address in the current address space, globals of any; all cached tables of the space',
     reach: ADDRESS_IN_SPACE,
   }),
   spec('invpcid-address', guestX86, {
     takes: ['address', 'tag'],
-    meaning: 'one address in the address space named, not its globals',
     reach: oneAddress(NAMED_SPACE),
   }),
   spec('invpcid-single', guestX86, {
     takes: ['tag'],
-    meaning: 'the address space named, without its globals',
     reach: NAMED_SPACE,
   }),
   spec('invpcid-all', guestX86, {
     takes: [],
-    meaning: 'every address space, globals too',
     reach: GUEST,
   }),
   spec('invpcid-all-nonglobal', guestX86, {
     takes: [],
-    meaning: 'every address space, without globals',
     reach: nonGlobal(GUEST),
   }),
   spec('invvpid-address', hostVmx, {
     takes: ['address', 'tag'],
-    meaning: 'one linear address of the virtual processor named',
     reach: oneAddress(NAMED_GUEST),
   }),
   spec('invvpid-single', hostVmx, {
     takes: ['tag'],
-    meaning: 'all linear addresses of the virtual processor named; what comes from EPT alone stays',
     reach: NAMED_GUEST,
   }),
   spec('invvpid-all', hostVmx, {
     takes: [],
-    meaning: 'all linear addresses of all virtual processors',
     reach: {
       drops: (entry) => ofProgram(entry) && entry.asid !== 0,
       dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
@@ -167,12 +158,10 @@ export const INVALIDATIONS: readonly Invalidation[] = [
   }),
   spec('invvpid-single-keep-globals', hostVmx, {
     takes: ['tag'],
-    meaning: 'all linear addresses of the virtual processor named, without globals',
     reach: nonGlobal(NAMED_GUEST),
   }),
   spec('invept-single', hostVmx, {
     takes: [],
-    meaning: 'everything that the current EPT tables gave, combined translations too',
     reach: {
       drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
       dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
@@ -180,47 +169,35 @@ export const INVALIDATIONS: readonly Invalidation[] = [
   }),
   spec('invept-all', hostVmx, {
     takes: [],
-    meaning: 'everything that any EPT tables gave',
     reach: { drops: (entry) => entry.kind !== 'linear', dropsTable: (entry) => entry.root !== 0 },
   }),
   spec('invlpga', hostSvm, {
     takes: ['address', 'tag'],
-    meaning: 'one address in the ASID named',
     reach: oneAddress(NAMED_GUEST),
   }),
   spec('tlb-control-all', hostSvm, {
     takes: [],
-    meaning: 'at the next VMRUN: every ASID',
     reach: EVERYTHING,
   }),
   spec('tlb-control-asid', hostSvm, {
     takes: [],
-    meaning: 'at the next VMRUN: this ASID, nested translations too',
     reach: OWN,
   }),
   spec('tlb-control-asid-nonglobal', hostSvm, {
     takes: [],
-    meaning: 'at the next VMRUN: this ASID without globals',
     reach: nonGlobal(OWN),
   }),
   spec('tlbi-vae1is', guestArm, {
     takes: ['address'],
-    meaning: 'one address of the current address space, on all processors',
     reach: ADDRESS_IN_SPACE,
   }),
   spec('tlbi-vmalle1is', guestArm, {
     takes: [],
-    meaning: 'all of stage 1 and all that is combined from it, of this virtual machine, on all processors',
     reach: GUEST,
   }),
-  spec(
-    'tlbi-vmalle1',
-    { by: 'guest', cpus: ARM },
-    { takes: [], meaning: 'the same on this processor only', reach: GUEST },
-  ),
+  spec('tlbi-vmalle1', { by: 'guest', cpus: ARM }, { takes: [], reach: GUEST }),
   spec('tlbi-ipas2e1is', hostArm, {
     takes: ['address'],
-    meaning: 'what stage 2 alone gave for one guest address; combined translations stay',
     reach: oneAddress({
       drops: (entry, now) => entry.kind === 'guest-physical' && own(entry, now),
       dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
@@ -228,12 +205,10 @@ export const INVALIDATIONS: readonly Invalidation[] = [
   }),
   spec('tlbi-vmalls12e1is', hostArm, {
     takes: [],
-    meaning: 'both stages of this virtual machine',
     reach: OWN,
   }),
   spec('tlbi-alle1is', hostArm, {
     takes: [],
-    meaning: 'everything of every virtual machine',
     reach: EVERYTHING,
   }),
 ];

@@ -5,7 +5,7 @@
 import type { Machine } from '../machine/machine.ts';
 import { hasBug } from './bugs.ts';
 import { linkPage } from './entries.ts';
-import { entryOfGuest, gpteAccess, gpteBytes, gpteGfn, protectClean } from './gpte.ts';
+import { entryOfGuest, placeOfEntry, gpteAccess, gpteBytes, gpteGfn, protectClean } from './gpte.ts';
 import type { GuestWalk } from './guest-walk.ts';
 import { directPrefetch, hugepageAdjust, nxAdjust } from './direct-map.ts';
 import type { Fault } from './fault.ts';
@@ -119,7 +119,7 @@ function hasChanged(m: Machine, walk: GuestWalk, level: number): boolean {
   const at = walk.levels.find((candidate) => candidate.level === level);
   if (at === undefined) return false;
   const changed = entryOfGuest(m, at.gpa) !== at.entry;
-  m.step('gpte-check', { level, changed });
+  m.step('gpte-check', { level, changed }, placeOfEntry(m, at.gpa));
   return changed;
 }
 

@@ -78,4 +78,4 @@ export function flushOwn(m: Machine, how: 'all' | 'current' | 'guest' | 'address
 }
 
 /** The tag of the vCPU's entries: its own for ever; a flush empties them instead of changing it. */
-export const asidOf = (m: Machine): number => m.vcpu + 1;
+export const asidOf = ({ vcpu }: Pick<Machine, 'vcpu'>): number => vcpu + 1;

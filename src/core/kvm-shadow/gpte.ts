@@ -24,6 +24,12 @@ export function entryOfGuest(m: Machine, gpa: bigint): bigint | undefined {
   return isFourByte(m) ? (whole >> ((gpa & 4n) * 8n)) & 0xffff_ffffn : whole;
 }
 
+/** The memory word in which a guest's entry has just been read, for the record of what a step reads. */
+export function placeOfEntry(m: Machine, gpa: bigint): readonly number[] {
+  const word = wordOfGpa(m, gpa, { write: false });
+  return word === undefined ? [] : [word];
+}
+
 export const isGptePresent = (entry: bigint): boolean => (entry & P) !== 0n;
 export const isGpteLarge = (entry: bigint): boolean => (entry & PS) !== 0n;
 

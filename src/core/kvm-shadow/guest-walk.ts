@@ -14,6 +14,7 @@ import {
   isGpteLarge,
   isGptePresent,
   isGpteReserved,
+  placeOfEntry,
   protectClean,
 } from './gpte.ts';
 import { wordOfGpa } from './host-memory.ts';
@@ -85,7 +86,7 @@ function walkOnce(m: Machine, of: WalkRequest): WalkResult | 'again' {
   let table = Number((m.reg('cr3') & ROOT_BITS_LONG) >> 12n);
   if (level === 3) {
     const pdpte = m.reg(`pdptr${String((of.gva >> 30n) & 3n)}`);
-    m.step('gwalk-element', { level, entry: pdpte });
+    m.step('gwalk-element', { level, index: Number((of.gva >> 30n) & 3n), entry: pdpte });
     if (!isGptePresent(pdpte)) return refuse(m, of, 0);
     table = Number((pdpte & ROOT_BITS_LONG) >> 12n);
     level -= 1;
@@ -96,7 +97,7 @@ function walkOnce(m: Machine, of: WalkRequest): WalkResult | 'again' {
     const gpa = (BigInt(table) << 12n) + BigInt(indexOf(m, of.gva, level) * gpteBytes(m));
     const entry = entryOfGuest(m, gpa);
     if (entry === undefined) return refuse(m, of, 0);
-    m.step('gwalk-element', { level, entry });
+    m.step('gwalk-element', { level, index: indexOf(m, of.gva, level), entry }, placeOfEntry(m, gpa));
     m.count('refs');
     if (!isGptePresent(entry)) return refuse(m, of, 0);
     if (isGpteReserved(m, entry, level)) return refuse(m, of, PFERR.rsvd | PFERR.present);

@@ -10,7 +10,7 @@ export interface SpteBit {
   readonly meaning: string;
 }
 
-/** Bits with a meaning; 51 to 12 name the host frame. @public */
+/** Bits with a meaning; 51 to 12 name the host frame. */
 export const SPTE_BITS: readonly SpteBit[] = [
   { bit: 0, name: 'P', meaning: 'present, to the processor' },
   { bit: 1, name: 'W', meaning: 'writable, to the processor' },

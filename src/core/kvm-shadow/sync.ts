@@ -4,7 +4,15 @@
  */
 import type { Machine } from '../machine/machine.ts';
 import { accessOfEntry, clearMmio, dropEntry, gfnOfEntry, setAccess, updateEntry } from './entries.ts';
-import { entryOfGuest, gpteAccess, gpteGfn, isGptePresent, isGpteReserved, protectClean } from './gpte.ts';
+import {
+  entryOfGuest,
+  gpteAccess,
+  gpteGfn,
+  isGptePresent,
+  isGpteReserved,
+  placeOfEntry,
+  protectClean,
+} from './gpte.ts';
 import { makeSpte } from './make-spte.ts';
 import { setMmio } from './mmio-entry.ts';
 import { indexOfEntry, pageOfEntry, pageOfSerial } from './page.ts';
@@ -42,7 +50,7 @@ export function syncEntry(m: Machine, word: number): Synced {
   if (m.word(word) === 0n) return 'same';
   const entry = entryOfGuest(m, gpaOfEntry(m, word));
   if (entry === undefined) return 'failed';
-  m.step('sync-entry', { index: indexOfEntry(word), entry }, [word]);
+  m.step('sync-entry', { index: indexOfEntry(word), entry }, [word, ...placeOfEntry(m, gpaOfEntry(m, word))]);
   if (prefetchInvalid(m, word, entry)) return 'flush';
   const gfn = gpteGfn(m, entry);
   const access = protectClean(

@@ -7,7 +7,7 @@ const PAGE = { serial: 'n', gfn: 'n', role: 'n', gen: 'n', roots: 'n', unsync: '
 export const STEPS_TODAY = {
   'fault-report': spec('kvm', 'check', 'vcpu', { gva: 'w', errorCode: 'n' }),
   'gwalk-begin': spec('kvm', 'read', 'vcpu', { gva: 'w', errorCode: 'n' }),
-  'gwalk-element': spec('kvm', 'read', 'gPT', { level: 'n', entry: 'w' }),
+  'gwalk-element': spec('kvm', 'read', 'gPT', { level: 'n', index: 'n', entry: 'w' }),
   'gwalk-accessed': spec('kvm', 'cmpxchg', 'gPT', { gpa: 'w' }),
   'gwalk-dirty': spec('kvm', 'cmpxchg', 'gPT', { gpa: 'w' }),
   'gwalk-error': spec('kvm', 'check', 'gPT', { errorCode: 'n' }),

@@ -164,6 +164,7 @@ const READS: Readonly<
   'host-entry-read': { dimension: 'host', reader: 'processor' },
   'guest-walk-read': { dimension: 'guest', reader: 'hypervisor' },
   'guest-walk-pdptr': { dimension: 'guest', reader: 'hypervisor' },
+  'gwalk-element': { dimension: 'guest', reader: 'hypervisor' },
 };
 
 /** Level of the entries that a step reads from a register without saying so. */
@@ -184,7 +185,7 @@ export function entriesOf(
     const word = place === undefined ? undefined : Number(place.key);
     const format = read.dimension === 'host' ? reading.host : reading.guest;
     // Shadow entries have 8 bytes, whatever the guest's have.
-    const shadow = settings.machine === 'kvm-2007' && read.dimension === 'single';
+    const shadow = settings.machine.startsWith('kvm-') && read.dimension === 'single';
     const bytes = shadow ? 8 : (format?.entryBytes ?? 8);
     const firstBit = bytes === 4 && index % 2 === 1 ? 32 : 0;
     const register = step.kind === 'walk-register' && !shadow ? PDPTE_REGISTERS[index] : undefined;
@@ -243,8 +244,8 @@ export function readingOf(m: Machine): Reading {
   const { settings } = m;
   const guest = guestFormatNow(settings, m);
   const host = hostFormatNow(settings, m);
-  // The processors under a shadow MMU of 2007 know no keys, and arm64 has none here.
-  if (isArm(settings) || settings.machine === 'kvm-2007') return { guest, host, key: 'none' };
+  // Under a shadow MMU a guest is offered no keys, and arm64 has none here.
+  if (isArm(settings) || settings.machine.startsWith('kvm-')) return { guest, host, key: 'none' };
   const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
   const { pke, pks } = pagingRegisters(raw);
   const isLong = guest.levels.length >= LONG_LEVELS;

@@ -78,8 +78,14 @@ export default function AuditPanel(): React.JSX.Element | null {
         <Audit run={at.run} cursor={at.cursor} />
       ) : (
         <div className="audit-body">
-          <p className="verdict none">{AUDIT.none}</p>
-          <Rules run={at.run} cursor={at.cursor} views={ruleViews(at.run.timeline, NO_HISTORY)} />
+          {at.run.timeline.program.settings.machine.startsWith('kvm-') ? (
+            <p className="verdict none">{AUDIT.notYet}</p>
+          ) : (
+            <>
+              <p className="verdict none">{AUDIT.none}</p>
+              <Rules run={at.run} cursor={at.cursor} views={ruleViews(at.run.timeline, NO_HISTORY)} />
+            </>
+          )}
         </div>
       )}
     </section>

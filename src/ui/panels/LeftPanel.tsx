@@ -1,5 +1,6 @@
 /** What the author says, what to try next, the scenario as text, and doing instead of typing. */
 import { lazy, Suspense, useState } from 'react';
+import { applies, settingOf } from '../../core/settings.ts';
 import { settingsNotMeant, type Note } from '../../scenario/remarks.ts';
 import { choose } from '../../store/document.ts';
 import { type Run } from '../../store/state.ts';
@@ -25,8 +26,9 @@ export function LeftPanel(): React.JSX.Element {
 
 /** Only a hypervisor of the past ships bugs. */
 function Bugs(): React.JSX.Element | null {
-  const machine = useApp((state) => state.runs[0]?.plan.program.settings.machine);
-  if (machine !== undefined && machine !== 'kvm-2007') return null;
+  const settings = useApp((state) => state.runs[0]?.plan.program.settings);
+  const bugs = settingOf('shipped-bugs');
+  if (settings !== undefined && bugs !== undefined && !applies(bugs, settings)) return null;
   return (
     <section className="bugs">
       <h2>{STRINGS.settings}</h2>

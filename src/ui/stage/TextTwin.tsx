@@ -11,7 +11,7 @@ const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
 type Inspect = ((row: string) => void) | undefined;
 
 /** Rows that stand for an entry, a register or something cached can be looked into. */
-const isInspectable = (id: string): boolean => /^(w|reg|tlb|psc):/.test(id);
+const isInspectable = (id: string): boolean => /^(w|reg|tlb|psc|roots|mmio):/.test(id);
 
 export default function TextTwin(of: {
   scene: Scene;
@@ -32,6 +32,9 @@ export default function TextTwin(of: {
     <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
       {ZONES.filter((zone) => scene.layout.zones[zone] !== undefined).map((zone) => (
         <section key={zone} className={`twin-zone ${zone}`}>
+          {zone === 'hypervisor' && scene.note !== undefined && (
+            <p title={scene.note.title}>{scene.note.text}</p>
+          )}
           <h2>
             {zone === 'guest' && scene.layout.zones.hypervisor === undefined ? STRINGS.memory : STRINGS[zone]}
           </h2>
@@ -56,6 +59,17 @@ function TwinBox(of: { box: SceneBox; details: readonly string[]; inspect: Inspe
         {[box.title, box.subtitle, box.badge, box.fold]
           .filter((part) => part !== undefined && part !== '')
           .join(' · ')}
+        {inspect !== undefined && box.id.startsWith('sp:') && (
+          <button
+            type="button"
+            className="inline"
+            onClick={() => {
+              inspect(box.id);
+            }}
+          >
+            {STRINGS.role}
+          </button>
+        )}
         {details.map((line) => (
           <span key={line}>{line}</span>
         ))}

@@ -65,6 +65,7 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
         picture.attr('width', scene.layout.width).attr('height', scene.layout.height);
         drawZones(zones, scene);
       }
+      drawNote(zones, scene);
       drawBoxes(boxes, { scene, before, on });
       drawLinks(links, scene);
       if (first) eye.fit(scene, false);
@@ -99,6 +100,9 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
     },
   };
 }
+
+/** A shadow page can be looked into as a whole: its role. */
+const ofRole = (id: string): boolean => id.startsWith('sp:');
 
 /** From here on a picture rarely fits its window with text that can be read. */
 const MANY_BOXES = 30;
@@ -138,6 +142,27 @@ function drawZones(group: Group, scene: Scene): void {
   zone.select('text').attr('x', 14).attr('y', 4);
 }
 
+/** At the right end of the hypervisor's zone, what it has once. */
+function drawNote(group: Group, { note, layout }: Scene): void {
+  const area = layout.zones.hypervisor;
+  const text = group
+    .selectAll<SVGTextElement, string>('text.zone-note')
+    .data(note === undefined || area === undefined ? [] : [note.text])
+    .join((enter) => {
+      const made = enter.append('text').attr('class', 'zone-note').attr('text-anchor', 'end');
+      made.append('tspan');
+      made.append('title');
+      return made;
+    });
+  if (note === undefined || area === undefined) return;
+  text
+    .attr('x', area.x + area.width - 12)
+    .attr('y', area.y + 4)
+    .classed('changed', note.changed);
+  setText(text.select('tspan'), (own) => own);
+  setText(text.select('title').datum(note.title), (own) => own);
+}
+
 /** Only boxes that differ from what is drawn are touched: most of a scene stands still in most steps. */
 function drawBoxes(
   group: Group,
@@ -171,9 +196,10 @@ function drawBoxes(
         .on('pointerleave blur', () => {
           on.select(undefined);
         })
-        .on('click', (event: MouseEvent) => {
+        .on('click', (event: MouseEvent, d) => {
           const row = event.target instanceof Element ? event.target.closest<SVGGElement>('g.row') : null;
           if (row?.dataset['row'] !== undefined) on.inspect(row.dataset['row']);
+          else if (ofRole(d.id)) on.inspect(d.id);
         })
         .on('keydown', (event: KeyboardEvent, d) => {
           const row = d.rows.find((candidate) => candidate.state !== 'quiet') ?? d.rows[0];
@@ -185,7 +211,11 @@ function drawBoxes(
     })
     .filter((d) => !isSame(drawn.get(d.id), d));
   box
-    .attr('class', (d) => `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}`)
+    .attr(
+      'class',
+      (d) =>
+        `box ${d.zone} ${d.state}${d.badge === undefined ? '' : ' badged'}${d.look === undefined ? '' : ` ${d.look}`}`,
+    )
     .attr('aria-label', (d) =>
       [d.title, d.subtitle, d.badge, ...d.rows.map((row) => `${row.index} ${row.text}`)].join(' '),
     )

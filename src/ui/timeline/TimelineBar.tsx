@@ -1,6 +1,7 @@
 /** Transport, and the run as lanes: operations, nested calls of the current one, marks. Click or drag goes to any step. */
 import { lazy, memo, Suspense, useMemo } from 'react';
 import { vcpusOf } from '../../core/settings.ts';
+import { bandsOf } from '../../scene/bands.ts';
 import { callBlocks, marksOf, operationBlocks, type Mark } from '../../scene/flame.ts';
 import { go, move, setPlaying, type Move } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
@@ -111,6 +112,7 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
   const { begin, length } = timeline;
   const operations = useMemo(() => operationBlocks(timeline), [timeline]);
   const marks = useMemo(() => marksOf(timeline, begin, length), [timeline, begin, length]);
+  const bands = useMemo(() => bandsOf(timeline), [timeline]);
   const current =
     operations.find((operation) => cursor > operation.first && cursor <= operation.end) ?? operations[0];
   const [from, to] = [current?.first ?? begin, current?.end ?? length];
@@ -152,6 +154,18 @@ function Lanes({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
             height={LANE - 3}
             current={cursor > block.first && cursor <= block.end}
           />
+        ))}
+        {bands.map((band) => (
+          <rect
+            key={band.first}
+            className="band"
+            x={all(band.first)}
+            width={Math.max(2, all(band.end) - all(band.first))}
+            y={0}
+            height={marksTop + LANE}
+          >
+            <title>{band.meaning}</title>
+          </rect>
         ))}
         <text className="lane-name" x={2} y={marksTop + 14}>
           {STRINGS.marks}
