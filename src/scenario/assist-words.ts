@@ -1,6 +1,6 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
-import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
+import { INSTRUCTIONS, type Instruction } from '../core/hardware/invalidations.ts';
 import { invalidationMeaning } from '../core/hardware/invalidation-words.ts';
 import { PREEMPTION_POINTS } from '../core/preemption-words.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
@@ -221,8 +221,8 @@ export function operationsFor(settings: Settings): WordList {
   return OPERATIONS.filter(([word]) => !missing.includes(word));
 }
 
-const existing = (settings: Settings, by: Invalidation['by']): readonly Invalidation[] =>
-  INVALIDATIONS.filter((spec) => spec.by === by && spec.cpus.includes(settings.cpu));
+const existing = (settings: Settings, by: Instruction['by']): readonly Instruction[] =>
+  INSTRUCTIONS.filter((spec) => spec.by === by && spec.cpus.includes(settings.cpu));
 
 /** What the hypervisor can do on this machine. */
 export const hostWordsFor = (settings: Settings): WordList => {
@@ -239,7 +239,7 @@ export const hostWordsFor = (settings: Settings): WordList => {
 };
 
 /** The forms of an instruction that invalidates: `single`, `all`. */
-export const formsFor = (family: string, settings: Settings, by: Invalidation['by']): WordList =>
+export const formsFor = (family: string, settings: Settings, by: Instruction['by']): WordList =>
   existing(settings, by).flatMap(({ name }) => {
     const [own, form] = invalidationWords(name).split(' ');
     return own === family && form !== undefined ? [[form, invalidationMeaning(name)] as const] : [];

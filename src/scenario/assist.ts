@@ -4,7 +4,7 @@
  */
 import { RULES } from '../core/audit/rules.ts';
 import '../core/meanings.ts';
-import { invalidationOf } from '../core/hardware/invalidate.ts';
+import { instructionOf } from '../core/hardware/invalidations.ts';
 import { invalidationMeaning } from '../core/hardware/invalidation-words.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } from '../core/settings.ts';
@@ -265,7 +265,7 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
   const number = numberOf(token.text) ?? namedValue(text, token.text);
   if (number !== undefined)
     return numberMeaning(number, { before: line.tokens[at - 1]?.text, settings: settingsIn(text) });
-  const form = invalidationOf(`${line.tokens[at - 1]?.text ?? ''}-${token.text}`);
+  const form = instructionOf(`${line.tokens[at - 1]?.text ?? ''}-${token.text}`);
   if (form !== undefined) return invalidationMeaning(form.name);
   // `note at` is no word of its own.
   if (token.text === 'at' && at > 0) return undefined;

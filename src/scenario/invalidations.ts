@@ -3,7 +3,7 @@
  * `host invept single`, `host set-entry 0x21000 -> absent`, `host fetch-log slot=0`, `host unmap 0x40000 pages=2`.
  */
 import { HOST_MEMORY_CHANGES, type HostEntryChange } from '../core/operations/operation.ts';
-import { INVALIDATIONS, type Invalidation, type InvalidationName } from '../core/hardware/invalidate.ts';
+import { INSTRUCTIONS, type Instruction, type InvalidationName } from '../core/hardware/invalidations.ts';
 import type { GuestAction, GuestRange, Invalidate, Line, OperationStatement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 
@@ -53,19 +53,19 @@ export function readTag(cursor: Cursor, word: 'pcid' | 'vpid' | 'asid', max: num
 }
 
 /** The forms of an instruction, as its invalidations are named: `single`, `all`. */
-const formsOf = (family: string, by?: Invalidation['by']): readonly string[] =>
-  INVALIDATIONS.filter(
+const formsOf = (family: string, by?: Instruction['by']): readonly string[] =>
+  INSTRUCTIONS.filter(
     (spec) => spec.name.startsWith(`${family}-`) && (by === undefined || spec.by === by),
   ).map((spec) => spec.name.slice(family.length + 1));
 
-function readForm(cursor: Cursor, family: string, by: Invalidation['by']): Invalidate {
+function readForm(cursor: Cursor, family: string, by: Instruction['by']): Invalidate {
   const form = cursor.oneOf(formsOf(family, by), `a form of ${family}`);
   return readTarget(cursor, `${family}-${form}` as InvalidationName, family);
 }
 
 /** What an invalidation is aimed at: an address, then a number of an address space or a virtual processor. */
 function readTarget(cursor: Cursor, name: InvalidationName, family: string): Invalidate {
-  const takes = INVALIDATIONS.find((spec) => spec.name === name)?.takes ?? [];
+  const takes = INSTRUCTIONS.find((spec) => spec.name === name)?.takes ?? [];
   const address = takes.includes('address') ? cursor.number('an address') : 0n;
   const tags = TAGS[family as keyof typeof TAGS] as (typeof TAGS)[keyof typeof TAGS] | undefined;
   const tag =
@@ -74,7 +74,7 @@ function readTarget(cursor: Cursor, name: InvalidationName, family: string): Inv
 }
 
 export const readInvpcid = (cursor: Cursor): Invalidate => readForm(cursor, 'invpcid', 'guest');
-export const readTlbi = (cursor: Cursor, by: Invalidation['by']): Invalidate => readForm(cursor, 'tlbi', by);
+export const readTlbi = (cursor: Cursor, by: Instruction['by']): Invalidate => readForm(cursor, 'tlbi', by);
 
 /** Slots are numbered from 0; how many there are, the text's own lines say. */
 const MAX_SLOT = 63;

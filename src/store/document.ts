@@ -9,7 +9,7 @@ import { planScenario, type PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
 import type { Opening } from './opening.ts';
-import { runPlan, samePlace } from './running.ts';
+import { runPlan } from './running.ts';
 import { beginBusy, store, type AppState, type Run } from './state.ts';
 
 const { getState, setState } = store;
@@ -121,7 +121,7 @@ async function runAnew(goTo?: number): Promise<void> {
       return;
     }
     // What finds the same place again is fetched with the first change.
-    const { alignedStep } = await import('../timeline/align.ts');
+    const { samePlace } = await import('./same-place.ts');
     const ran = await runVersion(version, planned, isWanted);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
@@ -132,7 +132,7 @@ async function runAnew(goTo?: number): Promise<void> {
       wanted === undefined
         ? before === undefined
           ? run.timeline.begin + 1
-          : samePlace(before, cursor, { next: run, alignedStep })
+          : samePlace(before, cursor, run)
         : wanted.firstStep + 1;
     setState(standing(ran, place));
   } finally {

@@ -1,8 +1,7 @@
-/** Turns plans into runs, giving the browser its turns, and finds the same place again in another run. */
+/** Turns plans into runs, giving the browser its turns. */
 import { loadEngine } from '../core/operations/engines.ts';
 import type { Plan } from '../scenario/plan.ts';
 import { judge } from '../scenario/expectations.ts';
-import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
 import { kvmShow } from '../scene/kvm-show.ts';
 import { loadSentences } from '../scene/sentences.ts';
@@ -56,23 +55,3 @@ const nextTurn = (): Promise<void> =>
     };
     port2.postMessage(undefined);
   });
-
-/** The position in `next` that is the same operation and the same place in it as `cursor` in `before`. */
-export function samePlace(
-  before: Run,
-  cursor: number,
-  by: { next: Run; alignedStep: typeof import('../timeline/align.ts').alignedStep },
-): number {
-  const { next } = by;
-  const { timeline } = before;
-  const operation = cursor <= timeline.begin ? undefined : timeline.operationAt(cursor - 1);
-  if (operation === undefined) return next.timeline.begin;
-  const line = lineInNewText(before.text, next.text, operation.line);
-  const candidates = next.timeline.operations.filter((candidate) => candidate.section === operation.section);
-  const place =
-    candidates.find((candidate) => line >= candidate.line && line <= candidate.lastLine) ??
-    candidates.findLast((candidate) => candidate.line <= line) ??
-    candidates[0];
-  if (place === undefined) return next.timeline.begin;
-  return by.alignedStep({ a: timeline, own: operation, position: cursor, b: next.timeline, other: place });
-}

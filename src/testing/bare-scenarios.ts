@@ -1,7 +1,7 @@
 /** Generated scenarios on the machines without KVM: every processor with every guest that it can run. */
 import fc from 'fast-check';
 import { guestLevels, guestPageLevels, hostLevels, hostPageLevels } from '../core/hardware/encode.ts';
-import { INVALIDATIONS } from '../core/hardware/invalidate.ts';
+import { INSTRUCTIONS } from '../core/hardware/invalidations.ts';
 import { choicesOf, DEFAULT_SETTINGS, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import { invalidationWords } from '../scenario/machine-words.ts';
 
@@ -93,7 +93,7 @@ const access: fc.Arbitrary<Line> = fc
 const invalidation: fc.Arbitrary<Line> = fc
   .tuple(fc.nat(), choice(PAGES.small), fc.option(fc.nat(3), { nil: undefined }))
   .map(([pick, address, tag]) => (settings) => {
-    const known = INVALIDATIONS.filter(
+    const known = INSTRUCTIONS.filter(
       ({ by, cpus }) => cpus.includes(settings.cpu) && (by === 'guest' || settings.machine === 'two-stage'),
     );
     const spec = known[pick % known.length];

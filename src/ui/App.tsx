@@ -1,12 +1,11 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
-import { lazy, Suspense, useEffect } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 import { loadSentences } from '../scene/sentences.ts';
 import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
 import { AddressStrip, Caption } from './Caption.tsx';
 import { Header } from './Header.tsx';
-import { Dialogs } from './dialogs/Dialogs.tsx';
 import { listenForKeys } from './keys.ts';
 import { LeftPanel } from './panels/LeftPanel.tsx';
 import { RightPanel } from './panels/RightPanel.tsx';
@@ -19,6 +18,7 @@ const Troubles = lazy(() => import('./Troubles.tsx'));
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
 const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
+const Dialogs = lazy(() => import('./dialogs/Dialogs.tsx'));
 const MmuPanel = lazy(() => import('./mmu/MmuPanel.tsx'));
 const TranslationBench = lazy(async () => {
   // What is tried out may come to steps that the run does not have.
@@ -86,10 +86,22 @@ export function App(): React.JSX.Element {
         rightOpen && !tabled && <RightPanel />
       )}
       {!tabled && <TimelineBar />}
-      <Dialogs />
+      <DialogsOnceOpened />
       <Signals />
     </div>
   );
+}
+
+/** They stay when the first has been opened: one that closes gives the focus back. */
+function DialogsOnceOpened(): React.JSX.Element | null {
+  const open = useApp((state) => state.dialog !== undefined);
+  const [wanted, want] = useState(false);
+  if (open && !wanted) want(true);
+  return wanted || open ? (
+    <Suspense>
+      <Dialogs />
+    </Suspense>
+  ) : null;
 }
 
 /** What draws nothing lives apart, so that the page is not rendered anew for it. */

@@ -1,58 +1,23 @@
 /**
- * Every way to invalidate cached translations, as data: its name, who may use it, what it takes, and which entries go.
+ * Every way to invalidate cached translations, as data: which entries go. Who may use which stands in invalidations.ts.
  * Source: Intel SDM vol. 3 ("Caching translation information", INVVPID, INVEPT, INVPCID), AMD APM vol. 2 (INVLPGA,
  * TLB_CONTROL), Arm ARM (TLBI). Arm's broadcast forms reach every processor; all others only the one that runs them.
  */
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag, PscEntry, TlbEntry } from '../machine/tables.ts';
+import {
+  INSTRUCTIONS,
+  type Instruction,
+  type InvalidationName,
+  type InvalidationTarget,
+} from './invalidations.ts';
 
-/** What an invalidation is aimed at; only what its `takes` lists matters. */
-export interface InvalidationTarget {
-  readonly address: bigint;
-  /** PCID, VPID or ASID that is named, instead of the current one. */
-  readonly tag: number;
-}
-
-export type InvalidationName =
-  | 'invlpg'
-  | 'invpcid-address'
-  | 'invpcid-single'
-  | 'invpcid-all'
-  | 'invpcid-all-nonglobal'
-  | 'invvpid-address'
-  | 'invvpid-single'
-  | 'invvpid-all'
-  | 'invvpid-single-keep-globals'
-  | 'invept-single'
-  | 'invept-all'
-  | 'invlpga'
-  | 'tlb-control-all'
-  | 'tlb-control-asid'
-  | 'tlb-control-asid-nonglobal'
-  | 'tlbi-vae1is'
-  | 'tlbi-vmalle1is'
-  | 'tlbi-ipas2e1is'
-  | 'tlbi-vmalls12e1is'
-  | 'tlbi-alle1is'
-  | 'tlbi-vmalle1';
-
-export interface Invalidation {
-  readonly name: InvalidationName;
-  /** Who runs it: the guest's kernel, or the hypervisor. */
-  readonly by: 'guest' | 'hypervisor';
-  readonly cpus: readonly string[];
-  readonly takes: readonly (keyof InvalidationTarget)[];
-  readonly broadcast?: true;
+export interface Invalidation extends Instruction {
   /** Whether a translation goes, seen from the tags of the processor that runs it. */
   readonly drops: (entry: TlbEntry, now: CacheTag, target: InvalidationTarget) => boolean;
   /** The same for tables in a paging-structure cache. */
   readonly dropsTable: (entry: PscEntry, now: CacheTag, target: InvalidationTarget) => boolean;
 }
-
-const X86 = ['vmx-novpid', 'vmx-vpid', 'svm'];
-const VMX = ['vmx-novpid', 'vmx-vpid'];
-const SVM = ['svm'];
-const ARM = ['arm64'];
 
 const covers = (entry: TlbEntry, address: bigint): boolean =>
   BigInt(entry.vpn) << 12n === address - (address % (1n << BigInt(entry.pageBits)));
@@ -105,113 +70,43 @@ const nonGlobal = ({ drops, dropsTable }: Reach): Reach => ({
   dropsTable,
 });
 
-const spec = (
-  name: InvalidationName,
-  where: { by: Invalidation['by']; cpus: readonly string[]; broadcast?: true },
-  rule: Pick<Invalidation, 'takes'> & { readonly reach: Reach },
-): Invalidation => {
-  const { reach, ...said } = rule;
-  return { name, ...where, ...said, ...reach };
+const REACHES: Readonly<Record<InvalidationName, Reach>> = {
+  invlpg: ADDRESS_IN_SPACE,
+  'invpcid-address': oneAddress(NAMED_SPACE),
+  'invpcid-single': NAMED_SPACE,
+  'invpcid-all': GUEST,
+  'invpcid-all-nonglobal': nonGlobal(GUEST),
+  'invvpid-address': oneAddress(NAMED_GUEST),
+  'invvpid-single': NAMED_GUEST,
+  'invvpid-all': {
+    drops: (entry) => ofProgram(entry) && entry.asid !== 0,
+    dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
+  },
+  'invvpid-single-keep-globals': nonGlobal(NAMED_GUEST),
+  'invept-single': {
+    drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
+    dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
+  },
+  'invept-all': { drops: (entry) => entry.kind !== 'linear', dropsTable: (entry) => entry.root !== 0 },
+  invlpga: oneAddress(NAMED_GUEST),
+  'tlb-control-all': EVERYTHING,
+  'tlb-control-asid': OWN,
+  'tlb-control-asid-nonglobal': nonGlobal(OWN),
+  'tlbi-vae1is': ADDRESS_IN_SPACE,
+  'tlbi-vmalle1is': GUEST,
+  'tlbi-vmalle1': GUEST,
+  'tlbi-ipas2e1is': oneAddress({
+    drops: (entry, now) => entry.kind === 'guest-physical' && own(entry, now),
+    dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
+  }),
+  'tlbi-vmalls12e1is': OWN,
+  'tlbi-alle1is': EVERYTHING,
 };
 
-const guestX86 = { by: 'guest', cpus: X86 } as const;
-const guestArm = { by: 'guest', cpus: ARM, broadcast: true } as const;
-const hostVmx = { by: 'hypervisor', cpus: VMX } as const;
-const hostSvm = { by: 'hypervisor', cpus: SVM } as const;
-const hostArm = { by: 'hypervisor', cpus: ARM, broadcast: true } as const;
-
-export const INVALIDATIONS: readonly Invalidation[] = [
-  spec('invlpg', guestX86, {
-    takes: ['address'],
-    reach: ADDRESS_IN_SPACE,
-  }),
-  spec('invpcid-address', guestX86, {
-    takes: ['address', 'tag'],
-    reach: oneAddress(NAMED_SPACE),
-  }),
-  spec('invpcid-single', guestX86, {
-    takes: ['tag'],
-    reach: NAMED_SPACE,
-  }),
-  spec('invpcid-all', guestX86, {
-    takes: [],
-    reach: GUEST,
-  }),
-  spec('invpcid-all-nonglobal', guestX86, {
-    takes: [],
-    reach: nonGlobal(GUEST),
-  }),
-  spec('invvpid-address', hostVmx, {
-    takes: ['address', 'tag'],
-    reach: oneAddress(NAMED_GUEST),
-  }),
-  spec('invvpid-single', hostVmx, {
-    takes: ['tag'],
-    reach: NAMED_GUEST,
-  }),
-  spec('invvpid-all', hostVmx, {
-    takes: [],
-    reach: {
-      drops: (entry) => ofProgram(entry) && entry.asid !== 0,
-      dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
-    },
-  }),
-  spec('invvpid-single-keep-globals', hostVmx, {
-    takes: ['tag'],
-    reach: nonGlobal(NAMED_GUEST),
-  }),
-  spec('invept-single', hostVmx, {
-    takes: [],
-    reach: {
-      drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
-      dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
-    },
-  }),
-  spec('invept-all', hostVmx, {
-    takes: [],
-    reach: { drops: (entry) => entry.kind !== 'linear', dropsTable: (entry) => entry.root !== 0 },
-  }),
-  spec('invlpga', hostSvm, {
-    takes: ['address', 'tag'],
-    reach: oneAddress(NAMED_GUEST),
-  }),
-  spec('tlb-control-all', hostSvm, {
-    takes: [],
-    reach: EVERYTHING,
-  }),
-  spec('tlb-control-asid', hostSvm, {
-    takes: [],
-    reach: OWN,
-  }),
-  spec('tlb-control-asid-nonglobal', hostSvm, {
-    takes: [],
-    reach: nonGlobal(OWN),
-  }),
-  spec('tlbi-vae1is', guestArm, {
-    takes: ['address'],
-    reach: ADDRESS_IN_SPACE,
-  }),
-  spec('tlbi-vmalle1is', guestArm, {
-    takes: [],
-    reach: GUEST,
-  }),
-  spec('tlbi-vmalle1', { by: 'guest', cpus: ARM }, { takes: [], reach: GUEST }),
-  spec('tlbi-ipas2e1is', hostArm, {
-    takes: ['address'],
-    reach: oneAddress({
-      drops: (entry, now) => entry.kind === 'guest-physical' && own(entry, now),
-      dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
-    }),
-  }),
-  spec('tlbi-vmalls12e1is', hostArm, {
-    takes: [],
-    reach: OWN,
-  }),
-  spec('tlbi-alle1is', hostArm, {
-    takes: [],
-    reach: EVERYTHING,
-  }),
-];
+export const INVALIDATIONS: readonly Invalidation[] = INSTRUCTIONS.map((instruction) => ({
+  ...instruction,
+  ...REACHES[instruction.name],
+}));
 
 export const invalidationOf = (name: string): Invalidation | undefined =>
   INVALIDATIONS.find((candidate) => candidate.name === name);

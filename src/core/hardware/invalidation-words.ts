@@ -1,5 +1,5 @@
 /** What each invalidation empties, in plain words. Fetched with those who say it. */
-import type { InvalidationName } from './invalidate.ts';
+import type { InvalidationName } from './invalidations.ts';
 
 const MEANINGS: Readonly<Record<InvalidationName, string>> = {
   invlpg: 'one address in the current address space, globals of any; all cached tables of the space',

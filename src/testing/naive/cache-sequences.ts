@@ -1,6 +1,6 @@
 /** Sequences of operations for the comparison of the caches: enumerated ones, and those that fast-check draws. */
 import fc from 'fast-check';
-import { INVALIDATIONS } from '../../core/hardware/invalidate.ts';
+import { INSTRUCTIONS } from '../../core/hardware/invalidations.ts';
 import type { Operation } from '../../core/operations/operation.ts';
 import { gfn, gva, vcpuId } from '../../core/quantities.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../core/settings.ts';
@@ -163,10 +163,10 @@ const hostPage = ({ cpu }: Settings, frame: number): bigint => {
   return address | (cpu === 'arm64' ? 0x7ffn : 0x37n);
 };
 
-const invalidationsOf = ({ cpu, machine: kind }: Settings): typeof INVALIDATIONS =>
-  INVALIDATIONS.filter(({ by, cpus }) => cpus.includes(cpu) && (by === 'guest' || kind === 'two-stage'));
+const invalidationsOf = ({ cpu, machine: kind }: Settings): typeof INSTRUCTIONS =>
+  INSTRUCTIONS.filter(({ by, cpus }) => cpus.includes(cpu) && (by === 'guest' || kind === 'two-stage'));
 
-const invalidate = (name: (typeof INVALIDATIONS)[number]['name'], address: bigint, tag: number): Operation =>
+const invalidate = (name: (typeof INSTRUCTIONS)[number]['name'], address: bigint, tag: number): Operation =>
   name === 'invlpg'
     ? { kind: 'invlpg', vcpu: V0, gva: gva(address) }
     : { kind: 'invalidate', vcpu: V0, name, address, tag };

@@ -1,4 +1,4 @@
-/** All dialogs; each is loaded when first opened. */
+/** All dialogs: fetched when the first of them is opened; each has its contents fetched when it is opened first. */
 import { lazy, Suspense } from 'react';
 import { STRINGS } from '../strings.ts';
 import { Modal } from './Modal.tsx';
@@ -15,7 +15,7 @@ const DIALOGS = [
   { name: 'scenarios', title: STRINGS.scenarios.title, Content: Scenarios, className: 'wide' },
 ] as const;
 
-export function Dialogs(): React.JSX.Element {
+export default function Dialogs(): React.JSX.Element {
   return (
     <>
       {DIALOGS.map(({ name, title, Content, className }) => (
