@@ -51,7 +51,8 @@ export const COUNTERS = [
   {
     name: 'flushes',
     label: 'flush calls',
-    meaning: 'Flushes of one TLB that the hypervisor asked for, whatever for.',
+    meaning:
+      'Flushes of one TLB that the hypervisor asked for, whatever for. Each counts for the vCPU whose TLB it is.',
   },
   {
     name: 'flushes_needless',
@@ -62,6 +63,31 @@ export const COUNTERS = [
     name: 'flushes_missing',
     label: 'missing flushes',
     meaning: 'Times that a vCPU ran the guest with an entry that should have been flushed before.',
+  },
+  {
+    name: 'flush_all',
+    label: 'whole TLBs emptied',
+    meaning: 'Times that a processor ran out of address space numbers, emptied its TLB and began again.',
+  },
+  {
+    name: 'flush_ctx',
+    label: 'contexts flushed',
+    meaning: 'Times that all entries of a vCPU were made useless at once: by a new ASID, or by INVVPID.',
+  },
+  {
+    name: 'flush_va',
+    label: 'addresses flushed',
+    meaning: 'Single addresses that the hypervisor had dropped, by INVLPGA or INVVPID.',
+  },
+  {
+    name: 'cr3_cache_hits',
+    label: 'CR3 cache hits',
+    meaning: 'Loads of CR3 that needed no exit, because the cache had the shadow root.',
+  },
+  {
+    name: 'cr3_cache_emptied',
+    label: 'CR3 cache emptied',
+    meaning: 'Times that a flush emptied the cache of shadow roots while it held another address space.',
   },
   {
     name: 'stale_hits',

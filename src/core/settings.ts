@@ -4,6 +4,8 @@
  * hypervisor behaves, wrong behaviour included.
  */
 
+import { FLUSH_SETTINGS, MISTAKES } from './flush-settings.ts';
+
 export type SettingName =
   | 'machine'
   | 'era'
@@ -18,6 +20,10 @@ export type SettingName =
   | 'gpte-write'
   | 'flush'
   | 'flush-reach'
+  | 'flush-size'
+  | 'flush-when'
+  | 'asids'
+  | 'cr3-cache'
   | 'shipped-bugs'
   | 'break';
 
@@ -118,8 +124,7 @@ export const SETTINGS: readonly Setting[] = [
       {
         value: 'vmx-vpid',
         meaning:
-          'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits',
-        machines: BARE,
+          'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits. Processors have it since 2008; KVM of 2007 did not use it',
       },
       {
         value: 'arm64',
@@ -251,7 +256,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'flush-reach',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: KVM_2007,
     eras: ['2007c'],
     label: 'flush reaches',
     meaning: 'Whose TLBs a flush empties.',
@@ -260,6 +265,7 @@ export const SETTINGS: readonly Setting[] = [
       { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true },
     ],
   },
+  ...FLUSH_SETTINGS,
   {
     name: 'shipped-bugs',
     where: 'policy',
@@ -276,13 +282,14 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'break',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: ['kvm-2007', 'two-stage'],
     label: 'broken on purpose',
     meaning: 'Which mistakes the hypervisor makes that its era did not.',
     list: true,
     values: [
       { value: 'none', meaning: 'none' },
-      ...BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const })),
+      ...BUG_VALUES.map((choice) => ({ ...choice, machines: KVM_2007, wrong: true as const })),
+      ...MISTAKES.map((choice) => ({ ...choice, wrong: true as const })),
     ],
   },
 ];

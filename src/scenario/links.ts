@@ -4,6 +4,7 @@
  * What cannot be understood is said in sentences, never silently replaced. One decoder a version, kept for ever.
  */
 import { BOUNDS } from '../core/bounds.ts';
+import type { Mistake } from '../core/flush-settings.ts';
 import {
   settingAccepts,
   settingOf,
@@ -113,6 +114,8 @@ const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
   'nonpaging-write': 'w',
 };
 
+const MISTAKE_CODES: Readonly<Record<Mistake, string>> = { 'B-B1': 'a', 'B-B3': 'c', 'B-B4': 'd' };
+
 /** Abbreviations of settings in links, frozen: a capital for the setting, then one sign for each value. */
 const CODES: Readonly<
   Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
@@ -133,8 +136,12 @@ const CODES: Readonly<
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
   'flush-reach': { letter: 'R', values: { all: 'a', local: 'l' } },
+  'flush-size': { letter: 'Z', values: { context: 'c', page: 'p', 'one-page': '1' } },
+  'flush-when': { letter: 'O', values: { after: 'a', before: 'b' } },
+  asids: { letter: 'I', values: { '63': 'x', '4': '4' } },
+  'cr3-cache': { letter: 'D', values: { off: '0', on: '1' } },
   'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', ...BUG_CODES } },
-  break: { letter: 'K', values: { none: 'n', ...BUG_CODES } },
+  break: { letter: 'K', values: { none: 'n', ...BUG_CODES, ...MISTAKE_CODES } },
 };
 
 const codeOf = (name: SettingName, value: string): string =>

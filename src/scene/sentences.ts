@@ -151,9 +151,9 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
       ? 'The next write to the frame is to be noted in the dirty log, so it has to fault.'
       : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
   }),
-  flush: ({ why, effect }) => ({
+  flush: ({ why, effect, needless }) => ({
     what: `The hypervisor asks for a TLB flush: ${effect}.`,
-    why: FLUSH_WORDS[why] ?? '',
+    why: `${FLUSH_WORDS[why] ?? ''}${needless ? ' It is needless: no entry of this TLB comes from what changes.' : ''}`,
   }),
   'flush-left-out': ({ why }) => ({
     what: 'No flush is asked for here.',

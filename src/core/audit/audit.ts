@@ -8,7 +8,7 @@ import type { AuditPoint, Machine } from '../machine/machine.ts';
 import { idText, type TableName, type Violation } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { ROOT_REGISTERS } from '../kvm/context-2007.ts';
-import { hasBug } from '../kvm/era-2007.ts';
+import { hasBug, hasMistake } from '../kvm/era-2007.ts';
 import { gfnOfPfn } from '../kvm/memslots.ts';
 import { shadowPagesOf } from '../kvm/shadow-page.ts';
 import type { Pfn } from '../quantities.ts';
@@ -17,6 +17,7 @@ import { grantsMoreThanTables } from '../hardware/tlb.ts';
 import { hardwareRegisters } from '../kvm/kvm-2007.ts';
 import { derivesFrom, usableEntries } from '../kvm/vendor.ts';
 import { scan, type Falsity } from './scan.ts';
+import type { OwedFlush } from '../machine/tables.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
 const SCANNED_TABLES: readonly TableName[] = ['sp', 'rmap', 'rnode', 'pnode'];
@@ -30,6 +31,8 @@ interface Finding {
 }
 
 export function audit(m: Machine, point: AuditPoint): void {
+  // While another vCPU holds the lock, what it is about is in flight; what it owes this one is due when it lets go.
+  if (point === 'entry' && m.lockHolder !== undefined && m.lockHolder !== m.vcpu) return;
   if (point === 'entry') callOverdue(m, [m.vcpu]);
   // The others that run the guest while the lock is released use what they have.
   if (point === 'unlock') callOverdue(m, runningOthers(m));
@@ -147,10 +150,35 @@ function callOverdue(m: Machine, vcpus: readonly number[]): void {
     if (!vcpus.includes(owed.vcpu) || owed.overdue === true) continue;
     const needed = usableEntries(m, owed.vcpu).some((entry) => derivesFrom(entry, owed.words));
     m.amendLastStep(() => {
-      if (needed) m.count('flushes_missing');
-      m.set('owed', owed.serial, needed ? Object.freeze({ ...owed, overdue: true }) : undefined);
+      if (needed) countFor(m, owed.vcpu);
+      m.set(
+        'owed',
+        owed.serial,
+        needed ? Object.freeze({ ...suspected(m, owed), overdue: true }) : undefined,
+      );
     });
   }
+}
+
+/** A flush is missing on the vCPU that should have made it. */
+function countFor(m: Machine, vcpu: number): void {
+  const acting = m.vcpu;
+  m.vcpu = vcpu;
+  m.count('flushes_missing');
+  m.vcpu = acting;
+}
+
+/** The wrong policy by which a flush that was asked for did not reach what it was for: of its own vCPU, or of another. */
+function suspected(m: Machine, owed: OwedFlush): OwedFlush {
+  if (owed.bug !== undefined) return owed;
+  const { settings } = m;
+  const wrong = [
+    settings['flush-when'] === 'before' ? 'flush-when' : undefined,
+    hasMistake(m, 'B-B4') ? 'B-B4' : undefined,
+    hasMistake(m, 'B-B1') ? 'B-B1' : undefined,
+    settings['flush-size'] === 'one-page' ? 'flush-size' : undefined,
+  ].find((id) => id !== undefined);
+  return wrong === undefined ? owed : { ...owed, bug: wrong };
 }
 
 function overdueFlushes(m: Machine): readonly Finding[] {

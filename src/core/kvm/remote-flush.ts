@@ -44,7 +44,7 @@ export function flushRemoteTlbs(m: Machine, tagOf: TagOf): void {
 /** Tables are written before the mode is looked at, and the request set before: so no vCPU can enter in between unseen. */
 function request(m: Machine, vcpu: number): boolean {
   const { mode } = m.must('vcpu', vcpu);
-  m.step('request-set', { vcpu, request: 'TLB_FLUSH', kick: mode === 'guest' });
+  m.step('request-set', { vcpu, request: 'TLB_FLUSH', kick: mode === 'guest', needless: false });
   m.set('request', vcpu, Object.freeze(['TLB_FLUSH']));
   return mode === 'guest';
 }

@@ -56,6 +56,8 @@ export class Machine {
   place = -1;
   /** What other vCPUs do at a preemption point; set while an operation runs that has such plans. */
   preemption: ((point: PreemptionPoint) => boolean) | undefined;
+  /** The vCPU that holds the hypervisor's lock, while an operation runs. */
+  lockHolder: number | undefined;
   private readonly openCalls: OpenCall[] = [];
   private stepOpen = false;
   private aside: Undo[] | undefined;

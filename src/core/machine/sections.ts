@@ -56,12 +56,12 @@ interface Task {
 /** Runs chains of sections, one at a time, and keeps those that wait for the lock. Lives as long as one operation. */
 export class Sections {
   private readonly m: Machine;
-  private holder: number | undefined;
   private readonly parked: Task[] = [];
   private depth = 0;
 
   constructor(m: Machine) {
     this.m = m;
+    m.lockHolder = undefined;
   }
 
   /** Runs a chain for the vCPU that acts, to its end or until it has to wait for the lock. */
@@ -82,14 +82,14 @@ export class Sections {
         next = next.run();
         continue;
       }
-      if (this.holder !== undefined && this.holder !== task.vcpu) {
-        m.step('lock-wait', { holder: this.holder });
+      if (m.lockHolder !== undefined && m.lockHolder !== task.vcpu) {
+        m.step('lock-wait', { holder: m.lockHolder });
         this.parked.push({ vcpu: task.vcpu, section: next, place: m.place });
         break;
       }
-      this.holder = task.vcpu;
+      m.lockHolder = task.vcpu;
       next = next.run();
-      this.holder = undefined;
+      m.lockHolder = undefined;
       this.resumeParked();
     }
     this.depth -= 1;

@@ -1,0 +1,110 @@
+/**
+ * How TLBs are flushed, as settings: how much of one, before or after the change, out of how many address space numbers,
+ * and what else a flush empties. And the mistakes about flushes that can be made on purpose and that no era shipped, with the
+ * ids of the reference; B-B2, a flush of the own TLB only, is a policy of its own: `flush-reach=local`.
+ */
+
+const KVM_2007 = ['kvm-2007'];
+/** Processors whose TLB survives VM exits, and that can drop single addresses of it for a hypervisor. */
+const TAGGED = ['svm', 'vmx-vpid'];
+/** The era with several vCPUs. */
+const SMP = ['2007c'];
+
+export const FLUSH_SETTINGS = [
+  {
+    name: 'flush-size',
+    where: 'policy',
+    machines: KVM_2007,
+    cpus: TAGGED,
+    label: 'flush size',
+    meaning:
+      'How much a vCPU drops from its own TLB when a shadow entry has changed. The other vCPUs drop all: a request cannot name an address.',
+    values: [
+      {
+        value: 'context',
+        meaning: 'all entries of the vCPU: KVM knows the changed entry, not its addresses',
+      },
+      {
+        value: 'page',
+        meaning:
+          'each address that leads to the changed entry, with one INVLPGA or INVVPID for each. The hardware can; KVM of 2007 did not',
+      },
+      {
+        value: 'one-page',
+        meaning: 'one address of each changed entry: others that lead to the same entry are forgotten',
+        wrong: true,
+      },
+    ],
+  },
+  {
+    name: 'flush-when',
+    where: 'policy',
+    machines: KVM_2007,
+    eras: SMP,
+    label: 'flush comes',
+    meaning: 'Whether the TLBs are flushed before or after the shadow entry changes.',
+    values: [
+      { value: 'after', meaning: 'after the change: nobody can fill a TLB from the old entry any more' },
+      {
+        value: 'before',
+        meaning: 'before the change: in between, another vCPU can fill its TLB from the old entry again',
+        wrong: true,
+      },
+    ],
+  },
+  {
+    name: 'asids',
+    where: 'machine',
+    machines: KVM_2007,
+    cpus: ['svm'],
+    label: 'ASIDs',
+    meaning:
+      'How many address space numbers the processor has for guests. When all are used up, the whole TLB is emptied and they begin again.',
+    values: [
+      { value: '63', meaning: 'sixty-three' },
+      { value: '4', meaning: 'four, so that one sees them run out' },
+    ],
+  },
+  {
+    name: 'cr3-cache',
+    where: 'policy',
+    machines: KVM_2007,
+    eras: ['2007a'],
+    cpus: ['vmx-novpid'],
+    label: 'CR3 cache',
+    meaning:
+      'Whether a guest that knows its hypervisor may switch to one of the last four address spaces without an exit: it loads the shadow root itself.',
+    values: [
+      { value: 'off', meaning: 'every load of CR3 exits' },
+      {
+        value: 'on',
+        meaning:
+          'loads of a CR3 in the cache do not exit; every flush that the hypervisor asks for empties the cache',
+      },
+    ],
+  },
+] as const;
+
+export const MISTAKES = [
+  {
+    value: 'B-B1',
+    meaning:
+      'a table page is freed while the flush of the other vCPUs is still on its way: nobody waits for them',
+    machines: KVM_2007,
+    eras: SMP,
+  },
+  {
+    value: 'B-B3',
+    meaning: 'host flush-all says INVVPID where INVEPT is needed: what comes from EPT alone stays',
+    machines: ['two-stage'],
+    cpus: ['vmx-vpid'],
+  },
+  {
+    value: 'B-B4',
+    meaning:
+      'a flush looks who runs the guest before it sets the requests: who enters in between is neither asked nor interrupted in time',
+    machines: KVM_2007,
+    eras: SMP,
+  },
+] as const;
+export type Mistake = (typeof MISTAKES)[number]['value'];
