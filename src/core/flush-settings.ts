@@ -108,3 +108,9 @@ export const MISTAKES = [
   },
 ] as const;
 export type Mistake = (typeof MISTAKES)[number]['value'];
+
+/** Whether the machine makes a mistake on purpose that no era shipped. */
+export const hasMistake = (
+  { settings }: { readonly settings: { readonly break: string } },
+  mistake: Mistake,
+): boolean => settings.break.split(',').includes(mistake);

@@ -50,8 +50,8 @@ export const OF_RARE_STEPS = {
     what: `The guest loads CR3 ${hex(cr3)} by itself, from slot ${String(slot)} of the cache of roots: no exit.`,
     why: `The processor drops all translations but the global ones, as at any load of CR3: ${plural(dropped, 'entry', 'entries')}.`,
   }),
-  'request-serve': ({ dropped }) => ({
-    what: `The vCPU carries out its request: ${plural(dropped, 'entry goes', 'entries go')}.`,
+  'request-serve': ({ by, dropped }) => ({
+    what: `The vCPU carries out its request, by ${by}: ${plural(dropped, 'entry goes', 'entries go')} now.`,
     why: 'This is the last moment before the guest runs again.',
   }),
   'ipi-send': ({ count }) => ({

@@ -3,12 +3,13 @@
  * and keeps it as a violation. INV-6 is about obligations: an owed flush that is past due while a TLB entry still
  * grants more than the tables.
  */
+import { hasMistake } from '../flush-settings.ts';
 import type { ShippedBug } from '../settings.ts';
 import type { AuditPoint, Machine } from '../machine/machine.ts';
 import { idText, type TableName, type Violation } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { ROOT_REGISTERS } from '../kvm/context-2007.ts';
-import { hasBug, hasMistake } from '../kvm/era-2007.ts';
+import { hasBug } from '../kvm/era-2007.ts';
 import { gfnOfPfn } from '../kvm/memslots.ts';
 import { shadowPagesOf } from '../kvm/shadow-page.ts';
 import type { Pfn } from '../quantities.ts';

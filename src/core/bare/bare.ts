@@ -16,12 +16,14 @@ import {
 import { outsideRegisters, placeOfBit } from '../hardware/outside-registers.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
+import { flushRemoteTlbs, serviceRequests } from '../kvm/remote-flush.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, guestFrameOf } from '../machine/world.ts';
 import type { FlipOperation, HostEntryOperation, InvalidateOperation } from '../operations/operation.ts';
 import { gfn, pfn } from '../quantities.ts';
 import { isNested, NATIVE_BASE, tagOf } from './ground.ts';
 import { translateAccess } from './guest-walks.ts';
+import { callHostDebts, oweHostFlush, payHostDebts } from './host-debts.ts';
 import { placeOf } from './host-stage.ts';
 import { buildHostTables, hostEntryValue, hostEntryWord } from './host-tables.ts';
 import { startPdptes, startRegisters, writeGuestRegister } from './registers.ts';
@@ -35,7 +37,7 @@ export const bare: Engine = {
   // Nothing takes the one vCPU out of the guest for longer than an exit.
   enter: () => undefined,
   leave: () => undefined,
-  flushAll: () => undefined,
+  flushAll,
   backs,
   physical: (m, address) => (isNested(m) ? address : address - NATIVE_BASE),
   writeRegister: (m, write) => ({
@@ -101,7 +103,7 @@ function exitWithHostFault(m: Machine, { kind, gpa, code }: StageFault): FaultRe
 
 function exitAndEnter(
   m: Machine,
-  exit: { reason: StageFault['kind'] | 'cpuid'; gva: bigint; code: bigint },
+  exit: { reason: StageFault['kind'] | 'cpuid' | 'IPI'; gva: bigint; code: bigint },
   meanwhile: () => void = () => undefined,
 ): void {
   const { reason, gva, code } = exit;
@@ -121,6 +123,17 @@ function exitAndEnter(
   });
 }
 
+/** A thread of the host has the vCPU leave the guest and flush what the host's tables gave, before it enters again. */
+function flushAll(m: Machine): void {
+  exitAndEnter(m, { reason: 'IPI', gva: 0n, code: 0n }, () => {
+    flushRemoteTlbs(m, () => tagOf(m));
+    serviceRequests(m, () => tagOf(m));
+    m.amendLastStep(() => {
+      callHostDebts(m);
+    });
+  });
+}
+
 function sweepOfInstruction(
   m: Machine,
   { name, address, tag }: Pick<InvalidateOperation, 'name' | 'address' | 'tag'>,
@@ -136,6 +149,7 @@ function invalidate(m: Machine, operation: InvalidateOperation): void {
   const aim = must(invalidationOf(name), name).meaning;
   m.step('invalidate', { name, aim, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
   sweepCaches(m, sweep, sweep.broadcast);
+  payHostDebts(m);
 }
 
 function setHostEntry(m: Machine, { gpa, level, change }: HostEntryOperation): void {
@@ -147,4 +161,5 @@ function setHostEntry(m: Machine, { gpa, level, change }: HostEntryOperation): v
   const entry = hostEntryValue(m, level, change);
   m.step('host-entry-set', { gpa, level, entry });
   m.set('word', word, entry);
+  oweHostFlush(m, word);
 }

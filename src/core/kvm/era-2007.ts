@@ -4,7 +4,6 @@
  */
 import { must } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Mistake } from '../flush-settings.ts';
 import type { ShippedBug, Settings } from '../settings.ts';
 
 export interface EraTraits {
@@ -70,7 +69,3 @@ export function hasBug(m: Pick<Machine, 'settings'>, bug: ShippedBug): boolean {
   const left = settings['shipped-bugs'];
   return left === 'all' || left.split(',').includes(bug);
 }
-
-/** Whether the machine makes a mistake on purpose that no era shipped. */
-export const hasMistake = ({ settings }: Pick<Machine, 'settings'>, mistake: Mistake): boolean =>
-  settings.break.split(',').includes(mistake);

@@ -2,9 +2,10 @@
  * Flushes of TLBs as KVM of 2006 and 2007 asks for them, and as it could: whose TLB, how much of it, before or after the
  * change; what each obliges whom to, and which of them nobody needed. What a flush does to a processor is in vendor.
  */
+import { hasMistake } from '../flush-settings.ts';
 import type { Machine } from '../machine/machine.ts';
 import { emptyCr3Cache } from './cr3-cache.ts';
-import { hasMistake, traitsOf } from './era-2007.ts';
+import { traitsOf } from './era-2007.ts';
 import { addressesThrough } from './shadow-links.ts';
 import {
   derivesFrom,

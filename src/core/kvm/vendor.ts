@@ -106,7 +106,8 @@ export function flushPage(m: Machine, gva: bigint): void {
 function serveRequests(m: Machine): void {
   const pending = m.get('request', m.vcpu);
   if (pending === undefined) return;
-  m.step('request-serve', { request: pending.join(' '), dropped: droppedByFlush(m) });
+  const by = hasVpids(m) ? 'INVVPID' : hasAsids(m) ? 'a new ASID' : 'the entry itself';
+  m.step('request-serve', { request: pending.join(' '), by, dropped: droppedByFlush(m) });
   m.set('request', m.vcpu, undefined);
   flushContext(m);
 }

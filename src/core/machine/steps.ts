@@ -61,7 +61,7 @@ export const STEPS = {
   'remote-flush': spec('kvm', 'flush', 'TLB', { broadcast: 'b' }),
   'request-set': spec('kvm', 'request', 'vcpu', { vcpu: 'n', request: 's', kick: 'b', needless: 'b' }),
   'modes-look': spec('kvm', 'check', 'vcpu', { count: 'n' }),
-  'request-serve': spec('kvm', 'flush', 'TLB', { request: 's', dropped: 'n' }),
+  'request-serve': spec('kvm', 'flush', 'TLB', { request: 's', by: 's', dropped: 'n' }),
   'ipi-send': spec('kvm', 'ipi', 'vcpu', { count: 'n' }),
   'ipi-unwaited': spec('kvm', 'check', 'vcpu', { count: 'n' }),
   'ipi-wait': spec('kvm', 'check', 'vcpu', { count: 'n' }),
