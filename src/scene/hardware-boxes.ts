@@ -2,7 +2,7 @@
 import { gfnOfAddress, pfnOfAddress } from '../core/quantities.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
-import { currentAsidOf } from '../core/kvm/vendor.ts';
+import { currentAsidOf, IPI_IN_FLIGHT } from '../core/kvm/vendor.ts';
 import { differsFromTables } from '../core/hardware/tlb.ts';
 import type { TlbEntry, VcpuState } from '../core/machine/tables.ts';
 import { BOUNDS } from '../core/bounds.ts';
@@ -39,6 +39,8 @@ function cpuBox(context: Context, vcpu: number): SceneBox {
 function badgeOf({ world }: Context, vcpu: number): { badge?: string } {
   const owed = [...world.tables.owed.values()].filter((debt) => debt.vcpu === vcpu);
   if (owed.some((debt) => debt.overdue === true)) return { badge: 'flush overdue' };
+  if ((world.get('reg', `${String(vcpu)}.${IPI_IN_FLIGHT}`) ?? 0n) !== 0n)
+    return { badge: 'interrupt on its way' };
   if (world.get('request', vcpu) !== undefined) return { badge: 'asked to flush before entry' };
   return owed.length === 0 ? {} : { badge: 'flush owed before entry' };
 }
@@ -170,7 +172,7 @@ function tlbBox(context: Context, vcpu: number): SceneBox {
     id,
     zone: 'hardware',
     title: several ? `TLB ${String(vcpu)}` : 'TLB',
-    subtitle: asid === 0 ? '' : `ASID ${String(asid)}`,
+    subtitle: asid === 0 ? '' : `${context.settings.cpu === 'vmx-vpid' ? 'VPID' : 'ASID'} ${String(asid)}`,
     rows,
     fold: [
       live.length === 0 ? 'empty' : '',

@@ -31,6 +31,10 @@ const SELDOM: readonly { readonly name: SettingName; readonly value: string; rea
 const isSeldom = (settings: Settings): boolean =>
   SELDOM.some(({ name, value, machine }) => settings.machine === machine && settings[name] === value);
 
+/** The caches and sizes of this machine alone make over a thousand runs: mistakes are tried as the text suggests them only. */
+const isTooMuch = ({ machine }: Settings, name: SettingName): boolean =>
+  machine === 'two-stage' && name === 'break';
+
 /** What a text is about: values that it chooses or suggests, by setting. */
 type About = ReadonlyMap<string, ReadonlySet<string>>;
 
@@ -50,7 +54,9 @@ function combinationsOn(own: Settings, about: About): readonly Settings[] {
             ? choicesOf(setting, settings)
                 .filter(
                   ({ value }) =>
-                    setting.list !== true || ['all', 'none'].includes(value) || named(setting.name, value),
+                    setting.list !== true ||
+                    ['all', 'none'].includes(value) ||
+                    (named(setting.name, value) && !isTooMuch(settings, setting.name)),
                 )
                 .filter(({ value }) => !isSeldomAnew(settings, { [setting.name]: value }, named))
                 .map(({ value }) => ({ ...settings, [setting.name]: value }))
@@ -92,6 +98,7 @@ export function combinationsFor({ ownSettings: own, suggestions }: Plan): readon
   const about = aboutOf([own, ...suggestions.map(({ choices }) => choices)]);
   const all = [
     ...[...machines].flatMap((machine) => combinationsOn({ ...own, machine }, about)),
+    ...suggestions.map(({ choices }) => settingsOfRun(own, choices)),
     ...[{}, ...suggestions.map(({ choices }) => choices)].flatMap((choices) =>
       seldomOn({ ...own, ...choices }, about),
     ),

@@ -18,6 +18,10 @@ const OFFERED: readonly SettingName[] = ['cpu', 'guest', 'gpte-write', 'flush'];
 const MORE: readonly SettingName[] = [
   'era',
   'flush-reach',
+  'flush-size',
+  'flush-when',
+  'cr3-cache',
+  'asids',
   'break',
   'host',
   'host-pages',
