@@ -67,27 +67,27 @@ export const COUNTERS = [
   {
     name: 'flush_all',
     label: 'whole TLBs emptied',
-    meaning: 'Times that a processor ran out of address space numbers, emptied its TLB and began again.',
+    meaning: 'Times that the address space numbers ran out and the TLB was emptied.',
   },
   {
     name: 'flush_ctx',
     label: 'contexts flushed',
-    meaning: 'Times that all entries of a vCPU were made useless at once: by a new ASID, or by INVVPID.',
+    meaning: 'Times that all entries of a vCPU went at once: by a new ASID, or by INVVPID.',
   },
   {
     name: 'flush_va',
     label: 'addresses flushed',
-    meaning: 'Single addresses that the hypervisor had dropped, by INVLPGA or INVVPID.',
+    meaning: 'Single addresses dropped by INVLPGA or INVVPID.',
   },
   {
     name: 'cr3_cache_hits',
     label: 'CR3 cache hits',
-    meaning: 'Loads of CR3 that needed no exit, because the cache had the shadow root.',
+    meaning: 'Loads of CR3 that needed no exit.',
   },
   {
     name: 'cr3_cache_emptied',
     label: 'CR3 cache emptied',
-    meaning: 'Times that a flush emptied the cache of shadow roots while it held another address space.',
+    meaning: 'Times that a flush threw other address spaces out of the cache.',
   },
   {
     name: 'stale_hits',

@@ -18,20 +18,20 @@ export const FLUSH_SETTINGS = [
     cpus: TAGGED,
     label: 'flush size',
     meaning:
-      'How much a vCPU drops from its own TLB when a shadow entry has changed. The other vCPUs drop all: a request cannot name an address.',
+      'How much a vCPU drops of its own TLB when a shadow entry changes. Others drop all: a request names no address.',
     values: [
       {
         value: 'context',
-        meaning: 'all entries of the vCPU: KVM knows the changed entry, not its addresses',
+        meaning: 'all entries of the vCPU, as KVM did: it knows the changed entry, not its addresses',
       },
       {
         value: 'page',
         meaning:
-          'each address that leads to the changed entry, with one INVLPGA or INVVPID for each. The hardware can; KVM of 2007 did not',
+          'each address that leads to the changed entry, by INVLPGA or INVVPID. The hardware can; KVM of 2007 did not',
       },
       {
         value: 'one-page',
-        meaning: 'one address of each changed entry: others that lead to the same entry are forgotten',
+        meaning: 'one address of each changed entry: others that lead to it are forgotten',
         wrong: true,
       },
     ],
@@ -44,10 +44,10 @@ export const FLUSH_SETTINGS = [
     label: 'flush comes',
     meaning: 'Whether the TLBs are flushed before or after the shadow entry changes.',
     values: [
-      { value: 'after', meaning: 'after the change: nobody can fill a TLB from the old entry any more' },
+      { value: 'after', meaning: 'nobody can fill a TLB from the old entry any more' },
       {
         value: 'before',
-        meaning: 'before the change: in between, another vCPU can fill its TLB from the old entry again',
+        meaning: 'in between, another vCPU can fill its TLB from the old entry again',
         wrong: true,
       },
     ],
@@ -59,7 +59,7 @@ export const FLUSH_SETTINGS = [
     cpus: ['svm'],
     label: 'ASIDs',
     meaning:
-      'How many address space numbers the processor has for guests. When all are used up, the whole TLB is emptied and they begin again.',
+      'How many address space numbers the processor has. When all are used up, the TLB is emptied and they begin again.',
     values: [
       { value: '63', meaning: 'sixty-three' },
       { value: '4', meaning: 'four, so that one sees them run out' },
@@ -73,13 +73,12 @@ export const FLUSH_SETTINGS = [
     cpus: ['vmx-novpid'],
     label: 'CR3 cache',
     meaning:
-      'Whether a guest that knows its hypervisor may switch to one of the last four address spaces without an exit: it loads the shadow root itself.',
+      'Whether a guest that knows its hypervisor may load the shadow root of one of its last four address spaces itself.',
     values: [
       { value: 'off', meaning: 'every load of CR3 exits' },
       {
         value: 'on',
-        meaning:
-          'loads of a CR3 in the cache do not exit; every flush that the hypervisor asks for empties the cache',
+        meaning: 'loads of a CR3 in the cache do not exit; every flush by the hypervisor empties the cache',
       },
     ],
   },
@@ -88,8 +87,7 @@ export const FLUSH_SETTINGS = [
 export const MISTAKES = [
   {
     value: 'B-B1',
-    meaning:
-      'a table page is freed while the flush of the other vCPUs is still on its way: nobody waits for them',
+    meaning: 'a table page is freed while the flush of the other vCPUs is still on its way',
     machines: KVM_2007,
     eras: SMP,
   },
@@ -101,8 +99,7 @@ export const MISTAKES = [
   },
   {
     value: 'B-B4',
-    meaning:
-      'a flush looks who runs the guest before it sets the requests: who enters in between is neither asked nor interrupted in time',
+    meaning: 'a flush looks who runs the guest before it sets the requests: who enters in between is missed',
     machines: KVM_2007,
     eras: SMP,
   },

@@ -5,7 +5,7 @@
 import type { PreemptionPoint } from '../core/machine/preemption.ts';
 import type { SettingName } from '../core/settings.ts';
 import type { EntryFlags } from '../core/hardware/encode.ts';
-import type { InvalidationName } from '../core/hardware/invalidate.ts';
+import type { InvalidationName } from '../core/hardware/invalidation-forms.ts';
 import type { OutsideRegister } from '../core/hardware/outside-registers.ts';
 import type {
   AccessKind,

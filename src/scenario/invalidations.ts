@@ -3,7 +3,11 @@
  * `host invept single`, `host set-entry 0x21000 -> absent`, `host fetch-log slot=0`.
  */
 import type { HostEntryChange } from '../core/operations/operation.ts';
-import { INVALIDATIONS, type Invalidation, type InvalidationName } from '../core/hardware/invalidate.ts';
+import {
+  INVALIDATION_FORMS,
+  type InvalidationForm,
+  type InvalidationName,
+} from '../core/hardware/invalidation-forms.ts';
 import type { GuestAction, Invalidate, Line, OperationStatement } from './ast.ts';
 import type { Cursor } from './cursor.ts';
 
@@ -47,19 +51,19 @@ export function readTag(cursor: Cursor, word: 'pcid' | 'vpid' | 'asid', max: num
 }
 
 /** The forms of an instruction, as its invalidations are named: `single`, `all`. */
-const formsOf = (family: string, by?: Invalidation['by']): readonly string[] =>
-  INVALIDATIONS.filter(
+const formsOf = (family: string, by?: InvalidationForm['by']): readonly string[] =>
+  INVALIDATION_FORMS.filter(
     (spec) => spec.name.startsWith(`${family}-`) && (by === undefined || spec.by === by),
   ).map((spec) => spec.name.slice(family.length + 1));
 
-function readForm(cursor: Cursor, family: string, by: Invalidation['by']): Invalidate {
+function readForm(cursor: Cursor, family: string, by: InvalidationForm['by']): Invalidate {
   const form = cursor.oneOf(formsOf(family, by), `a form of ${family}`);
   return readTarget(cursor, `${family}-${form}` as InvalidationName, family);
 }
 
 /** What an invalidation is aimed at: an address, then a number of an address space or a virtual processor. */
 function readTarget(cursor: Cursor, name: InvalidationName, family: string): Invalidate {
-  const takes = INVALIDATIONS.find((spec) => spec.name === name)?.takes ?? [];
+  const takes = INVALIDATION_FORMS.find((spec) => spec.name === name)?.takes ?? [];
   const address = takes.includes('address') ? cursor.number('an address') : 0n;
   const tags = TAGS[family as keyof typeof TAGS] as (typeof TAGS)[keyof typeof TAGS] | undefined;
   const tag =
@@ -68,7 +72,8 @@ function readTarget(cursor: Cursor, name: InvalidationName, family: string): Inv
 }
 
 export const readInvpcid = (cursor: Cursor): Invalidate => readForm(cursor, 'invpcid', 'guest');
-export const readTlbi = (cursor: Cursor, by: Invalidation['by']): Invalidate => readForm(cursor, 'tlbi', by);
+export const readTlbi = (cursor: Cursor, by: InvalidationForm['by']): Invalidate =>
+  readForm(cursor, 'tlbi', by);
 
 /** Slots are numbered from 0; how many there are, the text's own lines say. */
 const MAX_SLOT = 63;

@@ -1,5 +1,9 @@
 /** Which operations exist on which machine: what a line asks for and this machine does not have, and what it has instead. */
-import { INVALIDATIONS, invalidationOf, type InvalidationName } from '../core/hardware/invalidate.ts';
+import {
+  INVALIDATION_FORMS,
+  invalidationFormOf,
+  type InvalidationName,
+} from '../core/hardware/invalidation-forms.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import type { Settings } from '../core/settings.ts';
 import type { FlipTarget, GuestAction, Invalidate, LoadRoot } from './ast.ts';
@@ -100,14 +104,16 @@ const noShadow = ({ machine }: Settings): Said => ({
 });
 
 function missingInvalidation({ name }: Invalidate, settings: Settings): Said | undefined {
-  const spec = invalidationOf(name);
+  const spec = invalidationFormOf(name);
   const words = invalidationWords(name);
   const byHost = spec?.by === 'hypervisor';
   if (byHost && settings.machine !== 'two-stage') return noHost(settings);
   if (isKvm(settings))
     return name === 'invlpg' ? undefined : { message: `${words} ${OLD}`, remedy: 'Use invlpg or load-cr3.' };
   if (spec?.cpus.includes(settings.cpu) === true) return undefined;
-  const known = INVALIDATIONS.filter((other) => other.by === spec?.by && other.cpus.includes(settings.cpu));
+  const known = INVALIDATION_FORMS.filter(
+    (other) => other.by === spec?.by && other.cpus.includes(settings.cpu),
+  );
   const list = known.map((other) => `${byHost ? 'host ' : ''}${invalidationWords(other.name)}`);
   return {
     message: `${words} does not exist with cpu=${settings.cpu}`,

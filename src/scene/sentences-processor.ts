@@ -1,7 +1,7 @@
 /** The sentences about what the processor does: caches, walks, faults, accesses, exits and entries; and about its guest. */
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
-import { frameName, hex, plural, slotOn, table, tableOn, type Teller } from './telling.ts';
+import { frameName, hex, plural, slotOn, table, type Teller } from './telling.ts';
 
 const EXIT_WORDS: Readonly<Record<string, string>> = {
   '#PF': 'a page fault',
@@ -18,13 +18,6 @@ const EXIT_WORDS: Readonly<Record<string, string>> = {
   'stage 2 abort': 'a stage 2 abort',
 };
 export const OF_PROCESSOR = {
-  'tlb-hit': ({ write, stale }) =>
-    stale
-      ? {
-          what: 'The TLB answers, with a translation that a walk would no longer give.',
-          why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
-        }
-      : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
   'tlb-miss': ({ gva }, { shadow }) => ({
     what: `The TLB has no usable translation of ${hex(gva)}.`,
     why: shadow
@@ -35,20 +28,12 @@ export const OF_PROCESSOR = {
     what: `The TLB keeps the translation, to ${frameName(pfn)}, ${writable ? 'writable' : 'not for writing'}.`,
     why: 'The next access to this page needs no walk.',
   }),
-  'tlb-refuse': ({ errorCode }, { arm }) => ({
-    what: `The cached translation does not allow this: ${arm ? `syndrome ${hex(errorCode)}` : errorCodeWords(errorCode)}.`,
-    why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
-  }),
   'walk-read': ({ level, index, entry }, told) => ({
     what: `The processor reads ${told.shadow ? 'shadow ' : ''}${slotOn(level, index, told)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why:
       level > 1
         ? 'Nine bits of the address choose the entry; the entry names the next table.'
         : 'The last level names the page itself and says what may be done with it.',
-  }),
-  'walk-set-bits': ({ level, dirty }, told) => ({
-    what: `The processor marks the ${told.shadow ? 'shadow ' : ''}${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
-    why: 'The marks tell whoever owns the tables what has been used and written.',
   }),
   'walk-fault': ({ level, errorCode }, { shadow }) => ({
     what: `Page fault at the ${shadow ? 'shadow ' : ''}${table(level)}: ${errorCodeWords(errorCode)}.`,
@@ -64,10 +49,6 @@ export const OF_PROCESSOR = {
     what: `The guest's store of ${hex(value)} at ${hex(gva)} takes effect.`,
     why: 'The processor wrote by itself, without the hypervisor.',
   }),
-  'data-execute': ({ gva }) => ({
-    what: `The guest fetches an instruction at ${hex(gva)}.`,
-    why: 'The processor read by itself, without the hypervisor.',
-  }),
   'vm-exit': ({ reason, dropped }) => ({
     what: `VM exit: ${EXIT_WORDS[reason] ?? reason} takes the processor to the hypervisor.`,
     why:
@@ -80,22 +61,14 @@ export const OF_PROCESSOR = {
       ? `VM entry with a new address space number, ${String(asid)}.`
       : `VM entry: the guest runs again${asid === 0 ? '' : `, still with address space number ${String(asid)}`}.`,
     why: freshAsid
-      ? 'Entries with the old number match no more: that is how this processor flushes.'
+      ? dropped > 0
+        ? `All numbers were used up: the TLB is emptied (${plural(dropped, 'entry', 'entries')}), and they begin again.`
+        : 'Entries with the old number match no more: that is how this processor flushes.'
       : asid === 0
         ? dropped > 0
           ? `Entering empties the TLB too (${plural(dropped, 'entry', 'entries')}).`
           : 'Entering empties the TLB too; nothing was left in it.'
         : 'Nobody asked for a flush, so every cached translation is still valid for the processor.',
-  }),
-  'page-fault': ({ gva, errorCode }, { arm }) => ({
-    what: arm
-      ? `The processor raises an abort at ${hex(gva)}, with syndrome ${hex(errorCode)}.`
-      : `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
-    why: "No hypervisor asks for it: the system's own kernel gets it.",
-  }),
-  invlpg: ({ gva, dropped }) => ({
-    what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,
-    why: 'The guest owes this after changing an entry. It runs without an exit in this era.',
   }),
   'guest-handler': ({ errorCode, gva }) => ({
     what: `The guest's own page-fault handler starts, for ${hex(gva)}.`,
@@ -104,9 +77,5 @@ export const OF_PROCESSOR = {
   'guest-retry': ({ gva }) => ({
     what: `The handler returns; the guest tries ${hex(gva)} again.`,
     why: 'The instruction that faulted runs anew, as if nothing had happened.',
-  }),
-  'guest-skip': ({ handled }) => ({
-    what: 'The guest gives up this access.',
-    why: handled ? 'Its handler says so.' : 'It has no handler for this fault.',
   }),
 } as const satisfies { readonly [K in StepKind]?: Teller<K> };

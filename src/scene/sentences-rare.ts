@@ -1,11 +1,93 @@
 /**
- * The sentences about steps that the first picture has none of: devices, the dirty log, 32-bit guests, several vCPUs,
+ * The sentences about steps that the first picture has none of: what is taken away again, devices, the dirty log, 32-bit
+ * guests, several vCPUs,
  * second stages, caches of tables. Fetched for the runs that have such steps.
  */
+import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
-import { frameName, hex, plural, slotOn, tableOn, type Teller } from './telling.ts';
+import { frameName, hex, plural, slotOn, table, tableOn, type Teller } from './telling.ts';
 
 export const OF_RARE_STEPS = {
+  'tlb-hit': ({ write, stale }) =>
+    stale
+      ? {
+          what: 'The TLB answers, with a translation that a walk would no longer give.',
+          why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
+        }
+      : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
+  'tlb-refuse': ({ errorCode }, { arm }) => ({
+    what: `The cached translation does not allow this: ${arm ? `syndrome ${hex(errorCode)}` : errorCodeWords(errorCode)}.`,
+    why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
+  }),
+  'walk-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the ${told.shadow ? 'shadow ' : ''}${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'The marks tell whoever owns the tables what has been used and written.',
+  }),
+  'data-execute': ({ gva }) => ({
+    what: `The guest fetches an instruction at ${hex(gva)}.`,
+    why: 'The processor read by itself, without the hypervisor.',
+  }),
+  'page-fault': ({ gva, errorCode }, { arm }) => ({
+    what: arm
+      ? `The processor raises an abort at ${hex(gva)}, with syndrome ${hex(errorCode)}.`
+      : `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
+    why: "No hypervisor asks for it: the system's own kernel gets it.",
+  }),
+  invlpg: ({ gva, dropped }) => ({
+    what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,
+    why: 'The guest owes this after changing an entry. It runs without an exit in this era.',
+  }),
+  'guest-skip': ({ handled }) => ({
+    what: 'The guest gives up this access.',
+    why: handled ? 'Its handler says so.' : 'It has no handler for this fault.',
+  }),
+  'guest-walk-set-accessed': ({ level }) => ({
+    what: `It marks the guest's ${table(level)} entry accessed.`,
+    why: 'Real hardware would have done so; the hypervisor has to do it in its place.',
+  }),
+  'parent-remove': ({ serial }) => ({
+    what: `sp ${String(serial)} forgets one entry that pointed to it.`,
+    why: 'The link is about to be cut.',
+  }),
+  'shadow-unhash': ({ serial, gfn }) => ({
+    what: `sp ${String(serial)} no longer stands for guest frame ${hex(gfn)}.`,
+    why: 'As far as this shadow goes, the frame is an ordinary page again.',
+  }),
+  'shadow-free': ({ pfn }) => ({
+    what: `Host frame ${hex(pfn)} goes back to the pool.`,
+    why: "The shadow can be built anew at any time: the guest's tables are the truth.",
+  }),
+  'root-unpin': ({ serial }) => ({
+    what: `sp ${String(serial)} is a root in use no longer.`,
+    why: 'It stays in the hash: coming back to this address space will cost nothing.',
+  }),
+  'rmap-remove': ({ pfn, count }) => ({
+    what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`,
+    why: 'It is about to stop being writable.',
+  }),
+  'write-protect': ({ gfn, forLog }) => ({
+    what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`,
+    why: forLog
+      ? 'The next write to the frame is to be noted in the dirty log, so it has to fault.'
+      : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
+  }),
+  'flush-left-out': ({ why }) => ({
+    what: 'No flush is asked for here.',
+    why:
+      why === 'policy'
+        ? 'The policy says so. Whoever has the old right in the TLB keeps it.'
+        : why === 'local'
+          ? 'The policy reaches this vCPU only. The others keep what they have.'
+          : 'CR3 is loaded before the guest runs again, and that flushes anyway.',
+  }),
+  'spte-raise': ({ gfn, device }) => ({
+    what: device
+      ? `The write bit is set in the shadow entry for guest frame ${hex(gfn)}, which stays not present.`
+      : `The shadow entry for guest frame ${hex(gfn)} becomes writable.`,
+    why: device
+      ? 'The entry marks a device. The bit means nothing to the processor: every access exits as before.'
+      : 'The guest allows it, and nothing stands against it any more.',
+  }),
   'remote-flush': ({ broadcast }) => ({
     what: broadcast
       ? 'The hypervisor invalidates on all processors at once.'

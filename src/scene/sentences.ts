@@ -65,10 +65,6 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     what: `It reads the guest's ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
     why: 'This is what the guest itself believes its memory to be.',
   }),
-  'guest-walk-set-accessed': ({ level }) => ({
-    what: `It marks the guest's ${table(level)} entry accessed.`,
-    why: 'Real hardware would have done so; the hypervisor has to do it in its place.',
-  }),
   'guest-walk-refuse': ({ level, because }) => ({
     what: `The guest's own ${table(level)} entry refuses: ${because}.`,
     why: "So this fault is the guest's business, not the hypervisor's.",
@@ -113,25 +109,9 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     what: `sp ${String(serial)} notes which entry will point to it.`,
     why: 'If it is ever given up, that entry must be found and cleared.',
   }),
-  'parent-remove': ({ serial }) => ({
-    what: `sp ${String(serial)} forgets one entry that pointed to it.`,
-    why: 'The link is about to be cut.',
-  }),
-  'shadow-unhash': ({ serial, gfn }) => ({
-    what: `sp ${String(serial)} no longer stands for guest frame ${hex(gfn)}.`,
-    why: 'As far as this shadow goes, the frame is an ordinary page again.',
-  }),
-  'shadow-free': ({ pfn }) => ({
-    what: `Host frame ${hex(pfn)} goes back to the pool.`,
-    why: "The shadow can be built anew at any time: the guest's tables are the truth.",
-  }),
   'root-pin': ({ serial }) => ({
     what: `sp ${String(serial)} is now in use as a root.`,
     why: 'A root in use is never freed.',
-  }),
-  'root-unpin': ({ serial }) => ({
-    what: `sp ${String(serial)} is a root in use no longer.`,
-    why: 'It stays in the hash: coming back to this address space will cost nothing.',
   }),
   'rmap-look': ({ pfn, count }) => ({
     what: `The reverse map of ${frameName(pfn)} lists ${plural(count, 'writable mapping', 'writable mappings')}.`,
@@ -141,28 +121,9 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     what: `The reverse map of ${frameName(pfn)} notes this entry (${String(count)} in all).`,
     why: 'It is writable now. If the frame becomes a page table, it must be found again.',
   }),
-  'rmap-remove': ({ pfn, count }) => ({
-    what: `The reverse map of ${frameName(pfn)} forgets this entry (${String(count)} left).`,
-    why: 'It is about to stop being writable.',
-  }),
-  'write-protect': ({ gfn, forLog }) => ({
-    what: `One mapping of guest frame ${hex(gfn)} becomes read-only.`,
-    why: forLog
-      ? 'The next write to the frame is to be noted in the dirty log, so it has to fault.'
-      : 'The frame is about to be shadowed as a page table, so the guest must no longer be able to write it unseen.',
-  }),
   flush: ({ why, effect, needless }) => ({
     what: `The hypervisor asks for a TLB flush: ${effect}.`,
     why: `${FLUSH_WORDS[why] ?? ''}${needless ? ' It is needless: no entry of this TLB comes from what changes.' : ''}`,
-  }),
-  'flush-left-out': ({ why }) => ({
-    what: 'No flush is asked for here.',
-    why:
-      why === 'policy'
-        ? 'The policy says so. Whoever has the old right in the TLB keeps it.'
-        : why === 'local'
-          ? 'The policy reaches this vCPU only. The others keep what they have.'
-          : 'CR3 is loaded before the guest runs again, and that flushes anyway.',
   }),
   'fetch-look': ({ level, index, entry }) => ({
     what: `The hypervisor looks at shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,
@@ -193,14 +154,6 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
           : why === 'zap'
             ? 'The shadow page is being given up.'
             : "The guest's entry has gone.",
-  }),
-  'spte-raise': ({ gfn, device }) => ({
-    what: device
-      ? `The write bit is set in the shadow entry for guest frame ${hex(gfn)}, which stays not present.`
-      : `The shadow entry for guest frame ${hex(gfn)} becomes writable.`,
-    why: device
-      ? 'The entry marks a device. The bit means nothing to the processor: every access exits as before.'
-      : 'The guest allows it, and nothing stands against it any more.',
   }),
   'shadowed-check': ({ gfn, pages }) => ({
     what:

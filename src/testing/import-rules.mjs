@@ -7,7 +7,7 @@ const STOREYS = {
     'src/core/(machine|hardware|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   // What an engine offers is said in the words of a scenario's operations, as types only.
-  'src/core/engine': ['src/core/(machine|hardware|operations/operation|settings|flush-settings)'],
+  'src/core/engine': ['src/core/(machine|hardware|operations/operation|quantities|settings|flush-settings)'],
   'src/core/kvm': [
     'src/core/(machine|hardware|kvm|engine|operations/operation|assert|bounds|counters|quantities|settings|flush-settings)',
   ],

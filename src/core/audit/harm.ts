@@ -8,7 +8,6 @@ import type { Machine } from '../machine/machine.ts';
 import type { ArchitecturalTranslation, Harm, TlbEntry } from '../machine/tables.ts';
 import { CR0_PG, CR4_PAE, CR4_PGE, pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
-import { differsFromTables } from '../hardware/tlb.ts';
 import type { HostPlace } from '../hardware/page-walk.ts';
 import { walk } from '../hardware/walk.ts';
 import type { RegisterWrite } from '../engine.ts';
@@ -52,29 +51,6 @@ function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
   return [...m.world.tables.owed.values()].some(
     (debt) => debt.overdue === true && debt.words.some((word) => stale.filledFrom.includes(word)),
   );
-}
-
-/**
- * The same where only a second stage is judged, and only by its flushes: the access went through a translation that comes
- * from an entry whose flush is past due. Inside its own step.
- */
-export function judgeOverdue(m: Machine, access: CompletedAccess): void {
-  const overdue = [...m.world.tables.owed.values()].filter((debt) => debt.overdue === true);
-  if (overdue.length === 0) return;
-  const page = Number(access.gva >> 12n);
-  const used = [...m.world.tables.tlb.values()].some(
-    (entry) =>
-      entry.vcpu === m.vcpu &&
-      entry.kind === 'combined' &&
-      page >= entry.vpn &&
-      page < entry.vpn + 2 ** (entry.pageBits - 12) &&
-      differsFromTables(m.world, entry) &&
-      overdue.some((debt) => debt.words.some((word) => entry.filledFrom.includes(word))),
-  );
-  if (!used) return;
-  const serial = m.serial('harm');
-  const kind = access.access === 'write' ? 'stale-write' : 'stale-read';
-  m.set('harm', serial, Object.freeze({ serial, kind, gva: access.gva, got: access.pfn }));
 }
 
 /** The host frame that the guest's own tables name for this access, or undefined where they refuse it. */

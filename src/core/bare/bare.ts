@@ -23,7 +23,7 @@ import type { FlipOperation, HostEntryOperation, InvalidateOperation } from '../
 import { gfn, pfn } from '../quantities.ts';
 import { isNested, NATIVE_BASE, tagOf } from './ground.ts';
 import { translateAccess } from './guest-walks.ts';
-import { callHostDebts, oweHostFlush, payHostDebts } from './host-debts.ts';
+import { callHostDebts, judgeOverdue, oweHostFlush, payHostDebts } from './host-debts.ts';
 import { placeOf } from './host-stage.ts';
 import { buildHostTables, hostEntryValue, hostEntryWord } from './host-tables.ts';
 import { startPdptes, startRegisters, writeGuestRegister } from './registers.ts';
@@ -64,6 +64,7 @@ export const bare: Engine = {
       else exitAndEnter(m, { reason, gva: 0n, code: 0n });
     },
   }),
+  judgeAccess: judgeOverdue,
   judged: false,
 };
 

@@ -4,6 +4,7 @@
  */
 import { hasMistake } from '../flush-settings.ts';
 import { differsFromTables } from '../hardware/tlb.ts';
+import type { Reached } from '../engine.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { OwedFlush, TlbEntry } from '../machine/tables.ts';
 
@@ -46,4 +47,27 @@ export function callHostDebts(m: Machine): void {
       m.set('violation', serial, Object.freeze(found));
     }
   }
+}
+
+/**
+ * Harm, inside the step of an access: it went through a translation that comes
+ * from an entry whose flush is past due.
+ */
+export function judgeOverdue(m: Machine, access: Reached): void {
+  const overdue = [...m.world.tables.owed.values()].filter((debt) => debt.overdue === true);
+  if (overdue.length === 0) return;
+  const page = Number(access.gva >> 12n);
+  const used = [...m.world.tables.tlb.values()].some(
+    (entry) =>
+      entry.vcpu === m.vcpu &&
+      entry.kind === 'combined' &&
+      page >= entry.vpn &&
+      page < entry.vpn + 2 ** (entry.pageBits - 12) &&
+      differsFromTables(m.world, entry) &&
+      overdue.some((debt) => debt.words.some((word) => entry.filledFrom.includes(word))),
+  );
+  if (!used) return;
+  const serial = m.serial('harm');
+  const kind = access.access === 'write' ? 'stale-write' : 'stale-read';
+  m.set('harm', serial, Object.freeze({ serial, kind, gva: access.gva, got: access.pfn }));
 }

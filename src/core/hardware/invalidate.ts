@@ -1,59 +1,24 @@
 /**
- * Every way to invalidate cached translations, as data: its name, who may use it, what it takes, and which entries go.
+ * Every way to invalidate cached translations, as data: which entries go.
  * Source: Intel SDM vol. 3 ("Caching translation information", INVVPID, INVEPT, INVPCID), AMD APM vol. 2 (INVLPGA,
  * TLB_CONTROL), Arm ARM (TLBI). Arm's broadcast forms reach every processor; all others only the one that runs them.
  */
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag, PscEntry, TlbEntry } from '../machine/tables.ts';
+import {
+  INVALIDATION_FORMS,
+  type InvalidationForm,
+  type InvalidationName,
+  type InvalidationTarget,
+} from './invalidation-forms.ts';
 
-/** What an invalidation is aimed at; only what its `takes` lists matters. */
-export interface InvalidationTarget {
-  readonly address: bigint;
-  /** PCID, VPID or ASID that is named, instead of the current one. */
-  readonly tag: number;
-}
-
-export type InvalidationName =
-  | 'invlpg'
-  | 'invpcid-address'
-  | 'invpcid-single'
-  | 'invpcid-all'
-  | 'invpcid-all-nonglobal'
-  | 'invvpid-address'
-  | 'invvpid-single'
-  | 'invvpid-all'
-  | 'invvpid-single-keep-globals'
-  | 'invept-single'
-  | 'invept-all'
-  | 'invlpga'
-  | 'tlb-control-all'
-  | 'tlb-control-asid'
-  | 'tlb-control-asid-nonglobal'
-  | 'tlbi-vae1is'
-  | 'tlbi-vmalle1is'
-  | 'tlbi-ipas2e1is'
-  | 'tlbi-vmalls12e1is'
-  | 'tlbi-alle1is'
-  | 'tlbi-vmalle1';
-
-export interface Invalidation {
-  readonly name: InvalidationName;
-  /** Who runs it: the guest's kernel, or the hypervisor. */
-  readonly by: 'guest' | 'hypervisor';
-  readonly cpus: readonly string[];
-  readonly takes: readonly (keyof InvalidationTarget)[];
+export interface Invalidation extends InvalidationForm {
   readonly meaning: string;
-  readonly broadcast?: true;
   /** Whether a translation goes, seen from the tags of the processor that runs it. */
   readonly drops: (entry: TlbEntry, now: CacheTag, target: InvalidationTarget) => boolean;
   /** The same for tables in a paging-structure cache. */
   readonly dropsTable: (entry: PscEntry, now: CacheTag, target: InvalidationTarget) => boolean;
 }
-
-const X86 = ['vmx-novpid', 'vmx-vpid', 'svm'];
-const VMX = ['vmx-novpid', 'vmx-vpid'];
-const SVM = ['svm'];
-const ARM = ['arm64'];
 
 const covers = (entry: TlbEntry, address: bigint): boolean =>
   BigInt(entry.vpn) << 12n === address - (address % (1n << BigInt(entry.pageBits)));
@@ -106,137 +71,106 @@ const nonGlobal = ({ drops, dropsTable }: Reach): Reach => ({
   dropsTable,
 });
 
-const spec = (
-  name: InvalidationName,
-  where: { by: Invalidation['by']; cpus: readonly string[]; broadcast?: true },
-  rule: Pick<Invalidation, 'takes' | 'meaning'> & { readonly reach: Reach },
-): Invalidation => {
-  const { reach, ...said } = rule;
-  return { name, ...where, ...said, ...reach };
-};
-
-const guestX86 = { by: 'guest', cpus: X86 } as const;
-const guestArm = { by: 'guest', cpus: ARM, broadcast: true } as const;
-const hostVmx = { by: 'hypervisor', cpus: VMX } as const;
-const hostSvm = { by: 'hypervisor', cpus: SVM } as const;
-const hostArm = { by: 'hypervisor', cpus: ARM, broadcast: true } as const;
-
-export const INVALIDATIONS: readonly Invalidation[] = [
-  spec('invlpg', guestX86, {
-    takes: ['address'],
+const RULES: Readonly<Record<InvalidationName, { readonly meaning: string; readonly reach: Reach }>> = {
+  invlpg: {
     meaning: 'one address in the current address space, globals of any; all cached tables of the space',
     reach: ADDRESS_IN_SPACE,
-  }),
-  spec('invpcid-address', guestX86, {
-    takes: ['address', 'tag'],
+  },
+  'invpcid-address': {
     meaning: 'one address in the address space named, not its globals',
     reach: oneAddress(NAMED_SPACE),
-  }),
-  spec('invpcid-single', guestX86, {
-    takes: ['tag'],
+  },
+  'invpcid-single': {
     meaning: 'the address space named, without its globals',
     reach: NAMED_SPACE,
-  }),
-  spec('invpcid-all', guestX86, {
-    takes: [],
+  },
+  'invpcid-all': {
     meaning: 'every address space, globals too',
     reach: GUEST,
-  }),
-  spec('invpcid-all-nonglobal', guestX86, {
-    takes: [],
+  },
+  'invpcid-all-nonglobal': {
     meaning: 'every address space, without globals',
     reach: nonGlobal(GUEST),
-  }),
-  spec('invvpid-address', hostVmx, {
-    takes: ['address', 'tag'],
+  },
+  'invvpid-address': {
     meaning: 'one linear address of the virtual processor named',
     reach: oneAddress(NAMED_GUEST),
-  }),
-  spec('invvpid-single', hostVmx, {
-    takes: ['tag'],
+  },
+  'invvpid-single': {
     meaning: 'all linear addresses of the virtual processor named; what comes from EPT alone stays',
     reach: NAMED_GUEST,
-  }),
-  spec('invvpid-all', hostVmx, {
-    takes: [],
+  },
+  'invvpid-all': {
     meaning: 'all linear addresses of all virtual processors',
     reach: {
       drops: (entry) => ofProgram(entry) && entry.asid !== 0,
       dropsTable: (entry) => guestTable(entry) && entry.asid !== 0,
     },
-  }),
-  spec('invvpid-single-keep-globals', hostVmx, {
-    takes: ['tag'],
+  },
+  'invvpid-single-keep-globals': {
     meaning: 'all linear addresses of the virtual processor named, without globals',
     reach: nonGlobal(NAMED_GUEST),
-  }),
-  spec('invept-single', hostVmx, {
-    takes: [],
+  },
+  'invept-single': {
     meaning: 'everything that the current EPT tables gave, combined translations too',
     reach: {
       drops: (entry, now) => entry.root === now.root && entry.kind !== 'linear',
       dropsTable: (entry, now) => entry.root === now.root && entry.root !== 0,
     },
-  }),
-  spec('invept-all', hostVmx, {
-    takes: [],
+  },
+  'invept-all': {
     meaning: 'everything that any EPT tables gave',
     reach: { drops: (entry) => entry.kind !== 'linear', dropsTable: (entry) => entry.root !== 0 },
-  }),
-  spec('invlpga', hostSvm, {
-    takes: ['address', 'tag'],
+  },
+  invlpga: {
     meaning: 'one address in the ASID named',
     reach: oneAddress(NAMED_GUEST),
-  }),
-  spec('tlb-control-all', hostSvm, {
-    takes: [],
+  },
+  'tlb-control-all': {
     meaning: 'at the next VMRUN: every ASID',
     reach: EVERYTHING,
-  }),
-  spec('tlb-control-asid', hostSvm, {
-    takes: [],
+  },
+  'tlb-control-asid': {
     meaning: 'at the next VMRUN: this ASID, nested translations too',
     reach: OWN,
-  }),
-  spec('tlb-control-asid-nonglobal', hostSvm, {
-    takes: [],
+  },
+  'tlb-control-asid-nonglobal': {
     meaning: 'at the next VMRUN: this ASID without globals',
     reach: nonGlobal(OWN),
-  }),
-  spec('tlbi-vae1is', guestArm, {
-    takes: ['address'],
+  },
+  'tlbi-vae1is': {
     meaning: 'one address of the current address space, on all processors',
     reach: ADDRESS_IN_SPACE,
-  }),
-  spec('tlbi-vmalle1is', guestArm, {
-    takes: [],
+  },
+  'tlbi-vmalle1is': {
     meaning: 'all of stage 1 and all that is combined from it, of this virtual machine, on all processors',
     reach: GUEST,
-  }),
-  spec(
-    'tlbi-vmalle1',
-    { by: 'guest', cpus: ARM },
-    { takes: [], meaning: 'the same on this processor only', reach: GUEST },
-  ),
-  spec('tlbi-ipas2e1is', hostArm, {
-    takes: ['address'],
+  },
+  'tlbi-vmalle1': {
+    meaning: 'the same on this processor only',
+    reach: GUEST,
+  },
+  'tlbi-ipas2e1is': {
     meaning: 'what stage 2 alone gave for one guest address; combined translations stay',
     reach: oneAddress({
       drops: (entry, now) => entry.kind === 'guest-physical' && own(entry, now),
       dropsTable: (entry, now) => entry.stage === 'host' && own(entry, now),
     }),
-  }),
-  spec('tlbi-vmalls12e1is', hostArm, {
-    takes: [],
+  },
+  'tlbi-vmalls12e1is': {
     meaning: 'both stages of this virtual machine',
     reach: OWN,
-  }),
-  spec('tlbi-alle1is', hostArm, {
-    takes: [],
+  },
+  'tlbi-alle1is': {
     meaning: 'everything of every virtual machine',
     reach: EVERYTHING,
-  }),
-];
+  },
+};
+
+export const INVALIDATIONS: readonly Invalidation[] = INVALIDATION_FORMS.map((form) => {
+  const { meaning, reach } = RULES[form.name];
+  return { ...form, meaning, ...reach };
+});
 
 export const invalidationOf = (name: string): Invalidation | undefined =>
   INVALIDATIONS.find((candidate) => candidate.name === name);

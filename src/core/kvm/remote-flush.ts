@@ -13,9 +13,9 @@ import {
   invalidationOf,
   SWEEP_OF_WORLD_SWITCH,
   sweepCaches,
-  type InvalidationName,
   type Sweep,
 } from '../hardware/invalidate.ts';
+import type { InvalidationName } from '../hardware/invalidation-forms.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag } from '../machine/tables.ts';
 

@@ -5,7 +5,7 @@
 import { pfnOfAddress } from '../quantities.ts';
 import { BOUNDS } from '../bounds.ts';
 import type { Machine } from '../machine/machine.ts';
-import { judgeAccess, judgeOverdue } from '../audit/harm.ts';
+import { judgeAccess } from '../audit/harm.ts';
 import { reportViolation } from '../audit/audit.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
@@ -175,7 +175,7 @@ function touchData(
   else m.step('data-write', { gva, value: operation.value & mask, bytes }, [word]);
   const completed = { ...by.request, gva, pfn: pfnOfAddress(address) };
   if (engine.judged) judgeAccess(m, stale === undefined ? completed : { ...completed, stale });
-  else judgeOverdue(m, completed);
+  else engine.judgeAccess?.(m, completed);
   if (access === 'write' && backed)
     m.set('word', word, mergeBytes(m.word(word), { value: operation.value, bytes, offset }));
   return access === 'read' ? { completed: true, value: held, physical } : { completed: true, physical };

@@ -4,7 +4,7 @@
  */
 import type { Gfn, Gva, VcpuId } from '../quantities.ts';
 import type { PreemptionPoint } from '../machine/preemption.ts';
-import type { InvalidationName } from '../hardware/invalidate.ts';
+import type { InvalidationName } from '../hardware/invalidation-forms.ts';
 import type { OutsideRegister } from '../hardware/outside-registers.ts';
 import type { HostRights } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
