@@ -2,9 +2,12 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Locator, type Page } from '@playwright/test';
 import { idle, openApp, press } from './app.ts';
+import { RULES } from '../src/core/audit/rules.ts';
 
 const STALE = '#/s/stale-tlb?flush=never';
 const panel = (page: Page): Locator => page.getByRole('region', { name: 'Audit' });
+const RULE_COUNT = Object.keys(RULES).length;
+
 const lamp = (page: Page): Locator =>
   page.getByRole('banner').getByRole('button', { name: /^(No )?[Aa]udit/ });
 const rule = (page: Page, id: string): Locator =>
@@ -95,14 +98,14 @@ test('a run without a fault, and a machine that is not audited, say so', async (
   await openApp(page, '#/s/three-exits');
   await lamp(page).click();
   await expect(panel(page)).toContainText('No rule breaks anywhere in this run');
-  await expect(panel(page).locator('.rule.holds')).toHaveCount(8);
+  await expect(panel(page).locator('.rule.holds')).toHaveCount(RULE_COUNT);
   const open = rule(page, 'INV-3').locator('summary');
   await open.click();
   await expect(rule(page, 'INV-3')).toContainText('when an exit has been handled');
   await openApp(page, '#/s/stale-right');
   await expect(lamp(page)).toHaveText('No audit here');
   await page.keyboard.press('a');
-  await expect(panel(page).locator('.rule.not-applicable')).toHaveCount(8);
+  await expect(panel(page).locator('.rule.not-applicable')).toHaveCount(RULE_COUNT);
   expect(await violationsOfAxe(page)).toEqual([]);
 });
 

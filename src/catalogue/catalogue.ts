@@ -1,14 +1,4 @@
 /** The catalogue: what is fetched from the app's own files, and nothing else. */
-export interface CatalogueEntry {
-  readonly id: string;
-  readonly title: string;
-  readonly chapter: string;
-  /** What one will understand. */
-  readonly about: string;
-  readonly minutes: number;
-  /** Calls and settings that its text names, for the search. */
-  readonly words: string;
-}
 
 /** The catalogue's own files stand beside the page. */
 const address = (file: string): string => new URL(`scenarios/${file}`, document.baseURI).href;

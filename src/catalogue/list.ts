@@ -1,6 +1,7 @@
 /** The list of all scenarios, for the page that shows it. */
 import { queryOptions } from '@tanstack/react-query';
-import { fetchText, type CatalogueEntry } from './catalogue.ts';
+import { fetchText } from './catalogue.ts';
+import type { CatalogueEntry } from './entry.ts';
 
 export const catalogueQuery = queryOptions({
   queryKey: ['catalogue'],

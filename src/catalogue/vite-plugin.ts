@@ -2,17 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
+import type { CatalogueEntry } from './entry.ts';
 
 const FOLDER = fileURLToPath(new URL('../../public/scenarios/', import.meta.url));
-
-interface Entry {
-  readonly id: string;
-  readonly title: string;
-  readonly chapter: string;
-  readonly about: string;
-  readonly minutes: number;
-  readonly words: string;
-}
 
 interface Chapter {
   readonly title: string;
@@ -20,7 +12,7 @@ interface Chapter {
 }
 
 /** The scenarios in the order of their chapters. A file without a chapter, or a chapter without its file, is an error. */
-export function readIndex(): readonly Entry[] {
+export function readIndex(): readonly CatalogueEntry[] {
   const files = readdirSync(FOLDER).filter((file) => file.endsWith('.mmu'));
   const ids = new Set(files.map((file) => file.slice(0, -'.mmu'.length)));
   const chapters = JSON.parse(readFileSync(`${FOLDER}chapters.json`, 'utf8')) as readonly Chapter[];
@@ -30,7 +22,7 @@ export function readIndex(): readonly Entry[] {
   return entries;
 }
 
-function readEntry(id: string, chapter: string): Entry {
+function readEntry(id: string, chapter: string): CatalogueEntry {
   const text = readFileSync(`${FOLDER}${id}.mmu`, 'utf8');
   const find = (pattern: RegExp): string | undefined => pattern.exec(text)?.[1];
   const [title, about] = [find(/^title (.*)$/m), find(/^about "(.*)"$/m)];

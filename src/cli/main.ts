@@ -6,6 +6,7 @@ import { settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Place } from '../scenario/links.ts';
 import type { Varied } from '../scenario/sweep.ts';
+import { conformCommand } from './conform.ts';
 import { compareCommand, tableCommand } from './compare.ts';
 import { linkCommand } from './link.ts';
 import { problemText, readScenario, runCatalogue, runCommand, type Print, type RunOptions } from './run.ts';
@@ -17,6 +18,7 @@ const USAGE = `usage: npm run -s mmuscope -- <command>
   run <file or catalogue id> [--set key=value]... --vary key=value,value... [--vary ...]... [--json]
   run --catalogue
   walk <vectors.jsonl[.gz]>...
+  conform <folder of a recorded scenario, or of several>...
   check <file or catalogue id>
   link <file or catalogue id> [--at operation.step] [--set key=value]...
   link '#/...'`;
@@ -32,6 +34,9 @@ async function main(args: readonly string[], print: Print): Promise<number> {
     case 'walk':
       if (rest.length === 0) throw new UsageError('walk needs at least one file');
       return walkCommand(rest, print);
+    case 'conform':
+      if (rest.length === 0) throw new UsageError('conform needs at least one folder');
+      return conformCommand(rest, print);
     case 'check': {
       if (rest[0] === undefined) throw new UsageError('check needs a file');
       const problems = checkScenario(readScenario(rest[0]));

@@ -28,6 +28,8 @@ export interface FaultRequest extends Translated {
   readonly errorCode: number;
   /** What the faulting instruction stores, should it have to be emulated. */
   readonly store: { readonly value: bigint; readonly bytes: number };
+  /** Compare and exchange: what the place has to hold for the value to be stored. The emulator reads it first. */
+  readonly compare?: bigint;
 }
 
 export type FaultResult =

@@ -17,6 +17,7 @@ export type SettingName =
   | 'psc'
   | 'tlb'
   | 'vcpus'
+  | 'nx-huge-pages'
   | 'gpte-write'
   | 'flush'
   | 'flush-reach'
@@ -40,6 +41,8 @@ export interface SettingValue extends Scope {
   readonly meaning: string;
   /** Set when the choice is wrong behaviour that no correct hypervisor has. */
   readonly wrong?: true;
+  /** Id, in the reference, of the bug that this choice of a policy amounts to. */
+  readonly bug?: string;
 }
 
 export interface Setting extends Scope {
@@ -55,12 +58,20 @@ export interface Setting extends Scope {
 /** Bugs that one of the eras of 2006 and 2007 shipped, with the ids of the reference where it has one. */
 export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B4', 'C-B5', 'C-B6', 'nx-slip', 'nonpaging-write'] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
+/** All bugs that a machine of these eras can have; the last ones no era shipped, so only `break` brings them. */
+export const BUGS = [...SHIPPED_BUGS, 'E-B4'] as const;
+export type Bug = (typeof BUGS)[number];
 
 /** Machines without KVM, on which the processor alone is the subject. */
 const BARE: readonly string[] = ['native', 'two-stage'];
 const KVM_2007: readonly string[] = ['kvm-2007'];
+const KVM_SHADOW: readonly string[] = ['kvm-shadow'];
+const WITH_ERAS: readonly string[] = [...KVM_2007, ...KVM_SHADOW];
 const TWO_STAGE: readonly string[] = ['two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
+
+/** Eras whose guests may have several vCPUs. */
+const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
 
 const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
   { value: 'C-B2', meaning: 'the read-fault fixer clears W and leaves the entry in the reverse map' },
@@ -82,6 +93,14 @@ const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
   },
 ];
 
+const UNSHIPPED_VALUES: readonly (SettingValue & { readonly value: Bug })[] = [
+  {
+    value: 'E-B4',
+    meaning: 'the dirty log is cleared after its lock is free again: what was written in between is lost',
+    eras: ['2007c'],
+  },
+];
+
 export const SETTINGS: readonly Setting[] = [
   {
     name: 'machine',
@@ -90,6 +109,7 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'Which hypervisor runs the guest.',
     values: [
       { value: 'kvm-2007', meaning: "KVM's first shadow MMU, as of 2007" },
+      { value: 'kvm-shadow', meaning: "KVM's shadow MMU of today, with nested paging off" },
       { value: 'native', meaning: 'no hypervisor: the processor walks the tables of the system itself' },
       {
         value: 'two-stage',
@@ -100,16 +120,40 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'era',
     where: 'machine',
-    machines: KVM_2007,
+    machines: WITH_ERAS,
     label: 'era',
     meaning: 'Which state of the source code is modelled.',
     values: [
-      { value: '2007b', meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages' },
-      { value: '2006', meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages' },
-      { value: '2007a', meaning: 'January 2007: fewer flushes proposed for write protection' },
+      {
+        value: '2007b',
+        meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages',
+        machines: KVM_2007,
+      },
+      {
+        value: '2006',
+        meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages',
+        machines: KVM_2007,
+      },
+      {
+        value: '2007a',
+        meaning: 'January 2007: fewer flushes proposed for write protection',
+        machines: KVM_2007,
+      },
       {
         value: '2007c',
         meaning: 'end of 2007 (2.6.24): several vCPUs, flushes of all TLBs, leaves built anew at each fault',
+        machines: KVM_2007,
+      },
+      {
+        value: '6.12',
+        meaning:
+          'Linux 6.12 (2024): invalidating an address drops its entry, which is built at the next fault',
+        machines: KVM_SHADOW,
+      },
+      {
+        value: '6.1',
+        meaning: 'Linux 6.1 (2022): invalidating an address builds its new entry at once',
+        machines: KVM_SHADOW,
       },
     ],
   },
@@ -119,7 +163,11 @@ export const SETTINGS: readonly Setting[] = [
     label: 'processor',
     meaning: 'The processor, as far as its TLB matters.',
     values: [
-      { value: 'vmx-novpid', meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB' },
+      {
+        value: 'vmx-novpid',
+        meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB',
+        machines: [...BARE, ...KVM_2007],
+      },
       { value: 'svm', meaning: 'AMD: TLB entries carry an address space number (ASID) and survive VM exits' },
       {
         value: 'vmx-vpid',
@@ -141,7 +189,12 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'The paging mode of the guest.',
     values: [
       { value: '4-level', meaning: '64-bit paging, 48-bit addresses' },
-      { value: '5-level', meaning: '64-bit paging, 57-bit addresses', machines: BARE, cpus: X86 },
+      {
+        value: '5-level',
+        meaning: '64-bit paging, 57-bit addresses',
+        machines: [...BARE, ...KVM_SHADOW],
+        cpus: X86,
+      },
       { value: '3-level', meaning: '39-bit addresses, 4 KiB pages', machines: BARE, cpus: ['arm64'] },
       { value: 'pae', meaning: '32-bit addresses, 8-byte entries', cpus: X86 },
       { value: '2-level', meaning: '32-bit addresses, 4-byte entries', cpus: X86 },
@@ -221,9 +274,20 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'How many virtual processors the guest has.',
     values: [
       { value: '1', meaning: 'one virtual processor' },
-      { value: '2', meaning: 'two', machines: ['kvm-2007'], eras: ['2007c'] },
-      { value: '3', meaning: 'three', machines: ['kvm-2007'], eras: ['2007c'] },
-      { value: '4', meaning: 'four', machines: ['kvm-2007'], eras: ['2007c'] },
+      { value: '2', meaning: 'two', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '3', meaning: 'three', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '4', meaning: 'four', machines: WITH_ERAS, eras: SMP_ERAS },
+    ],
+  },
+  {
+    name: 'nx-huge-pages',
+    where: 'machine',
+    machines: KVM_SHADOW,
+    label: 'executable large pages',
+    meaning: "Whether the processor's large-page bug forbids executable large pages (nx_huge_pages).",
+    values: [
+      { value: 'off', meaning: 'large pages may be executable' },
+      { value: 'on', meaning: 'an executable page is never large' },
     ],
   },
   {
@@ -250,7 +314,7 @@ export const SETTINGS: readonly Setting[] = [
         value: 'on-fault',
         meaning: 'on the page-fault path only: a CR3 load flushes anyway (January 2007 proposal)',
       },
-      { value: 'never', meaning: 'nowhere', wrong: true },
+      { value: 'never', meaning: 'nowhere', wrong: true, bug: 'C-B1' },
     ],
   },
   {
@@ -262,7 +326,7 @@ export const SETTINGS: readonly Setting[] = [
     meaning: 'Whose TLBs a flush empties.',
     values: [
       { value: 'all', meaning: 'those of every vCPU' },
-      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true },
+      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true, bug: 'B-B2' },
     ],
   },
   ...FLUSH_SETTINGS,
@@ -288,7 +352,11 @@ export const SETTINGS: readonly Setting[] = [
     list: true,
     values: [
       { value: 'none', meaning: 'none' },
-      ...BUG_VALUES.map((choice) => ({ ...choice, machines: KVM_2007, wrong: true as const })),
+      ...[...BUG_VALUES, ...UNSHIPPED_VALUES].map((choice) => ({
+        ...choice,
+        machines: KVM_2007,
+        wrong: true as const,
+      })),
       ...MISTAKES.map((choice) => ({ ...choice, wrong: true as const })),
     ],
   },
@@ -305,6 +373,11 @@ export const DEFAULT_SETTINGS: Settings = Object.fromEntries(
   SETTINGS.map((setting) => [setting.name, setting.values[0].value]),
 ) as Record<SettingName, string>;
 
+/** What a machine is where nobody chooses: only where it differs from the default. */
+const MACHINE_DEFAULTS: Readonly<Record<string, Partial<Record<SettingName, string>>>> = {
+  'kvm-shadow': { era: '6.12', cpu: 'svm' },
+};
+
 /** What an era does where nobody chooses a policy for it: only where it differs from the default. */
 const ERA_POLICIES: Readonly<Record<string, Partial<Record<SettingName, string>>>> = {
   '2006': { 'gpte-write': 'zap' },
@@ -313,8 +386,9 @@ const ERA_POLICIES: Readonly<Record<string, Partial<Record<SettingName, string>>
 
 /** All settings of a run in which only some were chosen. */
 export function completeSettings(chosen: Readonly<Partial<Record<SettingName, string>>>): Settings {
-  const era = chosen.era ?? DEFAULT_SETTINGS.era;
-  return { ...DEFAULT_SETTINGS, ...ERA_POLICIES[era], ...chosen };
+  const usual = MACHINE_DEFAULTS[chosen.machine ?? ''];
+  const era = chosen.era ?? usual?.era ?? DEFAULT_SETTINGS.era;
+  return { ...DEFAULT_SETTINGS, ...usual, ...ERA_POLICIES[era], ...chosen };
 }
 
 export const settingOf = (name: string): Setting | undefined =>

@@ -1,9 +1,10 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
 import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
+import { PREEMPTION_POINTS } from '../core/machine/preemption-words.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
-import type { Settings } from '../core/settings.ts';
+import { vcpusOf, type Settings } from '../core/settings.ts';
 import { invalidationWords } from './machine-words.ts';
 
 export type WordList = readonly (readonly [word: string, meaning: string])[];
@@ -119,6 +120,7 @@ const FAMILIES: WordList = [
 const LOG: WordList = [
   ['log', 'Begins or ends noting which frames of a slot are written: log slot=0 on.'],
   ['fetch-log', 'Fetches the frames of a slot that were written since the last fetch.'],
+  ['flush-all', 'A thread of the host has the TLBs of all vCPUs flushed.'],
 ];
 export const LOG_STATES: WordList = [
   ['on', 'The log begins: every write right is taken away, so that the next write faults.'],
@@ -144,8 +146,26 @@ const OTHER: WordList = [
 
 const isBare = ({ machine }: Settings): boolean => machine !== 'kvm-2007';
 
-export const statementsFor = (settings: Settings): WordList =>
-  STATEMENTS.filter(([word]) => word !== 'host' || settings.machine !== 'native');
+/** What may begin a line: one that stands alone, or one that is indented below an operation. */
+export const statementsFor = (settings: Settings, indented = false): WordList => [
+  ...STATEMENTS.filter(([word]) => word !== 'host' || settings.machine !== 'native'),
+  ...vcpusFor(settings).slice(1),
+  ...(indented && vcpusOf(settings).length > 1 ? MEANWHILE : []),
+];
+
+const MEANWHILE: WordList = [
+  ['at', 'What another vCPU does in the middle of the operation above, at a point that has a name.'],
+];
+
+/** The vCPUs of the machine. */
+export const vcpusFor = (settings: Settings): WordList =>
+  vcpusOf(settings).map((vcpu) => [`v${String(vcpu)}`, `An operation of vCPU ${String(vcpu)}.`]);
+
+/** The points at which another vCPU may act. */
+export const POINTS: WordList = Object.entries(PREEMPTION_POINTS).map(([name, meaning]) => [
+  `${name}:`,
+  `${meaning[0]?.toUpperCase() ?? ''}${meaning.slice(1)}.`,
+]);
 
 /** What the guest can do on this machine. */
 export function operationsFor(settings: Settings): WordList {
@@ -209,7 +229,7 @@ export const flagsFor = (settings: Settings): WordList =>
     : FLAGS;
 
 const named = (lists: readonly WordList[]): ReadonlyMap<string, string> =>
-  new Map(lists.flat().map(([word, meaning]) => [word.replace(/=$/, ''), meaning]));
+  new Map(lists.flat().map(([word, meaning]) => [word.replace(/[=:]$/, ''), meaning]));
 
 /** Words that mean something else, or only something, behind `expect`. */
 export const EXPECT_WORDS = named([EXPECTED_LOG]);
@@ -219,6 +239,8 @@ export const ALL_WORDS = named([
   HOST_TARGETS,
   FAMILIES,
   LOG,
+  MEANWHILE,
+  POINTS,
   SET_ENTRY,
   EXTRA_REGISTERS,
   OTHER,

@@ -11,6 +11,7 @@ function offered(marked: string): readonly string[] {
 const HEAD =
   'mmuscope 1\nslot 0x0 64M\nlet V = 0x1000\nmap V -> absent\nmap 0x2000 -> absent\nspace B kernel=main\n';
 
+const SMP = 'mmuscope 1\nmachine kvm-2007 era=2007c vcpus=2\nslot 0x0 64M\n';
 const TWO = 'mmuscope 1\nmachine two-stage cpu=vmx-vpid\nslot 0x0 64M\n';
 const ARM = 'mmuscope 1\nmachine native cpu=arm64 guest=3-level\nslot 0x0 64M\n';
 
@@ -50,6 +51,12 @@ describe('what may stand there', () => {
     ['the slot of a log', `${HEAD}host log |`, 'slot='],
     ['states of a log', `${HEAD}host log slot=0 |`, 'off'],
     ['what a log gave', `${HEAD}expect |`, 'dirty='],
+    ['the other vCPUs', `${SMP}begin\n|`, 'v1'],
+    ['what another vCPU does meanwhile', `${SMP}begin\nv0 cpuid\n  |`, 'at'],
+    ['points at which it may', `${SMP}begin\nv0 cpuid\n  at |`, 'walk_addr/done:'],
+    ['which one', `${SMP}begin\nv0 cpuid\n  at walk_addr/done: |`, 'v1'],
+    ['what it does there', `${SMP}begin\nv0 cpuid\n  at walk_addr/done: v1 user |`, 'write'],
+    ['flushes by the host', `${SMP}begin\nhost |`, 'flush-all'],
     ['ends of a handler', 'begin\nv0 user read 0x1\n  on #PF\n    |', 'retry'],
   ])('%s', (_name, text, expected) => {
     expect(offered(text)).toContain(expected);

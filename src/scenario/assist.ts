@@ -2,7 +2,7 @@
  * Help while writing a scenario: what may stand at a place of the text, and what a word or number there means.
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
-import { RULES } from '../core/audit/audit.ts';
+import { RULES } from '../core/audit/rules.ts';
 import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } from '../core/settings.ts';
@@ -19,12 +19,14 @@ import {
   LOG_STATES,
   MAP_FLAGS,
   operationsFor,
+  POINTS,
   PRIVILEGES,
   flippedFor,
   registersFor,
   RIGHTS,
   statementsFor,
   TARGETS,
+  vcpusFor,
   WHEN,
   type WordList,
 } from './assist-words.ts';
@@ -81,7 +83,8 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
   if (head === undefined)
     return line.indent > 2
       ? [...offer('word', HANDLER), ...offer('word', operationsFor(settings))]
-      : offer('word', statementsFor(settings));
+      : offer('word', statementsFor(settings, line.indent > 0));
+  if (head === 'at') return meanwhileAfter(text, line, done);
   if (head === 'machine' || head === 'policy') return settingNames(settings, head);
   if (head === 'try') return settingNames(settings);
   if (head === 'expect')
@@ -100,6 +103,14 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
   if (/^v[0-9]$/.test(head) && done.length === 1) return offer('word', PRIVILEGES);
   if (/^v[0-9]$/.test(head) && done.length === 2) return offer('word', operationsFor(settings));
   return argumentsAfter(text, done, settings);
+}
+
+/** `at <point>: v1 ...`: the point, who acts, and then any operation. */
+function meanwhileAfter(text: string, line: Line, done: readonly Token[]): readonly Offer[] {
+  if (done.length === 1) return offer('name', POINTS);
+  return done.length === 2
+    ? offer('word', vcpusFor(settingsIn(text)))
+    : offersAfter(text, line, done.slice(2));
 }
 
 const settingsIn = (text: string): Settings => settingsWhileWriting(interpret(readLines(text)).statements);
@@ -228,8 +239,10 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
     return numberMeaning(number, { before: line.tokens[at - 1]?.text, settings: settingsIn(text) });
   const form = invalidationOf(`${line.tokens[at - 1]?.text ?? ''}-${token.text}`);
   if (form !== undefined) return form.meaning;
+  // `note at` is no word of its own.
+  if (token.text === 'at' && at > 0) return undefined;
   const expected = line.tokens[0]?.text === 'expect' ? EXPECT_WORDS.get(token.text) : undefined;
-  return expected ?? ALL_WORDS.get(token.text) ?? RULES[token.text];
+  return expected ?? ALL_WORDS.get(token.text.replace(/(#\d+)?:$/, '')) ?? RULES[token.text];
 }
 
 /** Several values, joined by commas, each with its own meaning. */

@@ -192,6 +192,10 @@ export interface MeanwhileStatement {
   readonly operation: OperationStatement;
 }
 
+/** The last line that belongs to an operation: of its handler, or of what other vCPUs do in the middle of it. */
+export const lastLineOf = ({ line, handler, meanwhile = [] }: OperationStatement): number =>
+  Math.max(line.number, handler?.lastLine ?? 0, ...meanwhile.map(({ operation }) => operation.line.number));
+
 export interface HandlerBlock {
   readonly operations: readonly OperationStatement[];
   readonly then: 'retry' | 'skip';

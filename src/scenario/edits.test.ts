@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { catalogueText, RUNS, scenario } from '../testing/scenarios.ts';
 import {
   deleteOperation,
+  insertMeanwhile,
   insertOperation,
   lineAfter,
   moveOperation,
@@ -34,6 +35,70 @@ const at = (text: string, label: string) => {
   if (found === undefined) throw new Error(`no operation ${label}`);
   return found;
 };
+
+describe('operations with lines of other vCPUs', () => {
+  const TEXT = [
+    'mmuscope 1',
+    'begin',
+    'host fetch-log slot=0',
+    '  at kvm_vm_ioctl_get_dirty_log/before-clear: v1 cpuid',
+    'v0 user read 0x1000',
+    '  at walk_addr/done: v1 cpuid',
+    '  on #PF',
+    '    skip',
+    '  at walk_addr/done#2: v1 cpuid',
+    'v0 cpuid',
+  ].join('\n');
+  test('those lines belong to the operation, and go with it', () => {
+    expect(operationLines(TEXT).map(({ first, last }) => [first, last])).toEqual([
+      [3, 4],
+      [5, 9],
+      [10, 10],
+    ]);
+    const [first, second] = operationLines(TEXT);
+    if (first === undefined || second === undefined) throw new Error('two operations');
+    const moved = moveOperation(TEXT, { operation: first, direction: 'down' });
+    expect(operationLines(moved?.text ?? '').map((one) => [one.first, one.last])).toEqual([
+      [3, 7],
+      [8, 9],
+      [10, 10],
+    ]);
+    const disabled = toggleOperation(TEXT, second);
+    expect(
+      disabled
+        .split('\n')
+        .slice(4, 9)
+        .every((line) => line.startsWith('# off: ')),
+    ).toBe(true);
+    expect(disabled.split('\n')[9]).toBe('v0 cpuid');
+  });
+});
+
+describe('a line of another vCPU', () => {
+  const TEXT = `mmuscope 1
+machine kvm-2007 era=2007c vcpus=2
+slot 0x0 64M
+map 0x1000 -> gfn 0x40 rw user accessed dirty
+given
+  v0 user read 0x1000
+begin
+v0 user write 0x1000 = 1
+  at walk_addr/done: v1 cpuid
+  on #PF
+      skip`;
+  const LINE = 'at page-walk/level-1: v1 user read 0x1000';
+  test.each([
+    ['after what others do, above the handler', 1, 9, '  '],
+    ['in given, as deep as needed', 0, 6, '    '],
+  ])('%s', (_where, index, before, indent) => {
+    const operation = operationLines(TEXT)[index];
+    if (operation === undefined) throw new Error('an operation');
+    const made = insertMeanwhile(TEXT, { operation, line: LINE });
+    expect(made.line).toBe(before + 1);
+    expect(made.text.split('\n')[before]).toBe(indent + LINE);
+    expect(checkScenario(made.text)).toEqual([]);
+  });
+});
 
 describe('operations of a text', () => {
   test('are found with their handlers and notes, as links name them', () => {

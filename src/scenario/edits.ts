@@ -2,7 +2,7 @@
  * Changes of a scenario's text that the screen makes instead of a person typing: add an operation, delete, move,
  * disable. They work on any text, problems or not, and touch nothing but the lines that they are about.
  */
-import type { Span } from './ast.ts';
+import { lastLineOf, type Span } from './ast.ts';
 import { readLines } from './lines.ts';
 import { interpret } from './statements.ts';
 
@@ -31,7 +31,7 @@ export function operationLines(text: string): readonly OperationLines[] {
     if (statement.kind !== 'operation') continue;
     label += 1;
     const first = statement.line.number;
-    const last = statement.operation.handler?.lastLine ?? first;
+    const last = lastLineOf(statement.operation);
     found.push({
       label: given ? `g${String(label)}` : String(label),
       first,
@@ -99,6 +99,22 @@ export function insertOperation(
   const at = raw.length === after && raw.at(-1) === '' ? after - 1 : after;
   raw.splice(at, 0, ...added);
   return { text: raw.join('\n'), line: at + added.length - operation.split('\n').length + 1 };
+}
+
+/**
+ * Puts what another vCPU does in the middle of an operation directly below it, after what others do there already. Above
+ * the guest's own handler, whose lines may stand deeper or not.
+ */
+export function insertMeanwhile(
+  text: string,
+  { operation, line }: { operation: OperationLines; line: string },
+): { readonly text: string; readonly line: number } {
+  const raw = text.split('\n');
+  let after = operation.first;
+  while (after < operation.last && /^\s*at\b/.test(raw[after] ?? '')) after += 1;
+  const indent = /^\s*/.exec(raw[operation.first - 1] ?? '')?.[0] ?? '';
+  raw.splice(after, 0, `${indent}  ${line}`);
+  return { text: raw.join('\n'), line: after + 1 };
 }
 
 /** Deletes an operation with its notes. */

@@ -173,7 +173,7 @@ function checkFlags({ settings, report }: Ground, change: EntryChange, line: Lin
       { message: 'An entry of 4 bytes has no bit for nx', remedy: 'Leave nx out, or use guest=pae.' },
     );
   }
-  const keys = settings.machine !== 'kvm-2007' && (mode === '4-level' || mode === '5-level');
+  const keys = !settings.machine.startsWith('kvm-') && (mode === '4-level' || mode === '5-level');
   if (change.flags.key !== 0 && !keys) {
     report(
       { line, span: at('key') },

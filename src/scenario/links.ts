@@ -11,7 +11,7 @@ import {
   SETTINGS,
   type Setting,
   type SettingName,
-  type ShippedBug,
+  type Bug,
 } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
 import type { Varied } from './sweep.ts';
@@ -104,7 +104,7 @@ const shortForm = (name: string, settings: SettingChoices): readonly string[] =>
   return codes.length === 0 ? [] : [`${name}=${codes.join('')}`];
 };
 
-const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
+const BUG_CODES: Readonly<Record<Bug, string>> = {
   'C-B2': '2',
   'C-B3': '3',
   'C-B4': '4',
@@ -112,6 +112,7 @@ const BUG_CODES: Readonly<Record<ShippedBug, string>> = {
   'C-B6': '6',
   'nx-slip': 'x',
   'nonpaging-write': 'w',
+  'E-B4': 'e',
 };
 
 const MISTAKE_CODES: Readonly<Record<Mistake, string>> = { 'B-B1': 'a', 'B-B3': 'c', 'B-B4': 'd' };
@@ -120,8 +121,11 @@ const MISTAKE_CODES: Readonly<Record<Mistake, string>> = { 'B-B1': 'a', 'B-B3': 
 const CODES: Readonly<
   Record<SettingName, { readonly letter: string; readonly values: Readonly<Record<string, string>> }>
 > = {
-  machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't' } },
-  era: { letter: 'E', values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c' } },
+  machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't', 'kvm-shadow': 's' } },
+  era: {
+    letter: 'E',
+    values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c', '6.12': 'd', '6.1': 'e' },
+  },
   cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's', 'vmx-vpid': 'v', arm64: 'a' } },
   guest: {
     letter: 'G',
@@ -133,6 +137,7 @@ const CODES: Readonly<
   psc: { letter: 'S', values: { off: '0', guest: 'g', both: 'b' } },
   tlb: { letter: 'T', values: { unlimited: 'u', '4': '4', '8': '8', '16': 'x', '64': 'q' } },
   vcpus: { letter: 'V', values: { '1': '1', '2': '2', '3': '3', '4': '4' } },
+  'nx-huge-pages': { letter: 'X', values: { off: '0', on: '1' } },
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
   'flush-reach': { letter: 'R', values: { all: 'a', local: 'l' } },

@@ -17,7 +17,8 @@ export function invalidationWords(name: InvalidationName): string {
   return family === undefined ? name : `${family} ${name.slice(family.length + 1)}`;
 }
 
-const isKvm = ({ machine }: Settings): boolean => machine === 'kvm-2007';
+/** Machines with a hypervisor of KVM's. */
+const isKvm = ({ machine }: Settings): boolean => machine.startsWith('kvm-');
 const isArm = ({ cpu }: Settings): boolean => cpu === 'arm64';
 const USE_TWO_STAGE = 'Use machine two-stage.';
 const OLD = 'does not exist on kvm-2007: its processors are older';
@@ -108,8 +109,12 @@ function missingInvalidation({ name }: Invalidate, settings: Settings): Said | u
   const words = invalidationWords(name);
   const byHost = spec?.by === 'hypervisor';
   if (byHost && settings.machine !== 'two-stage') return noHost(settings);
-  if (isKvm(settings))
-    return name === 'invlpg' ? undefined : { message: `${words} ${OLD}`, remedy: 'Use invlpg or load-cr3.' };
+  if (isKvm(settings)) {
+    if (name === 'invlpg') return undefined;
+    const message =
+      settings.machine === 'kvm-2007' ? `${words} ${OLD}` : `${words} is not modelled on ${settings.machine}`;
+    return { message, remedy: 'Use invlpg or load-cr3.' };
+  }
   if (spec?.cpus.includes(settings.cpu) === true) return undefined;
   const known = INVALIDATION_FORMS.filter(
     (other) => other.by === spec?.by && other.cpus.includes(settings.cpu),
@@ -126,7 +131,8 @@ function missingRoot({ word, tag, keep }: LoadRoot, settings: Settings): Said | 
   if (word !== right)
     return { message: `${word} does not exist with cpu=${settings.cpu}`, remedy: `Write ${right}.` };
   if (word === 'load-ttbr0' || (tag === undefined && keep === undefined)) return undefined;
-  if (isKvm(settings)) return { message: `pcid= ${OLD}`, remedy: 'Leave pcid= and keep out.' };
+  if (settings.machine === 'kvm-2007')
+    return { message: `pcid= ${OLD}`, remedy: 'Leave pcid= and keep out.' };
   if (settings.guest === '4-level' || settings.guest === '5-level') return undefined;
   return {
     message: `Address spaces have no PCID with guest=${settings.guest}`,
@@ -143,6 +149,9 @@ function missingRegister(register: string, settings: Settings): Said | undefined
       remedy: 'Write a bit of one of arm64: flip register sctlr_el1 bit=19.',
     };
   return isKvm(settings) && EXTRA.includes(register)
-    ? { message: `${register} ${OLD}`, remedy: 'Use machine native or two-stage.' }
+    ? {
+        message: `${register} does not exist on ${settings.machine}`,
+        remedy: 'Use machine native or two-stage.',
+      }
     : undefined;
 }

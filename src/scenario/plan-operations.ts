@@ -1,15 +1,16 @@
 /** From what a line says that happens to an operation of the program. */
 import { gfn, gva, vcpuId, type VcpuId } from '../core/quantities.ts';
 import type { AccessOperation, Operation, PlannedOperation } from '../core/operations/operation.ts';
-import type {
-  DirtyLog,
-  EntryChange,
-  GuestAction,
-  Invalidate,
-  Line,
-  LoadRoot,
-  OperationStatement,
-  Statement,
+import {
+  lastLineOf,
+  type DirtyLog,
+  type EntryChange,
+  type GuestAction,
+  type Invalidate,
+  type Line,
+  type LoadRoot,
+  type OperationStatement,
+  type Statement,
 } from './ast.ts';
 import {
   checkAddress,
@@ -40,7 +41,7 @@ export class OperationPlanner {
   }
 
   planned(statement: OperationStatement): PlannedOperation | undefined {
-    const { line, handler, meanwhile = [] } = statement;
+    const { line, meanwhile = [] } = statement;
     if (!this.exists(statement)) return undefined;
     const operation = this.operationOf(statement);
     const others = meanwhile.flatMap(({ point, visit, operation: own }) => {
@@ -51,16 +52,11 @@ export class OperationPlanner {
     const text = line.tokens
       .map((token, index) => (index === 0 || token.glued ? '' : ' ') + token.text)
       .join('');
-    const lastLine = Math.max(
-      line.number,
-      handler?.lastLine ?? 0,
-      ...meanwhile.map(({ operation: own }) => own.line.number),
-    );
     return {
       operation,
       text,
       line: line.number,
-      lastLine,
+      lastLine: lastLineOf(statement),
       ...(others.length === 0 ? {} : { meanwhile: others }),
     };
   }

@@ -3,6 +3,7 @@ import { catalogueText, planOf } from '../testing/scenarios.ts';
 import { checkScenario, formatScenario, planScenario } from './plan.ts';
 
 const HEAD = 'mmuscope 1\nslot 0x0 64M\n';
+const SMP = 'mmuscope 1\nmachine kvm-2007 era=2007c vcpus=2\nslot 0x0 64M\n';
 const said = (text: string): string[] =>
   checkScenario(text).map((p) => `${String(p.line)}:${String(p.column)} ${p.message}`);
 
@@ -116,6 +117,21 @@ describe('problems have a place and a remedy', () => {
       'a word of a later version',
       `${HEAD}begin\npredict refs\nv0 cpuid`,
       '4:1 "predict" is not in this version yet',
+    ],
+    [
+      'another vCPU outside of an operation',
+      `${HEAD}at walk_addr/done: v1 cpuid\nbegin\nv0 cpuid`,
+      '3:1 "at" says what another vCPU does in the middle of an operation',
+    ],
+    [
+      'another vCPU in a part of a handler',
+      `${SMP}begin\nv0 user read 0x1000\n  on #PF\n    v0 cpuid\n      at walk_addr/done: v1 cpuid\n    skip`,
+      '8:7 Other vCPUs act in the middle of a whole operation, not of a part of its handler',
+    ],
+    [
+      'the vCPU of an operation in the middle of it',
+      `${SMP}begin\nhost fetch-log slot=0\n  at walk_addr/done: v0 cpuid`,
+      '6:22 v0 is in the middle of something itself',
     ],
     [
       'an access across a word',

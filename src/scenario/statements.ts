@@ -36,7 +36,7 @@ const WORDS = [
   'host',
   'v0',
 ] as const;
-const LATER = ['predict', 'goal', 'par', 'fork', 'at'];
+const LATER = ['predict', 'goal', 'par', 'fork'];
 
 export interface Interpretation {
   readonly statements: readonly Statement[];
@@ -124,6 +124,11 @@ class Interpreter {
     if (LATER.includes(head.text)) {
       cursor.fail(head, { message: `"${head.text}" is not in this version yet`, remedy: 'Remove the line.' });
     }
+    if (head.text === 'at')
+      cursor.fail(head, {
+        message: '"at" says what another vCPU does in the middle of an operation',
+        remedy: 'Put the line directly below that operation, and indent it.',
+      });
     const word = cursor.oneOf(WORDS.slice(0, -1), 'a statement');
     const made = this.plain(word, cursor, line);
     if (made !== undefined) this.statements.push(made);
@@ -132,8 +137,8 @@ class Interpreter {
 
   private operationOf(head: string, cursor: Cursor, line: Line): OperationStatement | undefined {
     if (head === 'flip') return readFlip(cursor, line);
-    if (head === 'host') return readHost(cursor, line);
-    return /^v[0-9]+$/.test(head) ? this.operation(line) : undefined;
+    if (head === 'host') return this.withBlocks(readHost(cursor, line));
+    return /^v[0-9]+$/.test(head) ? this.withBlocks(this.oneOperation(cursor, line)) : undefined;
   }
 
   private plain(word: (typeof WORDS)[number], cursor: Cursor, line: Line): Statement | undefined {
@@ -216,10 +221,9 @@ class Interpreter {
     this.names.set(name.text, cursor.number('the value'));
   }
 
-  private operation(line: Line): OperationStatement {
-    const cursor = this.cursor(line);
-    const said = this.oneOperation(cursor, line);
-    const { action, vcpu } = said;
+  /** An operation with what is indented below it: the guest's own handler, and what other vCPUs do meanwhile. */
+  private withBlocks(said: OperationStatement): OperationStatement {
+    const { action, vcpu, line } = said;
     const [meanwhile, handlers]: [MeanwhileStatement[], HandlerBlock[]] = [[], []];
     for (let next = this.lines[this.at]; next !== undefined && next.indent > line.indent;) {
       const head = next.tokens[0];
@@ -326,8 +330,17 @@ class Interpreter {
   }
 
   private handlerOperation(line: Line, vcpu: number): OperationStatement {
-    if (/^v[0-9]+$/.test(line.tokens[0]?.text ?? '')) return this.operation(line);
     const cursor = this.cursor(line);
+    if (/^v[0-9]+$/.test(line.tokens[0]?.text ?? '')) {
+      const said = this.withBlocks(this.oneOperation(cursor, line));
+      const [meanwhile] = said.meanwhile ?? [];
+      if (meanwhile !== undefined)
+        this.cursor(meanwhile.operation.line).note(meanwhile.operation.line.tokens[0], {
+          message: 'Other vCPUs act in the middle of a whole operation, not of a part of its handler',
+          remedy: 'Put the line directly below the operation, above "on #PF".',
+        });
+      return said;
+    }
     const action = readAction(cursor, { privilege: 'kernel' });
     cursor.end();
     return { vcpu, privilege: 'kernel', action, line };

@@ -2,13 +2,13 @@
  * The audit at the cursor: how each rule stands, which flushes are owed, what the kernel's own checks say; and in the
  * whole run, everything that broke or did harm. Facts for a panel, and the names of the things that they are about.
  */
-import { RULES } from '../core/audit/audit.ts';
 import { complaints, kernelAuditOf, kernelAudits, type KernelAudits } from '../core/audit/kernel-audits.ts';
-import { RULE_SPECS, type RuleSpec } from '../core/audit/rules.ts';
+import { RULE_SPECS, RULES, type RuleSpec } from '../core/audit/rules.ts';
 import { scan } from '../core/audit/scan.ts';
+import { frameOfSubject } from '../core/audit/slots-and-log.ts';
 import { must } from '../core/assert.ts';
 import type { OwedFlush, Violation } from '../core/machine/tables.ts';
-import { SETTINGS, SHIPPED_BUGS, type Settings } from '../core/settings.ts';
+import type { Settings } from '../core/settings.ts';
 import { engineOf } from '../core/operations/engines.ts';
 import { wordOf, pfn } from '../core/quantities.ts';
 import { flushesDue, type AuditHistory, type BrokenRule, type HarmDone } from '../timeline/audit-history.ts';
@@ -144,6 +144,8 @@ export function subjectOf(subject: string, naming: Naming): { readonly text: str
     const about = entry === undefined ? '' : ` for ${addressText(BigInt(entry.vpn) << 12n, naming.names)}`;
     return { text: `TLB entry of vCPU ${rest[0] ?? ''}${about}`, row: subject };
   }
+  const frame = frameOfSubject(subject);
+  if (frame !== undefined) return { text: `guest frame 0x${frame.toString(16)}` };
   if (kind === 'rmap') return { text: 'the reverse maps, taken together' };
   return { text: kind === 'sp' ? `shadow page ${key}` : kind === 'vcpu' ? `vCPU ${key}` : subject };
 }
@@ -171,22 +173,3 @@ export const owedViews = (naming: Naming): readonly OwedView[] =>
     const entries = owed.words.map((word) => entryName(word, naming));
     return overdueSince === undefined ? { owed, entries } : { owed, entries, overdueSince };
   });
-
-/** What a violation goes back to. */
-export type Origin =
-  | { readonly kind: 'outside' }
-  | { readonly kind: 'shipped'; readonly id: string; readonly meaning: string }
-  /** Settings that are wrong on purpose: `flush=never`. */
-  | { readonly kind: 'policy'; readonly id: string; readonly choices: readonly string[] };
-
-export function originOf(bug: string, settings: Settings): Origin {
-  if (bug === 'flip') return { kind: 'outside' };
-  const values = SETTINGS.flatMap((setting) => setting.values);
-  const meaning = values.find(({ value }) => value === bug)?.meaning;
-  if (SHIPPED_BUGS.some((shipped) => shipped === bug))
-    return { kind: 'shipped', id: bug, meaning: meaning ?? '' };
-  const wrong = SETTINGS.filter(({ name, values: choices }) =>
-    choices.some(({ value, wrong: isWrong }) => value === settings[name] && isWrong === true),
-  );
-  return { kind: 'policy', id: bug, choices: wrong.map(({ name }) => `${name}=${settings[name]}`) };
-}

@@ -30,8 +30,10 @@ export interface Mark {
 const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
   'vm-exit': { letter: 'E', kind: 'exit', meaning: 'VM exit' },
   'write-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
+  'leaf-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
   flush: { letter: 'F', kind: 'flush', meaning: 'flush' },
   'request-set': { letter: 'R', kind: 'flush', meaning: 'flush of another vCPU asked for' },
+  'flush-remote': { letter: 'F', kind: 'flush', meaning: 'flush of all vCPUs' },
   inject: { letter: 'I', kind: 'inject', meaning: 'fault injected' },
 };
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { catalogueText, RUNS, scenario, timelineOf } from '../testing/scenarios.ts';
+import { CATALOGUE_IDS, catalogueText, RUNS, scenario, timelineOf } from '../testing/scenarios.ts';
 import { castOf } from './cast.ts';
 import { layOut, type Box, type Layout } from './layout.ts';
 import { sceneAt } from './scene.ts';
@@ -41,7 +41,7 @@ const MANY = [
 ].join('\n');
 
 describe('the layout', () => {
-  test.each(['three-exits', 'fork-detector', 'stale-tlb'])('of %s puts no two boxes in one place', (id) => {
+  test.each(CATALOGUE_IDS)('of %s puts no two boxes in one place', (id) => {
     const cast = castOf(timelineOf(catalogueText(id)));
     for (const viewport of VIEWPORTS) expect(overlaps(layOut(cast, viewport))).toEqual([]);
   });

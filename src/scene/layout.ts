@@ -35,7 +35,7 @@ const WIDTH = { guest: 138, hypervisor: 156 } as const;
 /** Without KVM: names of host tables are longer, and entries may say a page's size. */
 const BARE_WIDTH = { guest: 182, hypervisor: 186 } as const;
 /** Where an entry has two numbers, or a page says what it splits; and where an entry says how large its page is. */
-const WIDER = { guest: 168, hypervisor: 184 } as const;
+const WIDER = { guest: 182, hypervisor: 184 } as const;
 const widthOf = (cast: Cast, zone: CastTable['zone']): number => {
   if (cast.kvm === undefined) return BARE_WIDTH[zone];
   return ((zone === 'guest' ? cast.largePages.size > 0 || cast.kvm.logs : cast.kvm.wide) ? WIDER : WIDTH)[
@@ -205,7 +205,7 @@ function hardwareSize(
 ): HardwareSize {
   if (cast.bare === undefined)
     return left
-      ? { width: KVM_LEFT, height: 0, column: true }
+      ? { width: KVM_LEFT, height: kvmColumnHeight(cast), column: true }
       : {
           width: kvmWidth(cast, width),
           height: TITLE + kvmHardwareHeight(cast, kvmWidth(cast, width)) + 8,
@@ -268,6 +268,15 @@ function kvmHardwareHeight(cast: Cast, width: number): number {
   return cpuHeight(cast, slotWidth(width, count)) + GAP + EACH_TLB;
 }
 
+/** The least that a column of vCPUs needs, each with room for one translation below it. */
+function kvmColumnHeight(cast: Cast): number {
+  const each = cpuHeight(cast, KVM_LEFT - 24) + BELOW_CPU + LEAST_TLB + GAP;
+  return TITLE + 14 + vcpusIn(cast).length * each;
+}
+
+const BELOW_CPU = 20;
+const LEAST_TLB = HEAD + ROW + FOLD;
+
 /** Narrowest box in which a vCPU and its translations can be read, where there are several. */
 const LEAST_SLOT = 204;
 
@@ -298,10 +307,10 @@ function placeKvmHardware(
   vcpus.forEach((vcpu, at) => {
     const x = left ? first : first + at * (width + GAP);
     const y = left ? top + at * room : top;
-    const below = y + height + (left ? 20 : GAP);
-    const tlb = left ? room - height - 20 - (at < vcpus.length - 1 ? GAP : 0) : EACH_TLB;
+    const below = y + height + (left ? BELOW_CPU : GAP);
+    const tlb = left ? room - height - BELOW_CPU - (at < vcpus.length - 1 ? GAP : 0) : EACH_TLB;
     boxes.set(`vcpu:${String(vcpu)}`, { x, y, width, height });
-    boxes.set(`tlb:${String(vcpu)}`, { x, y: below, width, height: Math.max(tlb, HEAD + ROW + FOLD) });
+    boxes.set(`tlb:${String(vcpu)}`, { x, y: below, width, height: Math.max(tlb, LEAST_TLB) });
   });
 }
 

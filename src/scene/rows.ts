@@ -17,7 +17,7 @@ export interface Row {
 }
 
 /** Tables whose changes are book-keeping of the model, not state that a golden trace speaks of. */
-const BOOKKEEPING = new Set(['counter', 'serial', 'held', 'vcpu', 'owed']);
+const BOOKKEEPING = new Set(['counter', 'serial', 'held', 'vcpu', 'owed', 'written']);
 
 export const isStateChange = (change: Change): boolean => !BOOKKEEPING.has(change.place.table);
 

@@ -18,7 +18,7 @@ export function motionsOf(
   const emptied = step.op === 'flush' || Number(step.facts['dropped'] ?? 0) > 0;
   if (emptied) return sweeps(drawn.boxes, context);
   const kind: Motion['kind'] =
-    step.kind === 'write-protect'
+    step.kind === 'write-protect' || step.kind === 'leaf-protect'
       ? 'write-protect'
       : step.op === 'read' || step.op === 'lookup' || step.op === 'hit'
         ? 'read'
@@ -49,6 +49,7 @@ function interrupt(boxes: readonly SceneBox[], box: string): Motion {
 const FAULTS: ReadonlySet<string> = new Set([
   'walk-fault',
   'guest-walk-refuse',
+  'gwalk-error',
   'tlb-refuse',
   'host-fault',
   'arm-abort',

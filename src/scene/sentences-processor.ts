@@ -1,9 +1,10 @@
 /** The sentences about what the processor does: caches, walks, faults, accesses, exits and entries; and about its guest. */
 import { errorCodeWords } from '../core/hardware/fault.ts';
+import type { ExitReason } from '../core/machine/tables.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { frameName, hex, plural, slotOn, table, type Teller } from './telling.ts';
 
-const EXIT_WORDS: Readonly<Record<string, string>> = {
+const EXIT_WORDS: Readonly<Record<Exclude<ExitReason, 'start'>, string>> = {
   '#PF': 'a page fault',
   IPI: 'an interrupt from another vCPU',
   'mov-cr3': 'a load of CR3',
@@ -11,7 +12,9 @@ const EXIT_WORDS: Readonly<Record<string, string>> = {
   'mov-cr4': 'a change of CR4',
   wrmsr: 'a write of EFER',
   cpuid: 'CPUID',
-  signal: 'a signal for its thread: user space has something to do',
+  signal: 'a signal from user space',
+  hlt: 'the instruction HLT',
+  invlpg: 'INVLPG',
   'EPT violation': 'an EPT violation',
   'EPT misconfiguration': 'an EPT misconfiguration',
   'nested page fault': 'a nested page fault',
@@ -43,14 +46,14 @@ export const OF_PROCESSOR = {
   }),
   'data-read': ({ gva, value, bytes }) => ({
     what: `The guest reads ${hex(value)} at ${hex(gva)}.`,
-    why: `${String(bytes)} bytes, without the hypervisor.`,
+    why: `${plural(bytes, 'byte', 'bytes')}, without the hypervisor.`,
   }),
   'data-write': ({ gva, value }) => ({
     what: `The guest's store of ${hex(value)} at ${hex(gva)} takes effect.`,
     why: 'The processor wrote by itself, without the hypervisor.',
   }),
   'vm-exit': ({ reason, dropped }) => ({
-    what: `VM exit: ${EXIT_WORDS[reason] ?? reason} takes the processor to the hypervisor.`,
+    what: `VM exit: ${(EXIT_WORDS as Readonly<Record<string, string>>)[reason] ?? reason} takes the processor to the hypervisor.`,
     why:
       dropped > 0
         ? `This processor tags nothing: leaving the guest empties the TLB (${plural(dropped, 'entry', 'entries')}).`

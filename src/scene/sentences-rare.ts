@@ -1,46 +1,12 @@
 /**
- * The sentences about steps that the first picture has none of: what is taken away again, devices, the dirty log, 32-bit
- * guests, several vCPUs,
- * second stages, caches of tables. Fetched for the runs that have such steps.
+ * The sentences about steps that the first picture has none of: what is given up, hits in the TLB, devices, the dirty
+ * log, 32-bit guests, several vCPUs, second stages, caches of tables. Fetched for the runs that have such steps.
  */
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { frameName, hex, plural, slotOn, table, tableOn, type Teller } from './telling.ts';
 
 export const OF_RARE_STEPS = {
-  'tlb-hit': ({ write, stale }) =>
-    stale
-      ? {
-          what: 'The TLB answers, with a translation that a walk would no longer give.',
-          why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
-        }
-      : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
-  'tlb-refuse': ({ errorCode }, { arm }) => ({
-    what: `The cached translation does not allow this: ${arm ? `syndrome ${hex(errorCode)}` : errorCodeWords(errorCode)}.`,
-    why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
-  }),
-  'walk-set-bits': ({ level, dirty }, told) => ({
-    what: `The processor marks the ${told.shadow ? 'shadow ' : ''}${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
-    why: 'The marks tell whoever owns the tables what has been used and written.',
-  }),
-  'data-execute': ({ gva }) => ({
-    what: `The guest fetches an instruction at ${hex(gva)}.`,
-    why: 'The processor read by itself, without the hypervisor.',
-  }),
-  'page-fault': ({ gva, errorCode }, { arm }) => ({
-    what: arm
-      ? `The processor raises an abort at ${hex(gva)}, with syndrome ${hex(errorCode)}.`
-      : `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
-    why: "No hypervisor asks for it: the system's own kernel gets it.",
-  }),
-  invlpg: ({ gva, dropped }) => ({
-    what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,
-    why: 'The guest owes this after changing an entry. It runs without an exit in this era.',
-  }),
-  'guest-skip': ({ handled }) => ({
-    what: 'The guest gives up this access.',
-    why: handled ? 'Its handler says so.' : 'It has no handler for this fault.',
-  }),
   'guest-walk-set-accessed': ({ level }) => ({
     what: `It marks the guest's ${table(level)} entry accessed.`,
     why: 'Real hardware would have done so; the hypervisor has to do it in its place.',
@@ -87,6 +53,39 @@ export const OF_RARE_STEPS = {
     why: device
       ? 'The entry marks a device. The bit means nothing to the processor: every access exits as before.'
       : 'The guest allows it, and nothing stands against it any more.',
+  }),
+  'tlb-hit': ({ write, stale }) =>
+    stale
+      ? {
+          what: 'The TLB answers, with a translation that a walk would no longer give.',
+          why: `The ${write ? 'write' : 'access'} goes through unseen: nobody asks the tables.`,
+        }
+      : { what: 'The TLB has the translation.', why: 'No walk is needed, and no fault can happen.' },
+  'tlb-refuse': ({ errorCode }, { arm }) => ({
+    what: `The cached translation does not allow this: ${arm ? `syndrome ${hex(errorCode)}` : errorCodeWords(errorCode)}.`,
+    why: 'A refusal out of the TLB is a page fault, and the entry is dropped.',
+  }),
+  'walk-set-bits': ({ level, dirty }, told) => ({
+    what: `The processor marks the ${told.shadow ? 'shadow ' : ''}${tableOn(level, told)} entry ${dirty ? 'dirty' : 'accessed'}.`,
+    why: 'The marks tell whoever owns the tables what has been used and written.',
+  }),
+  'data-execute': ({ gva }) => ({
+    what: `The guest fetches an instruction at ${hex(gva)}.`,
+    why: 'The processor read by itself, without the hypervisor.',
+  }),
+  'page-fault': ({ gva, errorCode }, { arm }) => ({
+    what: arm
+      ? `The processor raises an abort at ${hex(gva)}, with syndrome ${hex(errorCode)}.`
+      : `The processor raises a page fault at ${hex(gva)}: ${errorCodeWords(errorCode)}.`,
+    why: "No hypervisor asks for it: the system's own kernel gets it.",
+  }),
+  invlpg: ({ gva, dropped }) => ({
+    what: `INVLPG: the guest drops its translation of ${hex(gva)} (${plural(dropped, 'entry', 'entries')}).`,
+    why: 'The guest owes this after changing an entry. It runs without an exit in this era.',
+  }),
+  'guest-skip': ({ handled }) => ({
+    what: 'The guest gives up this access.',
+    why: handled ? 'Its handler says so.' : 'It has no handler for this fault.',
   }),
   'remote-flush': ({ broadcast }) => ({
     what: broadcast
@@ -145,7 +144,7 @@ export const OF_RARE_STEPS = {
     why: 'A vCPU in the middle of an access ends it first: it may still walk tables that are no more, and use old entries.',
   }),
   'ipi-wait': ({ count }) => ({
-    what: `The hypervisor has waited until ${count === 1 ? 'it has' : 'all have'} left the guest.`,
+    what: `The hypervisor has waited until ${count === 1 ? 'that vCPU has' : 'all of them have'} left the guest.`,
     why: 'Before that a table must not be freed, and a write through an old entry is still possible.',
   }),
   'outside-flip': ({ gpa, bit, set }) => ({
@@ -252,11 +251,11 @@ export const OF_RARE_STEPS = {
   }),
   'device-answer': ({ value, write }) => ({
     what: write ? `The device has taken ${hex(value)}.` : `The device answers ${hex(value)}.`,
-    why: 'No particular device is modelled: every read gets all ones.',
+    why: `No particular device is modelled: ${write ? 'what is written does nothing' : 'every read gets all ones'}.`,
   }),
   'emulate-mmio-again': ({ value }) => ({
     what: `The emulator runs the read a second time and puts ${hex(value)} where the guest wants it.`,
-    why: 'The first run had to stop for the answer. An era finishes it at once, or lets the guest fault once more for it.',
+    why: 'The first run had to stop for the answer. Some eras finish it at once, others let the guest fault once more for it.',
   }),
   'quadrant-skip': ({ serial, quadrant }) => ({
     what: `sp ${String(serial)} stands for another part of this table: nothing to do.`,

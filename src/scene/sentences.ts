@@ -5,14 +5,11 @@
 import { must } from '../core/assert.ts';
 import { roleOf } from '../core/kvm/role-2007.ts';
 import { partsOf } from '../core/kvm/behind-2007.ts';
-import { SHIPPED_BUGS, type Settings } from '../core/settings.ts';
-import { RULES } from '../core/audit/audit.ts';
-import type { Harm, Violation } from '../core/machine/tables.ts';
-import type { StepView } from '../timeline/timeline.ts';
+import type { Settings } from '../core/settings.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
+import { STEPS_TODAY } from '../core/machine/steps-today.ts';
 import { OF_PROCESSOR } from './sentences-processor.ts';
-import { HARM_WORDS } from './harm-words.ts';
 import { at, frameName, hex, plural, table, type Sentence, type Teller, type Told } from './telling.ts';
 
 const FLUSH_WORDS: Readonly<Record<string, string>> = {
@@ -39,8 +36,11 @@ function standing(gfn: number, role: number): string {
     : `that splits the large page at guest frame ${hex(gfn)}${part}`;
 }
 
-/** The compiler asks for a sentence of each step, here or among the rare ones. */
-const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
+type TodaysKind = keyof typeof STEPS_TODAY;
+type CommonKind = Exclude<StepKind, RareKind | TodaysKind>;
+
+/** The compiler asks for a sentence of each step, here, among the rare ones or among those of today. */
+const TELLERS: { readonly [K in CommonKind]: Teller<K> } = {
   ...OF_PROCESSOR,
 
   'setup-memory': ({ gfn }) => ({
@@ -122,7 +122,9 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
     why: 'It is writable now. If the frame becomes a page table, it must be found again.',
   }),
   flush: ({ why, effect, needless }) => ({
-    what: `The hypervisor asks for a TLB flush: ${effect}.`,
+    what: effect.startsWith('nothing')
+      ? `The hypervisor asks for a TLB flush. It changes ${effect}.`
+      : `The hypervisor asks for a TLB flush: ${effect}.`,
     why: `${FLUSH_WORDS[why] ?? ''}${needless ? ' It is needless: no entry of this TLB comes from what changes.' : ''}`,
   }),
   'fetch-look': ({ level, index, entry }) => ({
@@ -180,17 +182,26 @@ const TELLERS: { readonly [K in Exclude<StepKind, RareKind>]: Teller<K> } = {
 };
 
 let rare: { readonly [K in RareKind]: Teller<K> } | undefined;
+let today: typeof import('./sentences-today.ts') | undefined;
 
-const isCommon = (kind: StepKind): kind is Exclude<StepKind, RareKind> => kind in TELLERS;
+const isCommon = (kind: StepKind): kind is CommonKind => kind in TELLERS;
+const isTodays = (kind: StepKind): kind is TodaysKind => kind in STEPS_TODAY;
 
 /** To be awaited before sentences about any of these steps are asked for; without steps, of all. */
 export async function loadSentences(kinds?: Iterable<StepKind>): Promise<void> {
-  if (rare !== undefined) return;
-  for (const kind of kinds ?? ['begin', undefined]) {
-    if (kind !== undefined && isCommon(kind)) continue;
-    ({ OF_RARE_STEPS: rare } = await import('./sentences-rare.ts'));
-    return;
-  }
+  const wanted = kinds === undefined ? undefined : [...kinds].filter((kind) => !isCommon(kind));
+  if (wanted?.some(isTodays) ?? true) today ??= await import('./sentences-today.ts');
+  if (wanted?.some((kind) => !isTodays(kind)) ?? true)
+    rare ??= (await import('./sentences-rare.ts')).OF_RARE_STEPS;
+}
+
+function tellerOf(kind: StepKind, { machine }: Settings): unknown {
+  const instead = machine === 'kvm-shadow' ? today?.INSTEAD_TODAY[kind] : undefined;
+  if (instead !== undefined) return instead;
+  if (isCommon(kind)) return TELLERS[kind];
+  return isTodays(kind)
+    ? must(today, 'sentences of today').OF_TODAYS_STEPS[kind]
+    : must(rare, 'sentences that are loaded')[kind];
 }
 
 /** The sentences of a step of a run under these settings. */
@@ -198,28 +209,6 @@ export function sentenceOf(
   step: { readonly kind: StepKind; readonly facts: unknown },
   settings: Settings,
 ): Sentence {
-  const { kind } = step;
-  const tell = (isCommon(kind) ? TELLERS[kind] : must(rare, 'sentences that are loaded')[kind]) as (
-    facts: unknown,
-    told: Told,
-  ) => Sentence;
+  const tell = tellerOf(step.kind, settings) as (facts: unknown, told: Told) => Sentence;
   return tell(step.facts, { shadow: settings.machine.startsWith('kvm-'), arm: settings.cpu === 'arm64' });
-}
-
-/** A shipped bug is named as its era's; all else is a policy that the scenario chose. */
-const bugName = (bug: string): string =>
-  bug === 'flip'
-    ? 'a bit was changed from outside before'
-    : SHIPPED_BUGS.some((shipped) => shipped === bug)
-      ? `${bug}, a bug that this era shipped`
-      : `${bug}, a policy that is wrong on purpose`;
-
-/** Rules that break and harm that is done in this very step, as sentences. */
-export function alarmsOf(step: StepView): readonly string[] {
-  return step.changes.flatMap(({ place, before, after }) => {
-    if (place.table === 'harm' && after !== undefined) return [HARM_WORDS[(after as Harm).kind]];
-    if (place.table !== 'violation' || before !== undefined) return [];
-    const { rule, bug } = after as Violation;
-    return [`Rule ${rule} breaks here${bug === undefined ? '' : ` (${bugName(bug)})`}. ${RULES[rule] ?? ''}`];
-  });
 }

@@ -22,6 +22,10 @@ export const hex = (value: bigint | number): string => `0x${value.toString(16)}`
 export const table = (level: number): string => TABLE_NAMES_BY_LEVEL[level] ?? `level ${String(level)}`;
 export const at = (level: number, index: number): string =>
   `${table(level)}[${index.toString(16).padStart(3, '0')}]`;
+/** A shadow page by its number. */
+export const sp = (serial: number): string => `sp ${String(serial)}`;
+export const entryText = (entry: bigint): string => (entry === 0n ? 'empty' : hex(entry));
+export const indexText = (index: number): string => `[${index.toString(16).padStart(3, '0')}]`;
 export const tableOn = (level: number, { arm }: Told): string =>
   arm ? `level ${String(level)}` : table(level);
 export const slotOn = (level: number, index: number, told: Told): string =>

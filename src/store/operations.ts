@@ -2,6 +2,7 @@
 import { planScenario } from '../scenario/plan.ts';
 import {
   deleteOperation,
+  insertMeanwhile,
   insertOperation,
   lineAfter,
   moveOperation,
@@ -15,10 +16,14 @@ import { store, type OperationEdit } from './state.ts';
 
 const { getState } = store;
 
-/** Adds an operation to the text after the one at the cursor, and goes to its first step. */
+/**
+ * Adds an operation to the text after the one at the cursor, or a line of another vCPU in the middle of it, and goes to its
+ * first step.
+ */
 export function addOperation(operation: string): Promise<void> {
   const added = withOperation(operation);
-  return edit(added.text, { goTo: added.line });
+  const inside = isMeanwhile(operation) ? operationAtCursor()?.first : undefined;
+  return edit(added.text, { goTo: inside ?? added.line });
 }
 
 /** What is wrong with an operation that would be added at the cursor; nothing where it is fine. */
@@ -32,9 +37,14 @@ export function checkOperation(operation: string): readonly string[] {
     .map((problem) => `${problem.message}. ${problem.remedy}`);
 }
 
+/** Lines that say what another vCPU does meanwhile. */
+const isMeanwhile = (line: string): boolean => /^at\s/.test(line);
+
 function withOperation(operation: string): { readonly text: string; readonly line: number } {
   const { text } = getState();
   const current = operationAtCursor();
+  if (current !== undefined && isMeanwhile(operation))
+    return insertMeanwhile(text, { operation: current, line: operation });
   const after = current === undefined ? lineAfter(text, '0') : lineAfter(text, current.label ?? '0');
   return insertOperation(text, { after, operation });
 }

@@ -86,6 +86,8 @@ export interface AppState {
   readonly probing: boolean;
   /** The audit is open. */
   readonly auditing: boolean;
+  /** The MMU context is open, on machines that have one. */
+  readonly contextOpen: boolean;
   /** Reasons for which the app is not idle. */
   readonly busy: number;
 }
@@ -119,6 +121,7 @@ export const START: AppState = {
   dialog: undefined,
   probing: false,
   auditing: false,
+  contextOpen: false,
   busy: 0,
 };
 
@@ -151,6 +154,7 @@ export const set = (
       | 'dialog'
       | 'probing'
       | 'auditing'
+      | 'contextOpen'
       | 'speed'
       | 'linkTrouble'
       | 'linkText'

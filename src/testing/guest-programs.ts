@@ -12,27 +12,27 @@ const choice = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...
 const hexText = (value: number): string => `0x${value.toString(16)}`;
 
 /** Two in one table, one at its far end (another quadrant), one in another table, one in another directory. */
-const SMALL = ['0x400000', '0x401000', '0x7ff000', '0x800000', '0x40000000'];
-const LARGE = ['0xc00000', '0x1000000'];
+export const SMALL = ['0x400000', '0x401000', '0x7ff000', '0x800000', '0x40000000'];
+export const LARGE = ['0xc00000', '0x1000000'];
 /** Where the kernel sees the tables that it changes. */
-const SEEN = [
+export const SEEN = [
   ['0x400000', 'accessed dirty'],
   ['0x800000', 'accessed'],
   ['0x40000000', 'accessed dirty'],
   ['0x7ff000', ''],
   ['0x400000 level=2', 'accessed dirty'],
 ] as const;
-const windowAt = (at: number): string => hexText(0x80000000 + at * 0x1000);
+export const windowAt = (at: number): string => hexText(0x80000000 + at * 0x1000);
 const FRAMES = 4;
 
-interface Flags {
+export interface Flags {
   readonly rw: boolean;
   readonly user: boolean;
   readonly accessed: boolean;
   readonly dirty: boolean;
   readonly nx: boolean;
 }
-const flags: fc.Arbitrary<Flags> = fc.record({
+export const flags: fc.Arbitrary<Flags> = fc.record({
   rw: fc.boolean(),
   user: fc.boolean(),
   accessed: fc.boolean(),
@@ -40,7 +40,7 @@ const flags: fc.Arbitrary<Flags> = fc.record({
   nx: fc.boolean(),
 });
 
-const flagText = (f: Flags, mode: GuestMode): string =>
+export const flagText = (f: Flags, mode: GuestMode): string =>
   [
     f.rw ? 'rw' : 'ro',
     f.user ? 'user' : 'kernel',
@@ -53,9 +53,9 @@ const flagText = (f: Flags, mode: GuestMode): string =>
 
 type Line = (mode: GuestMode) => string;
 
-const smallFrame = fc.nat(FRAMES - 1).map((at) => hexText(0x200 + at));
+export const smallFrame = fc.nat(FRAMES - 1).map((at) => hexText(0x200 + at));
 /** A frame on which a large page of every mode may begin: one of two. */
-const largeFrame = choice(['0x800', '0xc00']);
+export const largeFrame = choice(['0x800', '0xc00']);
 
 const access: fc.Arbitrary<Line> = fc
   .record({

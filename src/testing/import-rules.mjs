@@ -11,6 +11,9 @@ const STOREYS = {
   'src/core/kvm': [
     'src/core/(machine|hardware|kvm|engine|operations/operation|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
+  'src/core/kvm-shadow': [
+    'src/core/(machine|hardware|kvm-shadow|engine|operations/operation|assert|bounds|counters|quantities|settings)',
+  ],
   'src/core/bare': [
     'src/core/(machine|hardware|bare|kvm/memslots|kvm/remote-flush|engine|operations/operation|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
@@ -18,18 +21,19 @@ const STOREYS = {
     'src/core/(machine|hardware|kvm|audit|engine|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   'src/core/operations': ['src/core'],
+  'src/conform': ['src/core', 'src/conform', 'node_modules/valibot'],
   'src/timeline': ['src/core', 'src/timeline'],
   'src/scenario': ['src/core', 'src/timeline', 'src/scenario', 'node_modules/@lezer'],
   'src/scene': ['src/core', 'src/timeline', 'src/scenario', 'src/scene', 'node_modules/d3-hierarchy'],
   'src/store': ['src/(core|timeline|scenario|scene|store)', 'node_modules/(zustand|valibot)'],
   'src/catalogue/(catalogue|list)': ['src/catalogue', 'node_modules/@tanstack'],
-  'src/catalogue/vite-plugin': ['^(fs|url|node:fs|node:url)$', 'node_modules/vite'],
+  'src/catalogue/vite-plugin': ['src/catalogue/entry', '^(fs|url|node:fs|node:url)$', 'node_modules/vite'],
   'src/(ui|main)': [
     'src/(core|timeline|scenario|scene|store|catalogue|ui)',
     'node_modules/(react|react-dom|zustand|@tanstack|d3-|@codemirror|@lezer|uqr)',
   ],
   'src/(cli|bench/main|bench/compare|bench/walks|bench/plain-walk|bench/trace-events)': [
-    'src/(core|timeline|scenario|scene|cli|bench)',
+    'src/(core|timeline|scenario|scene|conform|cli|bench)',
     '^(node:)?(fs|url|zlib|path)$',
   ],
   'src/bench/browser': [

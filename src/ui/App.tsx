@@ -14,11 +14,12 @@ import { RightPanel } from './panels/RightPanel.tsx';
 import { Stage } from './stage/Stage.tsx';
 import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
-import { Loading, useApp } from './use-app.ts';
+import { hasContext, Loading, useApp } from './use-app.ts';
 
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
 const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
+const MmuPanel = lazy(() => import('./mmu/MmuPanel.tsx'));
 const TranslationBench = lazy(async () => {
   // What is tried out may come to steps that the run does not have.
   await loadSentences();
@@ -34,6 +35,7 @@ export function App(): React.JSX.Element {
   const editing = useApp((state) => state.editing);
   const probing = useApp((state) => state.probing);
   const auditing = useApp((state) => state.auditing && !state.probing);
+  const context = useApp((state) => state.contextOpen && hasContext(state));
   const tabled = useApp((state) => state.varied !== undefined && state.runs.length > 0);
   const comparing = useApp((state) => state.runs.length > 1) && !tabled;
   const shape = [
@@ -42,6 +44,7 @@ export function App(): React.JSX.Element {
     editing && leftOpen ? 'editing' : '',
     probing ? 'probing' : '',
     auditing ? 'auditing' : '',
+    context ? 'context' : '',
     comparing ? 'comparing' : '',
   ];
   return (
@@ -70,6 +73,10 @@ export function App(): React.JSX.Element {
       ) : auditing ? (
         <Suspense>
           <AuditPanel />
+        </Suspense>
+      ) : context ? (
+        <Suspense>
+          <MmuPanel />
         </Suspense>
       ) : (
         rightOpen && !tabled && <RightPanel />

@@ -1,26 +1,34 @@
 /** What happened, large, and why, smaller; then the address that it is about, cut into fields. */
+import { lazy, Suspense } from 'react';
 import { addressAt } from '../scene/address.ts';
-import { alarmsOf, sentenceOf } from '../scene/sentences.ts';
+import { sentenceOf } from '../scene/sentences.ts';
+import type { StepView } from '../timeline/timeline.ts';
 import { Sentences } from './Sentences.tsx';
 import { stepAt, useApp, useRun, useSettledRun } from './use-app.ts';
 import { STRINGS } from './strings.ts';
+
+const Alarms = lazy(() => import('./Alarms.tsx'));
+
+const goesWrong = (step: StepView): boolean =>
+  step.changes.some(({ place }) => place.table === 'violation' || place.table === 'harm');
 
 export function Caption(): React.JSX.Element {
   const at = useRun();
   const problems = useApp((state) => state.problems);
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
+  const settings = at?.run.timeline.program.settings;
   const said =
-    at === undefined
+    settings === undefined
       ? { what: problems.length > 0 ? STRINGS.problemsTitle : STRINGS.loading, why: '' }
-      : sentenceOf(step ?? { kind: 'begin', facts: {} }, at.run.timeline.program.settings);
+      : sentenceOf(step ?? { kind: 'begin', facts: {} }, settings);
   return (
     <div className="caption" aria-live="polite">
       <Sentences {...said} />
-      {(step === undefined ? [] : alarmsOf(step)).map((alarm) => (
-        <p key={alarm} className="alarm">
-          {alarm}
-        </p>
-      ))}
+      {step !== undefined && settings !== undefined && goesWrong(step) && (
+        <Suspense>
+          <Alarms step={step} settings={settings} />
+        </Suspense>
+      )}
     </div>
   );
 }

@@ -5,7 +5,7 @@ import type { SettingChoices } from '../scenario/ast.ts';
 import { Choices } from './Choice.tsx';
 import { LampSwitch } from './Lamp.tsx';
 import { STRINGS } from './strings.ts';
-import { useApp } from './use-app.ts';
+import { hasContext, useApp } from './use-app.ts';
 
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 const THEME_SIGNS: Readonly<Record<Theme, string>> = { system: '◐', light: '☀', dark: '☾' };
@@ -15,7 +15,8 @@ export function Header(): React.JSX.Element {
   const tabled = useApp((state) => state.varied !== undefined);
   const comparing = useApp((state) => state.runs.length > 1);
   const probing = useApp((state) => state.probing);
-  const instead = useApp((state) => state.probing || state.auditing);
+  const context = useApp((state) => (hasContext(state) ? state.contextOpen : undefined));
+  const instead = useApp((state) => state.probing || state.auditing) || context === true;
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   return (
     <header className="top">
@@ -68,11 +69,23 @@ export function Header(): React.JSX.Element {
           data-opens="bench"
           aria-pressed={probing}
           onClick={() => {
-            set({ probing: !probing, auditing: false });
+            set({ probing: !probing, auditing: false, contextOpen: false });
           }}
         >
           {STRINGS.translate}
         </button>
+        {context !== undefined && (
+          <button
+            type="button"
+            data-opens="context"
+            aria-pressed={context}
+            onClick={() => {
+              set({ contextOpen: !context, probing: false, auditing: false });
+            }}
+          >
+            {STRINGS.context}
+          </button>
+        )}
       </nav>
       {(!comparing || tabled) && <Choices />}
       <span className="space" />
@@ -95,7 +108,7 @@ export function Header(): React.JSX.Element {
         aria-controls="right"
         aria-label={STRINGS.rightPanel}
         onClick={() => {
-          set({ rightOpen: instead || !rightOpen, probing: false, auditing: false });
+          set({ rightOpen: instead || !rightOpen, probing: false, auditing: false, contextOpen: false });
         }}
       >
         ☷

@@ -1,5 +1,5 @@
 /** Says whether the audit, all rules together, holds at the cursor of a run; in the header, pressing it opens the audit. */
-import { auditState, RULES } from '../core/audit/audit.ts';
+import { auditState } from '../core/audit/audit.ts';
 import { engineOf } from '../core/operations/engines.ts';
 import { set } from '../store/state.ts';
 import { STRINGS } from './strings.ts';
@@ -30,7 +30,7 @@ function useLight(side: 0 | 1): Light | undefined {
   return {
     kind,
     label: `${LABELS.broken}: ${broken.join(', ')}`,
-    rules: broken.map((rule) => `${rule}: ${RULES[rule] ?? ''}`).join(' '),
+    rules: STRINGS.auditMeaning.broken,
   };
 }
 
@@ -58,7 +58,7 @@ export function LampSwitch(): React.JSX.Element | null {
       title={`${light.rules} ${STRINGS.auditOpen}`}
       aria-expanded={open}
       onClick={() => {
-        set({ auditing: !open, probing: false });
+        set({ auditing: !open, probing: false, contextOpen: false });
       }}
     >
       <i aria-hidden="true" />

@@ -43,8 +43,9 @@ export function listenForKeys(): () => void {
       setPlaying(!store.getState().playing);
     } else if (event.key === '?') set({ dialog: 'help' });
     else if (event.key === 'd' || event.key === 'D') goToDifference(event.key === 'd' ? 1 : -1);
-    else if (event.key === 't') set({ probing: true, auditing: false });
-    else if (event.key === 'a') set({ auditing: true, probing: false });
+    else if (event.key === 't') set({ probing: true, auditing: false, contextOpen: false });
+    else if (event.key === 'a') set({ auditing: true, probing: false, contextOpen: false });
+    else if (event.key === 'm') set({ contextOpen: true, auditing: false, probing: false });
     else {
       const plain = MOVES[event.key];
       if (plain === undefined) return;

@@ -10,6 +10,10 @@ import { beginBusy, store, type AppState, type Run } from '../store/state.ts';
 
 export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
 
+/** Whether the machine keeps the guest's paging context apart from its roots. */
+export const hasContext = ({ runs }: AppState): boolean =>
+  runs[0]?.timeline.program.settings.machine === 'kvm-shadow';
+
 /** The first run, or the other one, with its cursor, so that a component renders anew at each step. */
 export function useRun(side = 0): { run: Run; cursor: number } | undefined {
   const run = useApp((state) => state.runs[side]);

@@ -3,25 +3,24 @@
  * and keeps it as a violation. INV-6 is about obligations: an owed flush that is past due while a TLB entry still
  * grants more than the tables.
  */
-import { hasMistake } from '../flush-settings.ts';
-import type { ShippedBug } from '../settings.ts';
-import type { AuditPoint, Machine } from '../machine/machine.ts';
-import { idText, type TableName, type Violation } from '../machine/tables.ts';
+import type { Machine } from '../machine/machine.ts';
+import { idText, type AuditPoint, type TableName, type Violation } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { ROOT_REGISTERS } from '../kvm/context-2007.ts';
-import { hasBug } from '../kvm/era-2007.ts';
-import { gfnOfPfn } from '../kvm/memslots.ts';
+import { gfnOfPfn, slotOfGfn } from '../kvm/memslots.ts';
 import { shadowPagesOf } from '../kvm/shadow-page.ts';
-import type { Pfn } from '../quantities.ts';
+import { frameOfWord, type Pfn } from '../quantities.ts';
 import type { PagingRegisters } from '../hardware/registers.ts';
 import { grantsMoreThanTables } from '../hardware/tlb.ts';
 import { hardwareRegisters } from '../kvm/kvm-2007.ts';
 import { derivesFrom, usableEntries } from '../kvm/vendor.ts';
-import { scan, type Falsity } from './scan.ts';
-import type { OwedFlush } from '../machine/tables.ts';
+import type { Falsity } from './falsity.ts';
+import { scanFreed } from './freed.ts';
+import { suspectedFlush, suspectOf } from './suspects.ts';
+import { scan } from './scan.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
-const SCANNED_TABLES: readonly TableName[] = ['sp', 'rmap', 'rnode', 'pnode'];
+const SCANNED_TABLES: readonly TableName[] = ['sp', 'rmap', 'rnode', 'pnode', 'slot', 'dirty', 'written'];
 const SCANNED_REGISTERS: readonly string[] = ['cr0', 'efer', ...ROOT_REGISTERS];
 
 interface Finding {
@@ -31,9 +30,13 @@ interface Finding {
   readonly bug?: string;
 }
 
-export function audit(m: Machine, point: AuditPoint): void {
-  // While another vCPU holds the lock, what it is about is in flight; what it owes this one is due when it lets go.
-  if (point === 'entry' && m.lockHolder !== undefined && m.lockHolder !== m.vcpu) return;
+export function audit(m: Machine, point: AuditPoint, frame?: Pfn): void {
+  if (point === 'free') {
+    if (frame !== undefined) auditFreed(m, frame);
+    return;
+  }
+  // Who enters the guest while another holds the lock finds tables half changed, and flushes that are not due yet.
+  if (m.lockHolder !== undefined && m.lockHolder !== m.vcpu) return;
   if (point === 'entry') callOverdue(m, [m.vcpu]);
   // The others that run the guest while the lock is released use what they have.
   if (point === 'unlock') callOverdue(m, runningOthers(m));
@@ -48,6 +51,22 @@ export function audit(m: Machine, point: AuditPoint): void {
   m.amendLastStep(() => {
     record(m, findings, point);
     mend(m, findings, covered);
+  });
+}
+
+/**
+ * A frame is about to be given back, in the middle of the hypervisor's work: only what is about this frame must hold
+ * here, and what is false elsewhere may be so for good reason.
+ */
+function auditFreed(m: Machine, frame: Pfn): void {
+  callOverdue(m, runningOthers(m), (word) => frameOfWord(word) === frame);
+  const findings = [
+    ...scanFreed(m.world, frame).map((falsity) => nameCause(m, falsity)),
+    ...overdueFlushes(m),
+  ];
+  if (findings.length === 0) return;
+  m.amendLastStep(() => {
+    record(m, findings, 'free');
   });
 }
 
@@ -68,12 +87,6 @@ function isShadowedFrame(m: Machine, frame: Pfn): boolean {
   const gfn = gfnOfPfn(frame);
   return gfn !== undefined && shadowPagesOf(m.world, gfn).length > 0;
 }
-
-/** A bit has changed from outside, in the step marked last: what breaks from now on may go back to it. */
-export const noteFlip = (m: Machine): void => {
-  m.serial('flip');
-};
-export const isFlipped = (world: Machine['world']): boolean => (world.get('serial', 'flip') ?? 0) > 0;
 
 /** Adds a violation that an operation itself has seen. */
 export function reportViolation(m: Machine, finding: Finding, point: AuditPoint): void {
@@ -107,37 +120,25 @@ function mend(m: Machine, findings: readonly Finding[], covered: (rule: string) 
 
 function nameCause(m: Machine, falsity: Falsity): Finding {
   const subject = typeof falsity.subject === 'number' ? idText('word', falsity.subject) : falsity.subject;
-  const bug = bugOf(m, falsity.rule);
-  const finding = { rule: falsity.rule, subject, cause: lastStepAmong(m, falsity.decidedBy) };
+  const bug = suspectOf(m, falsity.rule);
+  const finding = { rule: falsity.rule, subject, cause: lastStepAmong(m, falsity) };
   return bug === undefined ? finding : { ...finding, bug };
 }
 
-/** The step of the latest change among the words that decide a rule. */
-function lastStepAmong(m: Machine, words: readonly number[]): number {
+/** The step of the latest change among what decides a rule. */
+function lastStepAmong(m: Machine, { decidedBy, logOf }: Falsity): number {
   const { journal } = m;
   if (journal === undefined) return m.steps - 1;
-  const steps = words.map((word) => {
-    const change = journal.lastChange('word', word);
-    return change === undefined ? 0 : journal.stepOfChange(change);
-  });
+  const slot = logOf === undefined ? undefined : slotOfGfn(m.world, logOf);
+  const changes = [
+    ...decidedBy.map((word) => journal.lastChange('word', word)),
+    ...(logOf === undefined
+      ? []
+      : [journal.lastChange('dirty', logOf), journal.lastChange('written', logOf)]),
+    ...(slot === undefined ? [] : [journal.lastChange('slot', slot)]),
+  ];
+  const steps = changes.map((change) => (change === undefined ? 0 : journal.stepOfChange(change)));
   return steps.length === 0 ? m.steps - 1 : Math.max(...steps);
-}
-
-/** Bugs that can break a rule, the likeliest first. */
-const BUGS_OF_RULE: Readonly<Record<string, readonly ShippedBug[]>> = {
-  'INV-1': ['C-B4', 'nonpaging-write'],
-  'INV-2': ['C-B2'],
-  'INV-3': ['nonpaging-write'],
-  'INV-13': ['C-B5', 'nx-slip', 'C-B3', 'nonpaging-write'],
-  'INV-14': ['C-B5'],
-};
-
-/** The shipped bug or broken policy to which a violation goes back, where it is one that can cause it. */
-function bugOf(m: Machine, rule: string): string | undefined {
-  if (isFlipped(m.world)) return 'flip';
-  const overdue = [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;
-  if (rule === 'INV-1' && overdue !== undefined) return overdue;
-  return BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
 }
 
 const runningOthers = (m: Machine): readonly number[] =>
@@ -145,17 +146,22 @@ const runningOthers = (m: Machine): readonly number[] =>
     .filter(([vcpu, { mode }]) => vcpu !== m.vcpu && mode === 'guest')
     .map(([vcpu]) => vcpu);
 
-/** These vCPUs run the guest: flushes that were due before and were not made are past due, where an entry still needs them. */
-function callOverdue(m: Machine, vcpus: readonly number[]): void {
+const anyWord = (): boolean => true;
+
+/**
+ * These vCPUs run the guest: flushes for these words that were due before and were not made are past due, where an entry
+ * still needs them.
+ */
+function callOverdue(m: Machine, vcpus: readonly number[], about: (word: number) => boolean = anyWord): void {
   for (const owed of [...m.world.tables.owed.values()]) {
-    if (!vcpus.includes(owed.vcpu) || owed.overdue === true) continue;
+    if (!vcpus.includes(owed.vcpu) || owed.overdue === true || !owed.words.some(about)) continue;
     const needed = usableEntries(m, owed.vcpu).some((entry) => derivesFrom(entry, owed.words));
     m.amendLastStep(() => {
       if (needed) countFor(m, owed.vcpu);
       m.set(
         'owed',
         owed.serial,
-        needed ? Object.freeze({ ...suspected(m, owed), overdue: true }) : undefined,
+        needed ? Object.freeze({ ...suspectedFlush(m, owed), overdue: true }) : undefined,
       );
     });
   }
@@ -167,19 +173,6 @@ function countFor(m: Machine, vcpu: number): void {
   m.vcpu = vcpu;
   m.count('flushes_missing');
   m.vcpu = acting;
-}
-
-/** The wrong policy by which a flush that was asked for did not reach what it was for: of its own vCPU, or of another. */
-function suspected(m: Machine, owed: OwedFlush): OwedFlush {
-  if (owed.bug !== undefined) return owed;
-  const { settings } = m;
-  const wrong = [
-    settings['flush-when'] === 'before' ? 'flush-when' : undefined,
-    hasMistake(m, 'B-B4') ? 'B-B4' : undefined,
-    hasMistake(m, 'B-B1') ? 'B-B1' : undefined,
-    settings['flush-size'] === 'one-page' ? 'flush-size' : undefined,
-  ].find((id) => id !== undefined);
-  return wrong === undefined ? owed : { ...owed, bug: wrong };
 }
 
 function overdueFlushes(m: Machine): readonly Finding[] {
@@ -221,16 +214,3 @@ export function auditState(world: Machine['world']): AuditState {
   const atWork = [...world.tables.vcpu.values()].some((vcpu) => vcpu.mode === 'hypervisor');
   return { kind: atWork ? 'in-flight' : 'holds' };
 }
-
-/** The rules in plain words. */
-export const RULES: Readonly<Record<string, string>> = {
-  'INV-1':
-    "Every shadow entry leads where the guest's own entry leads now: to the frame behind it, or to the shadow of its table.",
-  'INV-2': 'The reverse map lists exactly the shadow leaves that are present and writable.',
-  'INV-3': 'No shadow leaf lets the guest write a frame that is shadowed as one of its page tables.',
-  'INV-4': 'A shadow page knows exactly the entries that link to it.',
-  'INV-5': 'A shadow page that is in use as a root is not freed.',
-  'INV-6': 'No TLB entry allows more than the tables do once the flush for it was due.',
-  'INV-13': "A shadow leaf grants no right that the guest's own tables refuse.",
-  'INV-14': 'No access faults more than 8 times in a row without any table having changed.',
-};

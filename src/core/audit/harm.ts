@@ -23,16 +23,13 @@ export interface CompletedAccess extends AccessRequest {
 
 /** Judges an access inside its own step, before what it stores takes effect. */
 export function judgeAccess(m: Machine, access: CompletedAccess): void {
-  const key = `${String(m.vcpu)}:${(access.gva >> 12n).toString(16)}`;
-  const held = m.get('held', key) ?? [];
+  const held = m.get('held', heldKey(m, access.gva)) ?? [];
   const write = access.access === 'write';
   const overdue = staleByOwedFlush(m, access.stale);
   if (!overdue && held.some((translation) => covers(translation, access))) return;
   const correct = correctFrame(m, access);
   if (!overdue && correct === access.pfn) {
-    const kept = held.filter((translation) => translation.pfn !== access.pfn);
-    const user = access.user || correctFrame(m, { ...access, user: true }) === access.pfn;
-    m.set('held', key, Object.freeze([...kept, Object.freeze({ pfn: access.pfn, writable: write, user })]));
+    hold(m, access, correct);
     return;
   }
   const serial = m.serial('harm');
@@ -40,6 +37,35 @@ export function judgeAccess(m: Machine, access: CompletedAccess): void {
   const harm = { serial, kind, gva: access.gva, got: access.pfn };
   m.set('harm', serial, Object.freeze(correct === undefined ? harm : { ...harm, correct }));
 }
+
+/**
+ * Another vCPU may act in the middle of the access, and change tables that this one has read already: what they say now
+ * counts as cached, as for any processor that is about to walk them.
+ */
+export function holdWhatIsCorrect(m: Machine, access: Omit<CompletedAccess, 'pfn'>): void {
+  const pfn = correctFrame(m, access);
+  if (pfn !== undefined) hold(m, access, pfn);
+}
+
+/** A correct TLB may hold this translation from now on. */
+function hold(m: Machine, access: Omit<CompletedAccess, 'pfn'>, pfn: Pfn): void {
+  const key = heldKey(m, access.gva);
+  const user = access.user || correctFrame(m, { ...access, user: true }) === pfn;
+  // Whoever reads a page that is writable and dirty may cache the right to write it with it.
+  const writable = access.access === 'write' || walkNow(m, access)?.mayWrite === true;
+  const made = Object.freeze({ pfn, writable, user });
+  const held = m.get('held', key) ?? [];
+  if (held.some((other) => includes(other, made))) return;
+  // What it held before with more rights stays: only the guest's invalidation ends that.
+  const kept = held.filter((other) => !includes(made, other));
+  m.set('held', key, Object.freeze([...kept, made]));
+}
+
+/** Whether a translation allows all that another one does. */
+const includes = (one: ArchitecturalTranslation, other: ArchitecturalTranslation): boolean =>
+  one.pfn === other.pfn && (one.writable || !other.writable) && (one.user || !other.user);
+
+const heldKey = (m: Machine, gva: bigint): string => `${String(m.vcpu)}:${(gva >> 12n).toString(16)}`;
 
 /** Whether a translation that a correct TLB may still hold allows an access. */
 const covers = (held: ArchitecturalTranslation, access: CompletedAccess): boolean =>
@@ -54,15 +80,9 @@ function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
 }
 
 /** The host frame that the guest's own tables name for this access, or undefined where they refuse it. */
-function correctFrame(m: Machine, access: CompletedAccess): Pfn | undefined {
-  const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
-  // Two stated deviations of the era are not harm: its walker ignores reserved address bits, and a leaf that the kernel
-  // may write because CR0.WP was 0 stays so when WP is set again.
-  const decoded = { ...pagingRegisters(raw), physicalBits: 52 };
-  const pdptrs = [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`));
-  const registers = decoded.mode === 'pae' ? { ...decoded, pdptrs } : decoded;
-  const named = frameNamed(m, access, registers);
-  return named ?? (access.user ? undefined : frameNamed(m, access, { ...registers, wp: false }));
+function correctFrame(m: Machine, access: Omit<CompletedAccess, 'pfn'>): Pfn | undefined {
+  const named = walkNow(m, access) ?? (access.user ? undefined : walkNow(m, access, { wp: false }));
+  return named?.pfn;
 }
 
 /** Where a frame that nothing backs is looked for: far above all memory, so that it reads as absent. */
@@ -70,7 +90,19 @@ const NOWHERE = 1n << 51n;
 
 const ANY = { read: true, write: true, execute: true } as const;
 
-function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegisters): Pfn | undefined {
+interface Named {
+  readonly pfn: Pfn;
+  /** Writable by its entries, and marked dirty: cached so, it serves a write without a look at them. */
+  readonly mayWrite: boolean;
+}
+
+/** What a walk of the guest's own tables gives for an access. */
+function walkNow(
+  m: Machine,
+  access: Omit<CompletedAccess, 'pfn'>,
+  instead: Partial<PagingRegisters> = {},
+): Named | undefined {
+  const registers = { ...guestRegisters(m), ...instead };
   const host = (address: bigint): HostPlace<never> => {
     const frame = pfnOfGfn(m.world, gfn(Number(address >> 12n)));
     return {
@@ -82,7 +114,17 @@ function frameNamed(m: Machine, access: CompletedAccess, registers: PagingRegist
     };
   };
   const outcome = m.lookAside(() => walk(m, { ...access, registers, host, flat: true }));
-  return outcome.kind === 'ok' ? pfnOfAddress(outcome.address) : undefined;
+  if (outcome.kind !== 'ok') return undefined;
+  return { pfn: pfnOfAddress(outcome.address), mayWrite: outcome.rights.writable && outcome.dirty };
+}
+
+function guestRegisters(m: Machine): PagingRegisters {
+  const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
+  // Two stated deviations of the era are not harm: its walker ignores reserved address bits, and a leaf that the kernel
+  // may write because CR0.WP was 0 stays so when WP is set again.
+  const decoded = { ...pagingRegisters(raw), physicalBits: 52 };
+  const pdptrs = [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`));
+  return decoded.mode === 'pae' ? { ...decoded, pdptrs } : decoded;
 }
 
 /** Whether a write of a register drops all translations, by the architecture: `before` is what the register held. */
@@ -96,7 +138,7 @@ export function dropsTranslations({ register, value }: RegisterWrite, before: bi
 /** The guest invalidates: what a correct TLB may still hold ends here. Inside the step marked last. */
 export function forgetHeld(m: Machine, gva?: bigint): void {
   if (gva !== undefined) {
-    const key = `${String(m.vcpu)}:${(gva >> 12n).toString(16)}`;
+    const key = heldKey(m, gva);
     if (m.get('held', key) !== undefined) m.set('held', key, undefined);
     return;
   }

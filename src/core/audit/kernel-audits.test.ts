@@ -16,8 +16,7 @@ import {
   RULE_OF_KERNEL_AUDIT,
   type KernelAudits,
 } from './kernel-audits.ts';
-import { RULES } from './audit.ts';
-import { RULE_SPECS } from './rules.ts';
+import { RULES, RULE_SPECS } from './rules.ts';
 
 const HEAD = 'mmuscope 1\nmachine kvm-2007 cpu=svm\nslot 0x0 16M\n';
 const WINDOW = 'map 0xffff888000000000 -> table-of 0x400000 rw kernel accessed dirty\n';

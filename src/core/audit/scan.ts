@@ -1,6 +1,6 @@
 /**
  * The invariants of the 2007 shadow MMU, as a scan over the world: what is false now, and since which places.
- * Rules INV-1 to INV-5 and INV-13 of the reference.
+ * Rules INV-1 to INV-5 and INV-11 to INV-13 of the reference.
  */
 import { frameOfWord, gfnOfEntry, pfnOfEntry, spte, type Gfn, type Pfn, type Spte } from '../quantities.ts';
 import type { ShadowPage } from '../machine/tables.ts';
@@ -14,14 +14,8 @@ import { pointers, RMAP_LIST } from '../kvm/pointer-list.ts';
 import { levelOfRole, roleOf } from '../kvm/role-2007.ts';
 import { parentWords, shadowPageAt } from '../kvm/shadow-page.ts';
 import { isPresent, isTracked, SPTE_SHADOW_WRITABLE } from '../kvm/spte-2007.ts';
-
-/** Something that is false: the rule, the word or thing that breaks it, and the words that decide it. */
-export interface Falsity {
-  readonly rule: string;
-  /** A word's number for a table entry, or the id of a thing. */
-  readonly subject: number | string;
-  readonly decidedBy: readonly number[];
-}
+import type { Falsity } from './falsity.ts';
+import { checkLog, checkSlot } from './slots-and-log.ts';
 
 interface Leaf {
   readonly page: ShadowPage;
@@ -48,11 +42,11 @@ export function scan(world: World): readonly Falsity[] {
         const pfn = pfnOfEntry(entry);
         writable.set(pfn, [...(writable.get(pfn) ?? []), word]);
       }
-      found.push(...checkLeaf(world, { page, word, entry }, paths));
+      found.push(...checkLeaf(world, { page, word, entry }, paths), ...checkSlot(world, { word, entry }));
     }
     found.push(...checkParents(world, page));
   }
-  found.push(...checkWriteProtection(world, writable));
+  found.push(...checkWriteProtection(world, writable), ...checkLog(world, writable));
   const listed = new Set(
     [...world.tables.rmap.values()].flatMap((head) => [...pointers(world, RMAP_LIST, head)]),
   );

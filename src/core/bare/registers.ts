@@ -4,12 +4,11 @@
  * vol. 2 (MOV CR, INVLPG and PCID rules), Arm ARM (TTBR0_EL1).
  */
 import type { RegisterWrite } from '../engine.ts';
-import { pdptesAt } from '../hardware/pdptes.ts';
+import { loadPdptes, pdptesAt, setPdptes } from '../hardware/pdptes.ts';
 import { countSwept, sweepCaches, sweepOfCr3, sweepOfGuest, sweepOfSpace } from '../hardware/invalidate.ts';
 import {
   CR0_PG,
   CR0_WP,
-  CR4_LA57,
   CR4_PAE,
   CR4_PCIDE,
   CR4_PGE,
@@ -25,32 +24,17 @@ import {
   PHYSICAL_BITS,
   type PagingRegisters,
 } from '../hardware/registers.ts';
+import { startRegistersOf } from '../hardware/start-registers.ts';
 import { bitRange } from '../hardware/x86-format.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { CacheTag } from '../machine/tables.ts';
 import type { Settings } from '../settings.ts';
 import { armStartRegisters, asidOf, type Registers } from './arm-registers.ts';
 
-const EFER_LME = 1n << 8n;
-const CR0_PE = 1n;
-const LONG = EFER_LME | EFER_LMA;
-
 /** Registers of a vCPU when a scenario begins: paging on, write protect, no-execute and global pages on. */
 export function startRegisters(settings: Settings): Readonly<Record<string, bigint>> {
   if (isArm(settings)) return armStartRegisters(settings);
-  const cr0 = CR0_PG | CR0_WP | CR0_PE;
-  switch (settings.guest) {
-    case 'nonpaging':
-      return { cr0: CR0_PE | CR0_WP, cr4: 0n, efer: EFER_NXE };
-    case '2-level':
-      return { cr0, cr4: CR4_PSE | CR4_PGE, efer: 0n };
-    case 'pae':
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE };
-    case '5-level':
-      return { cr0, cr4: CR4_PAE | CR4_PGE | CR4_LA57, efer: EFER_NXE | LONG };
-    default:
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE | LONG };
-  }
+  return startRegistersOf(settings.guest);
 }
 
 export const isArm = (settings: Settings): boolean => settings.cpu === 'arm64';
@@ -127,43 +111,33 @@ function loadCr3(
   const value = identified ? (write.value & ~0xfffn) | BigInt(pcid) : write.value;
   if (write.keep === true && !identified) return false;
   if ((value & bitRange(63, PHYSICAL_BITS)) !== 0n) return false;
-  const pdptes = loadedPdptes(m, value, by.place);
+  const pdptes = loadedPdptes(m, { cr3: value }, by.place);
   if (pdptes === 'malformed') return false;
   const sweep = sweepOfCr3(by.tag, { pcid, keep: write.keep === true });
   m.step('guest-register', { register: 'cr3', value, dropped: countSwept(m, sweep) });
   m.setReg('cr3', value);
   sweepCaches(m, sweep);
-  keepPdptes(m, pdptes);
+  loadPdptes(m, pdptes);
   return true;
 }
 
-/** The root entries that MOV CR3 loads in PAE paging; a present one with a reserved bit makes it fail. */
+/** The root entries that a write of a register loads in PAE paging; a present one with a reserved bit makes it fail. */
 function loadedPdptes(
   m: Machine,
-  cr3: bigint,
+  written: Partial<Record<'cr0' | 'cr3' | 'cr4' | 'efer', bigint>>,
   place: (gpa: bigint) => bigint,
 ): readonly bigint[] | 'malformed' {
-  const mode = pagingModeOf({ cr0: m.reg('cr0'), cr4: m.reg('cr4'), efer: m.reg('efer') });
+  const after = (name: 'cr0' | 'cr3' | 'cr4' | 'efer'): bigint => written[name] ?? m.reg(name);
+  const mode = pagingModeOf({ cr0: after('cr0'), cr4: after('cr4'), efer: after('efer') });
   if (mode !== 'pae') return [];
-  return pdptesAt(m, { cr3, physicalBits: PHYSICAL_BITS, place });
-}
-
-function keepPdptes(m: Machine, entries: readonly bigint[]): void {
-  if (entries.length === 0) return;
-  m.step('pdpte-load', { count: entries.length });
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
-  m.count('pdpte_loads', entries.length);
+  return pdptesAt(m, { cr3: after('cr3'), physicalBits: PHYSICAL_BITS, place });
 }
 
 /** Loads the root entries when a scenario begins, inside a step of the caller's own. */
 export function startPdptes(m: Machine, place: (gpa: bigint) => bigint): void {
-  const entries = loadedPdptes(m, m.reg('cr3'), place);
+  const entries = loadedPdptes(m, {}, place);
   if (entries === 'malformed') return;
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
+  setPdptes(m, entries);
 }
 
 /** Bits that may change while paging is on. The paging mode itself stays, save that paging may end below long mode. */
@@ -187,15 +161,15 @@ function changeMode(
     return false;
   const begins = register === 'cr4' && (changed & value & CR4_PCIDE) !== 0n;
   if (begins && (!long || (m.reg('cr3') & 0xfffn) !== 0n)) return false;
+  const reload =
+    register === 'cr0' ? CR0_PG : register === 'cr4' ? CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP : 0n;
+  const pdptes = (changed & reload) === 0n ? [] : loadedPdptes(m, { [register]: value }, by.place);
+  if (pdptes === 'malformed') return false;
   const sweep = sweepOf(register, { changed, value }, by.tag);
   m.step('guest-register', { register, value, dropped: sweep === undefined ? 0 : countSwept(m, sweep) });
   m.setReg(register, value);
   if (sweep !== undefined) sweepCaches(m, sweep);
-  const reload =
-    register === 'cr0' ? CR0_PG : register === 'cr4' ? CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP : 0n;
-  if ((changed & reload) === 0n) return true;
-  const pdptes = loadedPdptes(m, m.reg('cr3'), by.place);
-  if (pdptes !== 'malformed') keepPdptes(m, pdptes);
+  loadPdptes(m, pdptes);
   return true;
 }
 

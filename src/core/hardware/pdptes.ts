@@ -21,3 +21,18 @@ export function pdptesAt(
 /** Present, and a bit set that must be clear. */
 export const isMalformedPdpte = (entry: bigint, physicalBits: number): boolean =>
   (entry & PTE_P) !== 0n && (entry & reservedInPdpte(physicalBits)) !== 0n;
+
+/** The registers that keep them, inside a step of the caller's own. Without paging of this kind there is nothing to keep. */
+export function setPdptes(m: Machine, entries: readonly bigint[]): void {
+  entries.forEach((entry, index) => {
+    m.setReg(`pdptr${String(index)}`, entry);
+  });
+}
+
+/** The load as a step of its own, where there is anything to load. */
+export function loadPdptes(m: Machine, entries: readonly bigint[]): void {
+  if (entries.length === 0) return;
+  m.step('pdpte-load', { count: entries.length });
+  setPdptes(m, entries);
+  m.count('pdpte_loads', entries.length);
+}

@@ -1,29 +1,12 @@
 /**
- * Rules of the caches that a second model of them has found broken once, each in the smallest scenario that shows it. The
- * comparison itself, over sequences of operations, is in testing/naive.
+ * Rules of the TLB, each in the smallest scenario that shows it: those that a second model of the caches has found broken
+ * once, and those that `npm run mutate` breaks. The comparison itself, over sequences of operations, is in testing/naive.
  */
 import { describe, expect, test } from 'vitest';
 import { counter } from '../../scenario/expectations.ts';
-import { timelineOf } from '../../testing/scenarios.ts';
+import { costsAmongOthers, counters, ends, LEAF, run, V } from '../../testing/cache-scenarios.ts';
 import type { Timeline } from '../../timeline/timeline.ts';
 
-const run = (machine: string, lines: string): Timeline => {
-  const timeline = timelineOf(`mmuscope 1\ntitle A test\nmachine ${machine}\nslot 0x0 8M\n${lines}\n`);
-  timeline.seek(timeline.length);
-  return timeline;
-};
-
-/** What each access got: the address, or the fault's code. */
-const ends = (timeline: Timeline): readonly string[] =>
-  timeline.operations.flatMap(({ section, result }) => {
-    if (section !== 'body' || result === undefined) return [];
-    const { completed, physical, hostFault, faults } = result;
-    if (completed) return [`0x${(physical ?? 0n).toString(16)}`];
-    return [hostFault?.kind ?? `fault 0x${(faults.at(-1)?.errorCode ?? 0).toString(16)}`];
-  });
-
-const V = '0x400000';
-const LEAF = 'rw user accessed dirty';
 /** Bit 1 of the page directory's entry for `V`: tables take guest frames from 0x10 up, the root first. */
 const FLIP_W_OF_PDE = 'flip 0x12010 bit=1';
 
@@ -135,53 +118,141 @@ v0 user read 0x401000`,
     );
     expect(ends(timeline)).toEqual(['0x10021000', 'EPT violation']);
   });
+
+  test('a write that a clean page refuses is refused out of the TLB, without a walk', () => {
+    const timeline = run(
+      'native',
+      `map ${V} -> gfn 0x21 ro user accessed\nbegin\nv0 user read ${V}\nv0 user write ${V} = 1`,
+    );
+    expect(ends(timeline)).toEqual(['0x21000', 'fault 0x7']);
+    expect(counter(timeline, 'tlb_misses')).toBe(1);
+  });
+
+  test('a translation takes the place of the one of the same page: a write after a read leaves one', () => {
+    const timeline = run(
+      'native',
+      `map ${V} -> gfn 0x21 rw user accessed\nbegin\nv0 user read ${V}\nv0 user write ${V} = 1`,
+    );
+    expect([...timeline.world.tables.tlb.values()].map(({ dirty }) => dirty)).toEqual([true]);
+  });
 });
 
-describe('paging-structure caches', () => {
-  const TWO = `map ${V} -> gfn 0x21 ${LEAF}\nmap 0x401000 -> gfn 0x22 ${LEAF}`;
+describe('whose translation it is', () => {
+  const SPACES = 'v0 kernel set cr4.pcide = 1';
 
-  test('a violation of the second stage forgets the tables of the second stage that led to it', () => {
+  test.each([
+    ['a translation of another address space does not serve', '', '0x31000'],
+    ['a global translation serves every address space', ' global', '0x21000'],
+  ])('%s', (_name, global, expected) => {
     const timeline = run(
-      'two-stage cpu=vmx-vpid psc=both',
-      `${TWO}
+      'native',
+      `map ${V} -> gfn 0x21 ${LEAF}${global}
+space B kernel=main
+  map ${V} -> gfn 0x31 ${LEAF}
+given
+  ${SPACES}
 begin
 v0 user read ${V}
-host set-entry 0x22000 -> absent
-host set-entry 0x0 level=2 -> frame 0x10000 read write exec
-v0 user read 0x401000
-v0 user read 0x401000`,
+v0 kernel load-cr3 B pcid=1 keep
+v0 user read ${V}`,
     );
-    expect(ends(timeline)).toEqual(['0x10021000', 'EPT violation', '0x10022000']);
+    expect(ends(timeline).filter((end) => end.startsWith('0x'))).toEqual(['0x21000', expected]);
   });
 
-  test('where the second stage has not allowed to write into a remembered table, a mark asks it', () => {
+  test('a fault forgets no translation of another address space', () => {
     const timeline = run(
-      'two-stage cpu=vmx-vpid ept-ad=off psc=guest',
-      `map ${V} -> gfn 0x21 ${LEAF}\nmap 0x401000 -> gfn 0x22 rw user
-begin
-host set-entry 0x13000 -> frame 0x10013 read
-v0 user read ${V}
-v0 user read 0x401000`,
-    );
-    expect(ends(timeline)).toEqual(['0x10021000', 'EPT violation']);
-  });
-
-  test('PAE: what the root registers name is no part of the caches', () => {
-    const timeline = run('native guest=pae psc=guest', `${TWO}\nbegin\nv0 user read ${V}`);
-    expect([...timeline.world.tables.psc.values()].map(({ depth }) => depth)).toEqual([2]);
-  });
-
-  test('a translation filled from a table of another address space is stale, though nothing in memory has changed', () => {
-    const timeline = run(
-      'native cpu=arm64 psc=guest',
-      `${TWO}\nspace B kernel=main\n  map 0x401000 -> gfn 0x32 ${LEAF}
+      'native',
+      `map ${V} -> gfn 0x21 ${LEAF}
+space B kernel=main
+  map ${V} -> gfn 0x31 ro user accessed
+given
+  ${SPACES}
 begin
 v0 user read ${V}
-v0 kernel load-ttbr0 B
-v0 user read 0x401000
-v0 user read 0x401000`,
+v0 kernel load-cr3 B pcid=1 keep
+v0 user write ${V} = 1
+v0 kernel load-cr3 main pcid=0 keep
+v0 user read ${V}`,
     );
-    expect(ends(timeline).slice(1)).toEqual(['0x22000', '0x22000']);
-    expect(counter(timeline, 'stale_hits')).toBe(2);
+    expect(ends(timeline)).toEqual(['0x21000', 'fault 0x7', '0x21000']);
+    expect(counter(timeline, 'tlb_hits')).toBe(1);
+  });
+
+  test('what the second stage alone gave for a guest address translates no address of a program', () => {
+    const timeline = run(
+      'two-stage cpu=svm',
+      `map ${V} -> gfn 0x21 ${LEAF}
+map 0x21000 -> gfn 0x22 ${LEAF}
+begin
+v0 user read ${V}
+v0 user read 0x21000`,
+    );
+    expect(ends(timeline)).toEqual(['0x10021000', '0x10022000']);
+  });
+
+  // Bit 48 of VTTBR_EL2 is the lowest of the VMID.
+  test('arm64: translations and tables of another virtual machine do not serve', () => {
+    const timeline = run(
+      'two-stage cpu=arm64 psc=guest',
+      `map ${V} -> gfn 0x21 ${LEAF}
+begin
+v0 user read ${V}
+flip register vttbr_el2 bit=48
+v0 user read ${V}`,
+    );
+    expect(counters(timeline, 'refs', 'spared', 'tlb_hits')).toEqual([2 * 24, 0, 0]);
+  });
+
+  const AGAIN = `map ${V} -> gfn 0x21 ${LEAF}\nbegin\nv0 user read ${V}\nv0 user read ${V}`;
+  test.each([
+    ['another virtual processor', 'two-stage cpu=svm', { asid: 2 }],
+    ['other second-stage tables', 'two-stage cpu=svm', { root: 0x3_0000 }],
+    ['another processor', 'two-stage cpu=svm', { vcpu: 1 }],
+    ['another address space', 'native', { pcid: 2 }],
+  ])('nothing that is remembered for %s serves: all is walked for anew', (_name, machine, whose) => {
+    for (const psc of ['off', 'guest', machine === 'native' ? 'guest' : 'both']) {
+      const [first, second] = costsAmongOthers(`${machine} psc=${psc}`, AGAIN, whose);
+      expect(second).toEqual(first);
+    }
+  });
+});
+
+describe('what a guest physical translation serves', () => {
+  test('a write by a guest physical address that was only read walks the second stage, for the dirty mark', () => {
+    const timeline = run(
+      'two-stage cpu=vmx-vpid',
+      `map ${V} -> gfn 0x21 ${LEAF}
+map 0x401000 -> gfn 0x21 ${LEAF}
+begin
+v0 user read ${V}
+v0 user write 0x401000 = 1`,
+    );
+    const marked = Array.from({ length: timeline.length }, (_, step) => timeline.step(step)).filter(
+      ({ kind, facts }) => kind === 'host-entry-set-bits' && facts['row'] === 4 && facts['dirty'] === true,
+    );
+    expect(marked).toHaveLength(1);
+  });
+});
+
+describe('a TLB with room for four', () => {
+  const page = (n: number): string => `0x40${String(n)}000`;
+  const maps = [0, 1, 2, 3, 4].map((n) => `map ${page(n)} -> gfn 0x2${String(n)} ${LEAF}`).join('\n');
+  const reads = (...pages: readonly number[]): Timeline =>
+    run('native tlb=4', `${maps}\nbegin\n${pages.map((n) => `v0 user read ${page(n)}`).join('\n')}`);
+  const held = (timeline: Timeline): readonly number[] =>
+    [...timeline.world.tables.tlb.values()].map(({ vpn }) => vpn - 0x400).sort();
+
+  test('holds four', () => {
+    const timeline = reads(0, 1, 2, 3, 4);
+    expect(held(timeline)).toHaveLength(4);
+    expect(counter(timeline, 'tlb_evictions')).toBe(1);
+  });
+
+  test('gives up what was used longest ago', () => {
+    expect(held(reads(0, 1, 2, 3, 4))).toEqual([1, 2, 3, 4]);
+  });
+
+  test('counts a hit as a use', () => {
+    expect(held(reads(0, 1, 2, 3, 0, 4))).toEqual([0, 2, 3, 4]);
   });
 });

@@ -7,19 +7,18 @@ import { gfn, pfnOfEntry, spte, type Gfn, type Spte } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
-import { traitsOf } from './era-2007.ts';
-import { gfnOfPfn, slotOfGfn } from './memslots.ts';
+import { hasBug, traitsOf } from './era-2007.ts';
+import { gfnOfPfn, isLogged, slotOfGfn } from './memslots.ts';
 import { levelOfRole } from './role-2007.ts';
 import { rmapRemove } from './rmap.ts';
 import { resetContext } from './roots.ts';
 import { isTracked } from './spte-2007.ts';
 import { changedBy, flushesFirst, flushEverybody, oweFlush } from './flush-2007.ts';
+import { forgetWritten } from './written.ts';
 
 /** `mark_page_dirty`, inside the step marked last. */
 export function markPageDirty(m: Machine, frame: Gfn): void {
-  const slot = slotOfGfn(m.world, frame);
-  if (slot === undefined || m.get('slot', slot)?.logged !== true) return;
-  if (m.get('dirty', frame) === undefined) m.set('dirty', frame, 1);
+  if (isLogged(m.world, frame) && m.get('dirty', frame) === undefined) m.set('dirty', frame, 1);
 }
 
 /**
@@ -29,22 +28,38 @@ export function markPageDirty(m: Machine, frame: Gfn): void {
 export function setLogging(m: Machine, slot: number, on: boolean): void {
   const { remoteFlush } = traitsOf(m.settings);
   m.call('kvm_vm_ioctl_set_memory_region', { slot }, () => {
-    const { firstGfn, frames } = m.must('slot', slot);
+    const { firstGfn, frames, logged } = m.must('slot', slot);
     m.step('slot-log', { slot, on });
     m.set('slot', slot, Object.freeze({ firstGfn, frames, ...(on ? { logged: true as const } : {}) }));
-    if (!on) for (const frame of framesLogged(m, slot)) m.set('dirty', frame, undefined);
+    if (!on) {
+      forgetWritten(m, framesOf(m, 'written', slot));
+      clearLog(m, slot);
+    }
     if (remoteFlush) removeAndFlush(m, slot);
     else {
       if (on) removeWriteAccess(m, slot);
       resetContext(m);
     }
+    if (on && logged !== true) copyAll(m, slot);
   });
 }
 
-const framesLogged = (m: Machine, slot: number): readonly Gfn[] =>
-  [...m.world.tables.dirty.keys()]
+/** User space copies all of a slot when a log of it has begun: what was written until then is in the copy. */
+function copyAll(m: Machine, slot: number): void {
+  m.amendLastStep(() => {
+    forgetWritten(m, framesOf(m, 'written', slot));
+  });
+}
+
+/** Frames of a slot that stand in a table, rising. */
+const framesOf = (m: Machine, table: 'dirty' | 'written', slot: number): readonly Gfn[] =>
+  [...m.world.tables[table].keys()]
     .filter((frame) => slotOfGfn(m.world, frame) === slot)
     .sort((a, b) => a - b);
+
+function clearLog(m: Machine, slot: number): void {
+  for (const frame of framesOf(m, 'dirty', slot)) m.set('dirty', frame, undefined);
+}
 
 /**
  * `KVM_GET_DIRTY_LOG`: gives the frames written since the last time to user space, write-protects the slot, and clears
@@ -52,12 +67,11 @@ const framesLogged = (m: Machine, slot: number): readonly Gfn[] =>
  */
 export function getDirtyLog(m: Machine, slot: number): readonly Gfn[] {
   return m.call('kvm_vm_ioctl_get_dirty_log', { slot }, () => {
-    const frames = framesLogged(m, slot);
+    const frames = framesOf(m, 'dirty', slot);
     m.step('log-fetch', { slot, count: frames.length });
     if (frames.length === 0) return frames;
     removeAndFlush(m, slot);
-    m.step('log-clear', { slot, count: frames.length });
-    for (const frame of frames) m.set('dirty', frame, undefined);
+    if (!hasBug(m, 'E-B4')) clearGiven(m, slot, frames);
     return frames;
   });
 }
@@ -67,6 +81,21 @@ function removeAndFlush(m: Machine, slot: number): void {
   if (flushesFirst(m)) flushEverybody(m, 'dirty-log', changed);
   removeWriteAccess(m, slot);
   if (!flushesFirst(m)) flushEverybody(m, 'dirty-log', changed);
+}
+
+/** E-B4: the bits are cleared when the lock is free again. Who wrote in between has its bit cleared, and may go on. */
+export function clearLogLate(m: Machine, slot: number, given: readonly Gfn[]): void {
+  if (!hasBug(m, 'E-B4') || given.length === 0) return;
+  m.call('kvm_vm_ioctl_get_dirty_log', { slot }, () => {
+    clearGiven(m, slot, given);
+  });
+}
+
+function clearGiven(m: Machine, slot: number, given: readonly Gfn[]): void {
+  m.preempt('kvm_vm_ioctl_get_dirty_log/before-clear');
+  m.step('log-clear', { slot, count: framesOf(m, 'dirty', slot).length });
+  clearLog(m, slot);
+  forgetWritten(m, given);
 }
 
 /** `kvm_mmu_slot_remove_write_access`: every leaf of the pages that may map the slot. */

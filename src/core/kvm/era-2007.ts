@@ -4,7 +4,7 @@
  */
 import { must } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { ShippedBug, Settings } from '../settings.ts';
+import { SHIPPED_BUGS, type Bug, type ShippedBug, type Settings } from '../settings.ts';
 
 export interface EraTraits {
   /** Shadow pages of the pool, and hash buckets: the same number. */
@@ -61,11 +61,14 @@ const ERAS: Readonly<Record<string, EraTraits>> = {
 
 export const traitsOf = (settings: Pick<Settings, 'era'>): EraTraits => must(ERAS[settings.era], 'an era');
 
-/** Whether the machine has a bug: because its era shipped it and it is left in, or because it is asked for. */
-export function hasBug(m: Pick<Machine, 'settings'>, bug: ShippedBug): boolean {
-  const { settings } = m;
-  if (settings.break.split(',').includes(bug)) return true;
-  if (!traitsOf(settings).bugs.includes(bug)) return false;
+/** How a machine comes to have a bug: its era shipped it and it is left in, or `break` asks for it. */
+export function sourceOfBug(settings: Settings, bug: Bug): 'shipped' | 'break' | undefined {
+  const shipped = SHIPPED_BUGS.find((known) => known === bug);
   const left = settings['shipped-bugs'];
-  return left === 'all' || left.split(',').includes(bug);
+  if (shipped !== undefined && traitsOf(settings).bugs.includes(shipped))
+    if (left === 'all' || left.split(',').includes(bug)) return 'shipped';
+  return settings.break.split(',').includes(bug) ? 'break' : undefined;
 }
+
+export const hasBug = (m: Pick<Machine, 'settings'>, bug: Bug): boolean =>
+  sourceOfBug(m.settings, bug) !== undefined;

@@ -64,19 +64,27 @@ function checkRights(m: Machine, { request, word, walk }: Fault): FixResult | un
   return undefined;
 }
 
+/**
+ * A program writes what is shadowed as a table: its shadow is given up. A root in use stays shadowed whatever happens, so
+ * the store is emulated.
+ */
 function fixUserWrite(m: Machine, fault: Fault): FixResult {
   unshadow(m, fault.walk.gfn);
   // The page given up may have been the one that holds this very leaf: then the access faults again.
   const leaf = spte(m.word(fault.word));
   if (!isPresent(leaf) && !isMmio(leaf)) return 'not-fixed';
-  return raiseWrite(m, fault);
+  return isShadowed(m, fault.walk.gfn) ? leaveToEmulator(m, fault) : raiseWrite(m, fault);
 }
 
 function fixKernelWrite(m: Machine, fault: Fault): FixResult {
   const { gfn } = fault.walk;
   const shadowed = isShadowed(m, gfn);
   m.step('shadowed-check', { gfn, pages: shadowPagesOf(m.world, gfn).length });
-  if (!shadowed) return raiseWrite(m, fault);
+  return shadowed ? leaveToEmulator(m, fault) : raiseWrite(m, fault);
+}
+
+function leaveToEmulator(m: Machine, fault: Fault): FixResult {
+  const { gfn } = fault.walk;
   setGuestDirty(m, fault.walk);
   m.amendLastStep(() => {
     markPageDirty(m, gfn);

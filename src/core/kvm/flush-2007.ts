@@ -29,12 +29,19 @@ export interface Changed {
 
 const UNCHANGED: Changed = { words: [] };
 
+/**
+ * Whether addresses are found over the links that there are. Then a link must not be cut before what came over it has left
+ * the TLB: a guest that does not invalidate goes on using it, and a change of a leaf below would not find its address.
+ */
+export const flushesByLinks = (m: Machine): boolean =>
+  pageFlushName(m) !== undefined && m.settings['flush-size'] !== 'context';
+
 /** To be asked while the entries still are what they were, and still hang where they hung. */
 export function changedBy(m: Machine, words: readonly number[]): Changed {
-  const size = m.settings['flush-size'];
-  if (pageFlushName(m) === undefined || size === 'context') return { words };
+  if (!flushesByLinks(m)) return { words };
   const perEntry = words.map((word) => addressesThrough(m, word));
-  const addresses = perEntry.flatMap((all) => (size === 'one-page' ? all.slice(0, 1) : all));
+  const onlyFirst = m.settings['flush-size'] === 'one-page';
+  const addresses = perEntry.flatMap((all) => (onlyFirst ? all.slice(0, 1) : all));
   return { words, addresses: [...new Set(addresses)] };
 }
 
@@ -62,6 +69,12 @@ export function flushTlb(m: Machine, why: FlushReason, changed: Changed = UNCHAN
   else for (const gva of addresses) flushPage(m, gva);
   // A load of CR3 makes the cache's own entry: it alone does not empty it.
   if (why !== 'cr3') emptyCr3Cache(m);
+}
+
+/** Before links to tables are cut: drops what this vCPU has from below them. Others are asked to drop all, when it comes to it. */
+export function flushBelow(m: Machine, links: readonly number[]): void {
+  const changed = flushesByLinks(m) ? changedBy(m, links) : UNCHANGED;
+  if (changed.addresses !== undefined && changed.addresses.length > 0) flushTlb(m, 'zap', changed);
 }
 
 function effectOf(m: Machine, addresses: readonly bigint[] | undefined): string {

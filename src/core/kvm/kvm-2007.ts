@@ -2,7 +2,7 @@
  * KVM's first shadow MMU, of 2006 to 2007, for every guest of its time: `page_fault` and what leads to it and away from
  * it. Source: the project's reference, sections B and C; in what the eras differ is in era-2007.
  */
-import { gfnOfAddress, pfnOfEntry, spte, wordOf } from '../quantities.ts';
+import { gfnOfAddress, pfnOfEntry, spte, wordOf, type Gfn } from '../quantities.ts';
 import type { Engine, FaultRequest, FaultResult } from '../engine.ts';
 import { refusal } from '../hardware/fault.ts';
 import {
@@ -13,6 +13,7 @@ import {
   pagingRegisters,
   type PagingRegisters,
 } from '../hardware/registers.ts';
+import { startRegistersOf } from '../hardware/start-registers.ts';
 import { countEntries, dropEntries, translate, translates } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import { indexAt } from '../hardware/x86-entry.ts';
@@ -21,14 +22,14 @@ import type { Work } from '../machine/sections.ts';
 import { vcpusOf } from '../settings.ts';
 import { contextOf, PAE_ROOTS, paeRootWord, shadowRootFor } from './context-2007.ts';
 import { loadFromCache, rowOf } from './cr3-cache.ts';
-import { getDirtyLog, setLogging } from './dirty-log.ts';
+import { clearLogLate, getDirtyLog, setLogging } from './dirty-log.ts';
 import { emulateMmio, emulateTableWrite } from './emulate.ts';
 import { traitsOf } from './era-2007.ts';
 import { fetch, fetchAnew } from './fetch.ts';
 import { fixReadFault, fixWriteFault, type FixResult } from './fix-fault.ts';
 import { walkAddr, type GuestWalk } from './guest-walk.ts';
-import { nonpagingPageFault } from './nonpaging.ts';
-import { loadableFromCache, setRegister, startPdptes, startRegisters } from './registers-2007.ts';
+import { nonpagingPageFault, type NonpagingResult } from './nonpaging.ts';
+import { loadableFromCache, setRegister, startPdptes } from './registers-2007.ts';
 import { resetContext } from './roots.ts';
 import { emptyPool, freeSomePages, shadowPageAt } from './shadow-page.ts';
 import { isMmio, isPresent } from './spte-2007.ts';
@@ -36,7 +37,7 @@ import { flushFromHost } from './flush-2007.ts';
 import { currentAsid, IPI_IN_FLIGHT, startTag, vmEntry, vmExit } from './vendor.ts';
 
 export const kvm2007: Engine = {
-  startRegisters,
+  startRegisters: ({ guest }) => startRegistersOf(guest),
   start: (m) => {
     m.set('frames', 'shadow', emptyPool(traitsOf(m.settings).pool));
     const vcpus = vcpusOf(m.settings);
@@ -58,7 +59,7 @@ export const kvm2007: Engine = {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
   leave: (m, how) => {
-    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
+    vmExit(m, { reason: how === 'halt' ? 'hlt' : 'signal' });
     m.step('vcpu-leave', { how });
     const state = m.must('vcpu', m.vcpu);
     m.set('vcpu', m.vcpu, Object.freeze({ ...state, mode: how === 'halt' ? 'halted' : 'user space' }));
@@ -108,7 +109,7 @@ export const kvm2007: Engine = {
     byUserSpace(m, () => {
       setLogging(m, slot, on);
     }),
-  fetchLog: (m, slot) => byUserSpace(m, () => getDirtyLog(m, slot)),
+  fetchLog,
   trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
 };
 
@@ -181,6 +182,19 @@ function exitFor<R>(m: Machine, exit: Parameters<typeof vmExit>[1], handle: () =
 /** One thread runs the vCPU and everything else that user space does: a signal takes it out of the guest first. */
 const byUserSpace = <R>(m: Machine, does: () => R): Work<R> => exitFor(m, { reason: 'signal' }, does);
 
+/** Both under the lock and after it: only a hypervisor that is broken on purpose has anything left to do then. */
+function fetchLog(m: Machine, slot: number): Work<readonly Gfn[]> {
+  let given: readonly Gfn[] = [];
+  const work = byUserSpace(m, () => (given = getDirtyLog(m, slot)));
+  return {
+    ...work,
+    after: () => {
+      clearLogLate(m, slot, given);
+      work.after?.();
+    },
+  };
+}
+
 function enterGuest(m: Machine): void {
   vmEntry(m);
   m.point('entry');
@@ -191,7 +205,7 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     freeSomePages(m);
     if (contextOf(m).mode === 'nonpaging') {
       const gpa = fault.gva & 0xffff_ffffn;
-      return nonpagingPageFault(m, gpa) ? { kind: 'resume' } : emulateMmio(m, gfnOfAddress(gpa), fault);
+      return afterNonpaging(m, nonpagingPageFault(m, gpa, fault.access), fault);
     }
     const walked = walkAddr(m, fault);
     if (walked.kind === 'fault') return injectPageFault(m, fault.gva, walked.errorCode);
@@ -203,6 +217,12 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     });
     return result === 'write-to-table' ? emulateTableWrite(m, walked.gfn, fault) : { kind: 'resume' };
   });
+}
+
+function afterNonpaging(m: Machine, result: NonpagingResult, fault: FaultRequest): FaultResult {
+  const frame = gfnOfAddress(fault.gva & 0xffff_ffffn);
+  if (result === 'fixed') return { kind: 'resume' };
+  return result === 'device' ? emulateMmio(m, frame, fault) : emulateTableWrite(m, frame, fault);
 }
 
 /** The leaf for what the guest maps: built once and then mended by the fault fixers, or built anew at each fault. */

@@ -20,6 +20,12 @@ export function slotOfGfn(world: World, gfn: Gfn): number | undefined {
   return undefined;
 }
 
+/** Whether user space wants to know when a guest frame is written. */
+export function isLogged(world: World, gfn: Gfn): boolean {
+  const slot = slotOfGfn(world, gfn);
+  return slot !== undefined && world.get('slot', slot)?.logged === true;
+}
+
 /** Guest frame that a host frame backs, or undefined for a frame that is not guest memory. */
 export function gfnOfPfn(pfn: Pfn): Gfn | undefined {
   return pfn >= FIRST_GUEST_PFN && pfn < FIRST_SHADOW_PFN ? guestFrameOf(pfn) : undefined;

@@ -12,7 +12,6 @@ import {
   wordOf,
   type Gfn,
   type Gpte,
-  type Spte,
   gfn,
 } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -24,9 +23,9 @@ import { setLeaf } from './leaf-2007.ts';
 import { gfnOfPfn } from './memslots.ts';
 import { rmapRemove } from './rmap.ts';
 import { levelOfRole, roleOf, type Role } from './role-2007.ts';
-import { removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
-import { accessOfField, ALL_ACCESS, isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
-import { changedBy, flushesFirst, flushEverybody, oweFlush, type Changed } from './flush-2007.ts';
+import { isSplit, removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
+import { accessOfField, ALL_ACCESS, isPresent, isTracked } from './spte-2007.ts';
+import { changedBy, flushBelow, flushesFirst, flushEverybody, oweFlush, type Changed } from './flush-2007.ts';
 
 /** Writes in a row into one frame after which its shadow is given up. */
 const FLOOD_LIMIT = 3n;
@@ -118,23 +117,20 @@ function zapEntry(m: Machine, { page, index }: EntryWrite): void {
     const entry = spte(m.word(word));
     const level = levelOfRole(page.role);
     const leftReverseMap = level === 1 && isTracked(entry);
-    const split = isPresent(entry) && level > 1 && (entry & SPTE_LARGE_MARK) !== 0n;
+    const child = isPresent(entry) && level > 1 ? shadowPageAt(m.world, pfnOfEntry(entry)) : undefined;
+    const split = child !== undefined && isSplit(child);
     const owes = leftReverseMap || split;
     const changed = owes ? changedBy(m, [word]) : { words: [word] };
     if (owes && flushesFirst(m)) settleFlush(m, changed);
+    if (child !== undefined && !split) flushBelow(m, [word]);
     if (isPresent(entry) && level === 1) rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
-    else if (isPresent(entry)) unlinkChild(m, { entry, word });
+    else if (child !== undefined) removeParent(m, child.serial, word);
     m.step('spte-clear', { level, why: 'guest write' }, [word]);
     m.set('word', word, 0n);
     if (!owes) return;
     oweFlush(m, hasBug(m, 'C-B6') ? { words: [word], bug: 'C-B6' } : { words: [word] });
     if (!flushesFirst(m)) settleFlush(m, changed);
   });
-}
-
-function unlinkChild(m: Machine, { entry, word }: { entry: Spte; word: number }): void {
-  const child = shadowPageAt(m.world, pfnOfEntry(entry));
-  if (child !== undefined) removeParent(m, child.serial, word);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { gfn, gfnOfAddress } from '../quantities.ts';
 import type { RegisterWrite } from '../engine.ts';
-import { pdptesAt } from '../hardware/pdptes.ts';
+import { loadPdptes, pdptesAt, setPdptes } from '../hardware/pdptes.ts';
 import {
   CR0_PG,
   CR0_WP,
@@ -17,28 +17,9 @@ import {
 } from '../hardware/registers.ts';
 import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
 import type { Machine } from '../machine/machine.ts';
-import type { Settings } from '../settings.ts';
 import { cachedPdptes, cachedSlot } from './cr3-cache.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { pagingNewCr3, resetContext } from './roots.ts';
-
-const CR0_PE = 1n;
-const LONG_MODE = EFER_LMA | 0x100n;
-
-/** Registers of a vCPU when a scenario begins: write protect on, global pages on; no-execute where entries have a bit for it. */
-export function startRegisters({ guest }: Settings): Readonly<Record<'cr0' | 'cr4' | 'efer', bigint>> {
-  const cr0 = CR0_PG | CR0_WP | CR0_PE;
-  switch (guest) {
-    case 'nonpaging':
-      return { cr0: CR0_PE | CR0_WP, cr4: 0n, efer: EFER_NXE };
-    case '2-level':
-      return { cr0, cr4: CR4_PSE | CR4_PGE, efer: 0n };
-    case 'pae':
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE };
-    default:
-      return { cr0, cr4: CR4_PAE | CR4_PGE, efer: EFER_NXE | LONG_MODE };
-  }
-}
 
 type Name = 'cr0' | 'cr3' | 'cr4' | 'efer';
 
@@ -61,7 +42,7 @@ export function setRegister(m: Machine, { register, value }: RegisterWrite): boo
     if (pdptes === 'malformed') return false;
     m.step('register-write', { register, value });
     m.setReg(register, value);
-    keepPdptes(m, pdptes);
+    loadPdptes(m, pdptes);
     if (register === 'cr3') pagingNewCr3(m, value);
     else resetContext(m);
     return true;
@@ -120,21 +101,10 @@ function readPdptes(m: Machine, cr3: bigint): readonly bigint[] | 'malformed' {
 /** A frame that nothing backs reads as zeros. */
 const NOWHERE = 0;
 
-function keepPdptes(m: Machine, entries: readonly bigint[]): void {
-  if (entries.length === 0) return;
-  m.step('pdpte-load', { count: entries.length });
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
-  m.count('pdpte_loads', entries.length);
-}
-
 /** Loads the root entries of PAE when a scenario begins, inside a step of the caller's own. */
 export function startPdptes(m: Machine): void {
   if (modeWith(m, {}) !== 'pae') return;
   const entries = readPdptes(m, m.reg('cr3'));
   if (entries === 'malformed') return;
-  entries.forEach((entry, index) => {
-    m.setReg(`pdptr${String(index)}`, entry);
-  });
+  setPdptes(m, entries);
 }

@@ -108,6 +108,9 @@ function allocPaeRoot(m: Machine, index: number, root: Gfn): void {
   m.set('word', word, (BigInt(m.must('sp', serial).pfn) << 12n) | PTE_P);
 }
 
+/** The CR3 load that follows empties the TLB of this vCPU only: the proposal is for a guest that has no other. */
+const hasOthers = (m: Machine): boolean => m.settings.vcpus !== '1';
+
 function getRoot(m: Machine, of: { gfn: Gfn; quadrant: number }): number {
   const { guestLevels, mode } = contextOf(m);
   const page = getPage(m, {
@@ -119,7 +122,7 @@ function getRoot(m: Machine, of: { gfn: Gfn; quadrant: number }): number {
       metaphysical: mode === 'nonpaging',
       access: 0,
     },
-    flushTlb: m.settings.flush === 'always',
+    flushTlb: m.settings.flush === 'always' || (m.settings.flush === 'on-fault' && hasOthers(m)),
   });
   return page.serial;
 }

@@ -11,8 +11,16 @@ import { gfnOfPfn } from './memslots.ts';
 import { addPointer, firstPointer, PARENT_LIST, removePointer } from './pointer-list.ts';
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
-import { isPresent, isTracked, SPTE_LARGE_MARK } from './spte-2007.ts';
-import { changedBy, flushesFirst, flushEverybody, oweFlush, type Changed } from './flush-2007.ts';
+import { isPresent, isTracked } from './spte-2007.ts';
+import {
+  changedBy,
+  flushBelow,
+  flushesByLinks,
+  flushesFirst,
+  flushEverybody,
+  oweFlush,
+  type Changed,
+} from './flush-2007.ts';
 import { headOf, parentWords, shadowPageAt } from './shadow-links.ts';
 
 export { parentWords, shadowPageAt };
@@ -41,6 +49,13 @@ export function unshadow(m: Machine, gfn: Gfn): void {
   m.step('shadowed-check', { gfn, pages: pages.length });
   for (const page of pages) if (m.get('sp', page.serial) !== undefined) zapPage(m, page.serial);
 }
+
+/**
+ * Whether a shadow page stands for the small pieces of a large page. The mark in the entry above does not say it: that is
+ * set where a piece is built, and pieces that two large pages share are built for one of them.
+ */
+export const isSplit = (page: ShadowPage): boolean =>
+  roleOf(page.role).metaphysical && levelOfRole(page.role) === 1;
 
 export interface PageRequest {
   readonly gfn: Gfn;
@@ -134,6 +149,7 @@ export function zapPage(m: Machine, serial: number): boolean {
   return m.call('kvm_mmu_zap_page', { serial }, () => {
     const changed = takenAway(m, serial);
     if (changed !== undefined && flushesFirst(m)) flushBeforeFree(m, changed);
+    flushBelow(m, linksOf(m, serial));
     unlinkParents(m, serial);
     unlinkChildren(m, serial);
     if (changed !== undefined && !flushesFirst(m)) flushBeforeFree(m, changed);
@@ -158,14 +174,25 @@ function unlinkParents(m: Machine, serial: number): void {
  */
 function takenAway(m: Machine, serial: number): Changed | undefined {
   const page = m.must('sp', serial);
-  const present = m.world.wordsOfShadowFrame(page.pfn).filter((word) => isPresent(spte(m.word(word))));
+  const present = presentIn(m, page);
   if (levelOfRole(page.role) === 1)
     return changedBy(
       m,
-      present.filter((word) => isTracked(spte(m.word(word)))),
+      present.filter((word) => isTracked(spte(m.word(word))) || flushesByLinks(m)),
     );
-  const split = present.filter((word) => (m.word(word) & SPTE_LARGE_MARK) !== 0n);
+  const split = present.filter((word) => {
+    const child = shadowPageAt(m.world, pfnOfEntry(spte(m.word(word))));
+    return child !== undefined && isSplit(child);
+  });
   return split.length === 0 || hasBug(m, 'C-B6') ? undefined : changedBy(m, split);
+}
+
+const presentIn = (m: Machine, { pfn }: ShadowPage): readonly number[] =>
+  m.world.wordsOfShadowFrame(pfn).filter((word) => isPresent(spte(m.word(word))));
+
+function linksOf(m: Machine, serial: number): readonly number[] {
+  const page = m.must('sp', serial);
+  return levelOfRole(page.role) === 1 ? [] : presentIn(m, page);
 }
 
 function flushBeforeFree(m: Machine, changed: Changed): void {
@@ -184,8 +211,8 @@ function unlinkChildren(m: Machine, serial: number): void {
       rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
     } else if (isPresent(entry)) {
       const child = shadowPageAt(m.world, pfnOfEntry(entry));
+      lost = child !== undefined && isSplit(child);
       if (child !== undefined) removeParent(m, child.serial, word);
-      lost = (entry & SPTE_LARGE_MARK) !== 0n;
     }
     m.step('spte-clear', { level, why: 'zap' }, [word]);
     m.set('word', word, 0n);
@@ -208,6 +235,7 @@ function releasePage(m: Machine, serial: number): boolean {
   m.count('pages_zapped');
   const rest = (m.get('hash', bucketOf(m.world, page.gfn)) ?? []).filter((other) => other !== serial);
   m.set('hash', bucketOf(m.world, page.gfn), rest.length === 0 ? undefined : Object.freeze(rest));
+  m.point('free', page.pfn);
   m.step('shadow-free', { serial, pfn: page.pfn });
   m.set('sp', serial, undefined);
   m.set('owner', page.pfn, undefined);

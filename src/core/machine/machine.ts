@@ -10,7 +10,7 @@ import type { Settings } from '../settings.ts';
 import type { AnyValue, Journal } from './journal.ts';
 import type { PreemptionPoint } from './preemption.ts';
 import type { CallFacts, CallName, StepFacts, StepKind } from './steps.ts';
-import type { TableKeys, TableName, TableValues } from './tables.ts';
+import type { AuditPoint, TableKeys, TableName, TableValues } from './tables.ts';
 import { World } from './world.ts';
 
 interface Undo {
@@ -25,12 +25,13 @@ export interface MachineOptions {
   readonly journal?: Journal;
   readonly world?: World;
   readonly stepsPerRun?: number;
-  /** Called where invariants must hold. */
-  readonly audit?: (m: Machine, point: AuditPoint) => void;
+  /** Called where invariants must hold; at `free` with the frame that is about to be given back. */
+  readonly audit?: Auditor;
+  /** Called for each word of memory that is written, inside the step that writes it. */
+  readonly wrote?: (m: Machine, frame: Pfn) => void;
 }
 
-/** Where invariants must hold: lock released or exit handled, guest about to run, operation done. */
-export type AuditPoint = 'unlock' | 'entry' | 'op';
+export type Auditor = (m: Machine, point: AuditPoint, frame?: Pfn) => void;
 
 /** Thrown where the modelled host kernel would stop itself (BUG_ON); the runner turns it into a statement about the run. */
 export class HostStopped extends Error {
@@ -48,6 +49,8 @@ export class Machine {
   readonly journal: Journal | undefined;
   /** The vCPU that acts. */
   vcpu = 0;
+  /** The vCPU that holds the hypervisor's lock; undefined while nobody does. */
+  lockHolder: number | undefined;
   /** What has changed since the audit last looked: frames for words, names for registers, tables for all else. */
   readonly changed = { frames: new Set<Pfn>(), registers: new Set<string>(), tables: new Set<TableName>() };
   /** How often a word of memory has got another value: tells whether faults go round in a circle. */
@@ -56,15 +59,14 @@ export class Machine {
   place = -1;
   /** What other vCPUs do at a preemption point; set while an operation runs that has such plans. */
   preemption: ((point: PreemptionPoint) => boolean) | undefined;
-  /** The vCPU that holds the hypervisor's lock, while an operation runs. */
-  lockHolder: number | undefined;
   private readonly openCalls: OpenCall[] = [];
   private stepOpen = false;
   private aside: Undo[] | undefined;
   private stepsInOperation = 0;
   private readonly stepsPerRun: number;
   private stepCount = 0;
-  private readonly auditor: ((m: Machine, point: AuditPoint) => void) | undefined;
+  private readonly auditor: Auditor | undefined;
+  private readonly wrote: MachineOptions['wrote'];
   private readonly counterKeys = new Map<CounterName, string>();
 
   constructor(options: MachineOptions) {
@@ -72,6 +74,7 @@ export class Machine {
     this.world = options.world ?? new World();
     this.journal = options.journal;
     this.auditor = options.audit;
+    this.wrote = options.wrote;
     this.stepsPerRun = options.stepsPerRun ?? BOUNDS.stepsPerRun;
   }
 
@@ -127,8 +130,11 @@ export class Machine {
   }
 
   private noteChange(table: TableName, key: number | string): void {
-    if (table === 'word') this.changed.frames.add(frameOfWord(Number(key)));
-    else if (table === 'reg') this.changed.registers.add(String(key).slice(String(key).indexOf('.') + 1));
+    if (table === 'word') {
+      const frame = frameOfWord(Number(key));
+      this.changed.frames.add(frame);
+      this.wrote?.(this, frame);
+    } else if (table === 'reg') this.changed.registers.add(String(key).slice(String(key).indexOf('.') + 1));
     else this.changed.tables.add(table);
   }
 
@@ -215,8 +221,8 @@ export class Machine {
   }
 
   /** Says that the machine has come to a point where invariants must hold. */
-  point(point: AuditPoint): void {
-    if (this.aside === undefined) this.auditor?.(this, point);
+  point(point: AuditPoint, frame?: Pfn): void {
+    if (this.aside === undefined) this.auditor?.(this, point, frame);
   }
 
   /** Lets `body` write as part of the step marked last, although its call is over: for what an audit finds. */

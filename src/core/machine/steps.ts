@@ -6,52 +6,10 @@
  * `b` yes or no, `s` a text out of a small set.
  */
 
-export type Actor = 'cpu' | 'kvm' | 'guest' | 'host' | 'vmm';
-export type StepOp =
-  | 'read'
-  | 'write'
-  | 'cmpxchg'
-  | 'alloc'
-  | 'free'
-  | 'link'
-  | 'unlink'
-  | 'lookup'
-  | 'flush'
-  | 'fill'
-  | 'hit'
-  | 'miss'
-  | 'exit'
-  | 'entry'
-  | 'inject'
-  | 'emulate'
-  | 'ipi'
-  | 'request'
-  | 'lock'
-  | 'unlock'
-  | 'check';
-export type Space =
-  'gPT' | 'sPT' | 'EPT' | 'PSC' | 'rmap' | 'hash' | 'TLB' | 'slot' | 'vcpu' | 'page' | 'role';
-export type FactType = 'n' | 'w' | 'b' | 's';
-type FactSchema = Readonly<Record<string, FactType>>;
+import { spec, type FactSchema, type FactType } from './step-spec.ts';
+import { CALLS_TODAY, STEPS_TODAY } from './steps-today.ts';
 
-interface StepSpec {
-  readonly actor: Actor;
-  readonly op: StepOp;
-  readonly space: Space;
-  readonly facts: FactSchema;
-}
-
-const spec = <F extends FactSchema>(
-  actor: Actor,
-  op: StepOp,
-  space: Space,
-  facts: F,
-): StepSpec & { readonly facts: F } => ({
-  actor,
-  op,
-  space,
-  facts,
-});
+export type { Actor, FactType, Space, StepOp } from './step-spec.ts';
 
 export const STEPS = {
   'setup-memory': spec('host', 'write', 'page', { gfn: 'n' }),
@@ -190,6 +148,7 @@ export const STEPS = {
   'log-fetch': spec('kvm', 'read', 'slot', { slot: 'n', count: 'n' }),
   'log-clear': spec('kvm', 'write', 'slot', { slot: 'n', count: 'n' }),
   'register-write': spec('kvm', 'write', 'vcpu', { register: 's', value: 'w' }),
+  ...STEPS_TODAY,
 } as const;
 
 export type StepKind = keyof typeof STEPS;
@@ -240,6 +199,7 @@ export const CALLS = {
   kvm_mmu_reset_context: { root: 'n' },
   set_register: { register: 's' },
   kvm_flush_remote_tlbs: {},
+  ...CALLS_TODAY,
 } as const satisfies Readonly<Record<string, FactSchema>>;
 
 export type CallName = keyof typeof CALLS;

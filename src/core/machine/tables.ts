@@ -7,6 +7,7 @@
  */
 
 import type { Gfn, Pfn } from '../quantities.ts';
+import type { HostPage, MmioInfo, MmuContext, TodaysPage, VmState } from './tables-today.ts';
 
 /** Number of an 8-byte word of host memory: pfn * 512 + index. */
 export type WordKey = number;
@@ -33,6 +34,7 @@ export type ExitReason =
   | 'mov-cr4'
   | 'wrmsr'
   | 'cpuid'
+  | 'invlpg'
   | 'signal';
 
 /** Whose and which translations a cache entry serves. 0 where the processor has no such number. */
@@ -126,6 +128,12 @@ export interface SlotRecord {
   readonly frames: number;
   /** Writes to its frames are noted in the dirty log. */
   readonly logged?: true;
+  /** Page number of its memory in the process that runs the guest; absent where memory is a fixed run of host frames. */
+  readonly hva?: number;
+  /** Reads are memory, writes go to user space. */
+  readonly readonly?: true;
+  /** Being deleted: nothing may be mapped from it any more. */
+  readonly invalid?: true;
 }
 
 /** Where a shadow page is pointed to from: nothing, one entry, or a chain of five-slot nodes. */
@@ -147,6 +155,8 @@ export interface ShadowPage {
   readonly age: number;
   /** `slot_bitmap`: bit n is set where a leaf of it may map a frame of slot n. */
   readonly slots: number;
+  /** What a page of today has besides. */
+  readonly today?: TodaysPage;
 }
 
 /** Reverse map head of a host frame, in the representation of 2007. */
@@ -182,11 +192,16 @@ export interface OwedFlush {
   readonly overdue?: true;
 }
 
+/**
+ * Where rules must hold: lock released or exit handled, guest about to run, a frame about to be given back, operation done.
+ */
+export type AuditPoint = 'unlock' | 'entry' | 'free' | 'op';
+
 export interface Violation {
   readonly serial: number;
   readonly rule: string;
   /** The audit point at which it was found. */
-  readonly point: 'unlock' | 'entry' | 'free' | 'op';
+  readonly point: AuditPoint;
   /** The step since which the rule has been false. */
   readonly cause: number;
   /** Id of the place or thing that breaks it: `word:20003.022`. */
@@ -229,6 +244,8 @@ export interface TableValues {
   slot: SlotRecord;
   /** 1 for a frame that was written since user space last fetched the dirty log. */
   dirty: number;
+  /** 1 for a frame of a logged slot that was written since then in truth: what the log is judged by. */
+  written: number;
   hostTable: HostTable;
   sp: ShadowPage;
   /** Serial of the shadow page whose table lies in a frame. */
@@ -242,6 +259,19 @@ export interface TableValues {
   violation: Violation;
   harm: Harm;
   held: readonly ArchitecturalTranslation[];
+  vm: VmState;
+  mmu: MmuContext;
+  mmio: MmioInfo;
+  hostPage: HostPage;
+  /** `shadowed_translation`: guest frame << 12 | rights of the guest's entry behind a shadow entry. */
+  shadowed: bigint;
+  /** 1 where a bit of `unsync_child_bitmap` is set. */
+  unsyncBit: number;
+  slotRmap: RmapHead;
+  /** How many reasons forbid a large page. */
+  disallowLpage: number;
+  /** How many shadow pages above level 1 a guest frame has. */
+  writeTrack: number;
 }
 
 /** The key of each table. */
@@ -257,6 +287,7 @@ export interface TableKeys {
   psc: string;
   slot: number;
   dirty: Gfn;
+  written: Gfn;
   hostTable: Pfn;
   sp: number;
   owner: Pfn;
@@ -269,6 +300,20 @@ export interface TableKeys {
   violation: number;
   harm: number;
   held: string;
+  vm: 'kvm';
+  /** By vCPU. */
+  mmu: number;
+  mmio: number;
+  /** By page number in the process that runs the guest. */
+  hostPage: number;
+  /** By number of the shadow entry's word. */
+  shadowed: number;
+  unsyncBit: number;
+  /** By slot, level and first guest frame: `0.1.20`. */
+  slotRmap: string;
+  disallowLpage: string;
+  /** By slot and guest frame: `0.20`. */
+  writeTrack: string;
 }
 
 export type TableName = keyof TableValues;
@@ -286,6 +331,7 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   psc: 'record',
   slot: 'record',
   dirty: 'number',
+  written: 'number',
   hostTable: 'record',
   sp: 'record',
   owner: 'number',
@@ -298,6 +344,15 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   violation: 'record',
   harm: 'record',
   held: 'record',
+  vm: 'record',
+  mmu: 'record',
+  mmio: 'record',
+  hostPage: 'record',
+  shadowed: 'word',
+  unsyncBit: 'number',
+  slotRmap: 'record',
+  disallowLpage: 'number',
+  writeTrack: 'number',
 };
 
 export const TABLE_NAMES = Object.keys(TABLE_FORM) as readonly TableName[];

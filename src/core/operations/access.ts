@@ -5,7 +5,7 @@
 import { pfnOfAddress } from '../quantities.ts';
 import { BOUNDS } from '../bounds.ts';
 import type { Machine } from '../machine/machine.ts';
-import { judgeAccess } from '../audit/harm.ts';
+import { holdWhatIsCorrect, judgeAccess } from '../audit/harm.ts';
 import { reportViolation } from '../audit/audit.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
@@ -96,6 +96,10 @@ function tryAccess(attempt: Attempt): Section | undefined {
 /** Another vCPU may interrupt this one in the middle of a walk: then the walk counts for nothing. */
 function translateOrLeave({ m, operation, request, context }: Attempt): Translation | undefined {
   const { gva } = operation;
+  if (context.engine.judged && m.preemption !== undefined)
+    m.amendLastStep(() => {
+      holdWhatIsCorrect(m, { ...request, gva });
+    });
   try {
     return context.engine.translate(m, { ...request, gva });
   } catch (error) {

@@ -12,10 +12,17 @@ export const engineOf = ({ machine }: Pick<Settings, 'machine'>): Engine =>
 /** To be awaited before a run; once loaded, an engine stays. */
 export async function loadEngine({ machine }: Pick<Settings, 'machine'>): Promise<void> {
   if (loaded.has(machine)) return;
+  if (machine === 'kvm-shadow') {
+    const { kvmShadow } = await import('../kvm-shadow/kvm-shadow.ts');
+    loaded.set(machine, kvmShadow);
+    return;
+  }
   const { bare } = await import('../bare/bare.ts');
   loaded.set('native', bare);
   loaded.set('two-stage', bare);
 }
 
 /** Every engine, for programs that run without a screen. */
-export const loadEngines = (): Promise<void> => loadEngine({ machine: 'native' });
+export const loadEngines = async (): Promise<void> => {
+  await Promise.all([loadEngine({ machine: 'native' }), loadEngine({ machine: 'kvm-shadow' })]);
+};

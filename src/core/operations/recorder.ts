@@ -6,9 +6,12 @@
 import { gfn, wordOf, type Gfn } from '../quantities.ts';
 import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
-import { audit, isFlipped } from '../audit/audit.ts';
+import { audit } from '../audit/audit.ts';
+import { isFlipped } from '../audit/suspects.ts';
+import type { Engine } from '../engine.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
+import { noteWritten } from '../kvm/written.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
@@ -46,6 +49,8 @@ export interface RecorderOptions {
   /** Without a journal nothing is recorded: for measuring. */
   readonly record?: boolean;
   readonly stepsPerRun?: number;
+  /** What runs the machine in place of its own engine: for tests that watch one. */
+  readonly engine?: Engine;
   /** Called after each operation. */
   readonly checkpoint?: (machine: Machine) => void;
 }
@@ -59,12 +64,14 @@ export class Recorder {
   stop: Stop | undefined;
   private readonly queue: { section: Section; number: number; planned: PlannedOperation | undefined }[];
   private next = 0;
+  private readonly engine: Engine;
 
   constructor(program: Program, options: RecorderOptions = {}, from?: { world: World; operation: number }) {
     this.program = program;
+    this.engine = options.engine ?? engineOf(program.settings);
     this.machine = new Machine({
       settings: program.settings,
-      ...(engineOf(program.settings).judged ? { audit } : {}),
+      ...(this.engine.judged ? { audit, wrote: noteWritten } : {}),
       ...(options.record === false ? {} : { journal: new Journal() }),
       ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
       ...(from === undefined ? {} : { world: from.world }),
@@ -127,7 +134,7 @@ export class Recorder {
       setUp(m, this.program);
       return {};
     }
-    const outcome = runOperation(m, planned);
+    const outcome = runOperation(m, planned, this.engine);
     m.point('op');
     return outcome;
   }

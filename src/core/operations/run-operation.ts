@@ -4,7 +4,7 @@
  */
 import { must } from '../assert.ts';
 import { wordOf } from '../quantities.ts';
-import { noteFlip } from '../audit/audit.ts';
+import { noteFlip } from '../audit/suspects.ts';
 import { dropsTranslations, forgetHeld } from '../audit/harm.ts';
 import type { Engine, RegisterWrite } from '../engine.ts';
 import type { Machine } from '../machine/machine.ts';

@@ -76,7 +76,7 @@ export const BROKEN_PSC: readonly BrokenRule[] = [
   },
   {
     id: 'psc-twice',
-    rule: 'A table takes the place of the one that was remembered.',
+    rule: 'A table takes the place of the one with the same depth and prefix, found when the walk had other levels.',
     file: 'psc.ts',
     find: "  if (old !== undefined) m.set('psc', old[0], undefined);\n",
     replace: '',

@@ -1,6 +1,7 @@
 /** One rule: how it stands, and unfolded where it must hold, what broke it, and whether the kernel would have known. */
 import type { BrokenRule } from '../../timeline/audit-history.ts';
-import { originOf, subjectOf, type KernelView, type RuleView } from '../../scene/audit-view.ts';
+import { originOf } from '../../core/audit/origin.ts';
+import { subjectOf, type KernelView, type RuleView } from '../../scene/audit-view.ts';
 import type { Settings } from '../../core/settings.ts';
 import { select, type Run } from '../../store/state.ts';
 import { AUDIT } from '../strings-later.ts';
@@ -111,7 +112,8 @@ export function originText(bug: string | undefined, settings: Settings): string 
   if (bug === undefined) return WORDS.unknown;
   const origin = originOf(bug, settings);
   if (origin.kind === 'outside') return WORDS.outside;
+  if (origin.kind === 'policy') return WORDS.policy(origin.id, origin.choice);
   return origin.kind === 'shipped'
     ? WORDS.shipped(origin.id, origin.meaning)
-    : WORDS.policy(origin.id, origin.choices.join(', '));
+    : WORDS.onPurpose(origin.id, origin.meaning);
 }

@@ -1,7 +1,7 @@
 /** The catalogue as a page: what one will understand, how long it takes, search; and the texts of one's own. */
 import { useState } from 'react';
 import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/react-query';
-import type { CatalogueEntry } from '../../catalogue/catalogue.ts';
+import type { CatalogueEntry } from '../../catalogue/entry.ts';
 import { catalogueQuery } from '../../catalogue/list.ts';
 import { openScenario } from '../../store/document.ts';
 import { deleteDraft, listDrafts, titleOf, type Draft } from '../../store/drafts.ts';

@@ -9,7 +9,7 @@ import { Terms } from '../Terms.tsx';
 import { ScenarioText } from './ScenarioText.tsx';
 import { stepAt, useApp, useSettledRun } from '../use-app.ts';
 
-const Doing = lazy(() => import('../Doing.tsx'));
+const Doing = lazy(() => import('../doing/Doing.tsx'));
 
 export function LeftPanel(): React.JSX.Element {
   return (

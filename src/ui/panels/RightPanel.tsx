@@ -1,15 +1,14 @@
 /** Where we are in the calls, what changes bit by bit, and the counters. */
 import { lazy, Suspense } from 'react';
 import { COUNTERS, type CounterSpec } from '../../core/counters.ts';
-import { RULES } from '../../core/audit/audit.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
-import { HARM_WORDS } from '../../scene/harm-words.ts';
-import { go } from '../../store/cursor.ts';
 import { STRINGS } from '../strings.ts';
 import { Loading, stepAt, useApp, useSettledRun } from '../use-app.ts';
 
 const Differences = lazy(() => import('../compare/Differences.tsx'));
+
+const Trouble = lazy(() => import('./Trouble.tsx'));
 
 export function RightPanel(): React.JSX.Element {
   const comparing = useApp((state) => state.comparison !== undefined);
@@ -22,7 +21,7 @@ export function RightPanel(): React.JSX.Element {
       )}
       {comparing && <h2 className="of-side">{STRINGS.compare.side('A')}</h2>}
       <Calls />
-      <Trouble />
+      <TroubleHere />
       <Bits />
       {!comparing && <Counters />}
       <Expectations />
@@ -57,38 +56,16 @@ function Calls(): React.JSX.Element | null {
   );
 }
 
-/** Broken rules and harm, in words, with the step that began it. */
-function Trouble(): React.JSX.Element | null {
+function TroubleHere(): React.JSX.Element | null {
   const at = useSettledRun();
   if (at === undefined) return null;
-  const { timeline } = at.run;
-  const violations = [...timeline.world.tables.violation.values()].filter(
-    (violation) => violation.mended !== true,
-  );
-  const harms = [...timeline.world.tables.harm.values()];
-  if (violations.length === 0 && harms.length === 0) return null;
+  const { violation, harm } = at.run.timeline.world.tables;
+  const broken = [...violation.values()].some(({ mended }) => mended !== true);
+  if (!broken && harm.size === 0) return null;
   return (
-    <section className="trouble" role="status">
-      {violations.map((violation) => (
-        <p key={violation.serial}>
-          <b>{violation.rule}</b>
-          {` ${RULES[violation.rule] ?? ''} `}
-          <button
-            type="button"
-            className="inline"
-            onClick={() => {
-              go(violation.cause + 1);
-            }}
-          >{`False since step ${String(violation.cause - timeline.begin + 1)}.`}</button>
-        </p>
-      ))}
-      {harms.map((harm) => (
-        <p key={`h${String(harm.serial)}`}>
-          <b>Harm:</b>
-          {` ${HARM_WORDS[harm.kind]}`}
-        </p>
-      ))}
-    </section>
+    <Suspense>
+      <Trouble run={at.run} />
+    </Suspense>
   );
 }
 

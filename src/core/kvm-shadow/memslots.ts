@@ -1,0 +1,150 @@
+/**
+ * Changes of memory slots, the dirty log, and what else user space or the host asks for. Source: the reference, I.3, E.8,
+ * D.11, F.4.
+ */
+import type { Machine } from '../machine/machine.ts';
+import type { SlotRecord } from '../machine/tables.ts';
+import { gfn as toGfn, type Gfn } from '../quantities.ts';
+import { maxMappingLevel } from './direct-map.ts';
+import { dropEntry, protectRmap, rmapOf } from './entries.ts';
+import { flushRemote, requestAll } from './flush.ts';
+import { pageOfEntry } from './page.ts';
+import { isDirect, levelOfRole } from './role.ts';
+import { activePages, commitZap, prepareZap, type Doomed } from './shadow-page.ts';
+import { isObsolete, pageOfSerial } from './page.ts';
+import { MMIO_GEN_MASK } from './spte.ts';
+import { baseOf, framesOf, initLarge, patchVm, RMAP_LEVELS, vmOf, type SlotAt } from './vm.ts';
+
+/** Every update moves the generation on by the number of address spaces: normal and SMM. */
+const GENERATION_STEP = 2;
+
+export interface SlotChange {
+  readonly id: number;
+  /** What the slot is from now on; nothing where it is deleted. */
+  readonly slot?: SlotRecord;
+}
+
+/** `kvm_set_memslot`. */
+export function setMemslot(m: Machine, { id, slot }: SlotChange): void {
+  const old = m.get('slot', id);
+  const change = old === undefined ? 'create' : slot === undefined ? 'delete' : 'flags';
+  m.call('kvm_set_memslot', { slot: id, change }, () => {
+    if (change === 'delete' && old !== undefined) {
+      activate(m, { id, slot: Object.freeze({ ...old, invalid: true }) }, 'invalid');
+      zapAllFast(m);
+    }
+    activate(m, slot === undefined ? { id } : { id, slot }, change);
+    if (change === 'create' && slot !== undefined)
+      m.amendLastStep(() => {
+        initLarge(m, { id, slot });
+      });
+    if (change === 'delete') m.amendLastStep(() => clearSlot(m, id));
+    if (change === 'flags' && slot !== undefined && (old?.logged === true) !== (slot.logged === true))
+      applyLogging(m, { id, slot });
+  });
+}
+
+/** `kvm_swap_active_memslots`: entries for devices of an older generation no longer count. */
+function activate(m: Machine, { id, slot }: SlotChange, change: string): void {
+  const generation = vmOf(m).generation + GENERATION_STEP;
+  m.step('slot-set', { slot: id, change, generation });
+  m.set('slot', id, slot);
+  patchVm(m, { generation });
+  if ((generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
+}
+
+function clearSlot(m: Machine, id: number): void {
+  const prefix = `${String(id)}.`;
+  for (const table of ['slotRmap', 'disallowLpage', 'writeTrack'] as const)
+    for (const key of [...m.world.tables[table].keys()])
+      if (key.startsWith(prefix)) m.set(table, key, undefined);
+}
+
+/** `kvm_mmu_slot_apply_flags`. */
+function applyLogging(m: Machine, at: SlotAt): void {
+  if (at.slot.logged !== true) {
+    for (const gfn of [...m.world.tables.dirty.keys()])
+      if (gfn >= at.slot.firstGfn && gfn < at.slot.firstGfn + at.slot.frames)
+        m.amendLastStep(() => {
+          m.set('dirty', gfn, undefined);
+        });
+    zapCollapsible(m, at);
+    return;
+  }
+  if (vmOf(m).initiallySet) {
+    m.amendLastStep(() => {
+      forEachFrame(at, 1, (gfn) => {
+        m.set('dirty', toGfn(gfn), 1);
+      });
+    });
+    return;
+  }
+  for (const level of RMAP_LEVELS)
+    forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
+  flushRemote(m, 'writes of the slot are logged from now on');
+}
+
+function forEachFrame({ slot }: SlotAt, level: number, body: (gfn: number) => unknown): void {
+  const size = framesOf(level);
+  for (let gfn = baseOf(slot.firstGfn, level); gfn < slot.firstGfn + slot.frames; gfn += size) body(gfn);
+}
+
+/** `kvm_mmu_zap_collapsible_sptes`: direct pages that a larger page could replace now. */
+function zapCollapsible(m: Machine, at: SlotAt): void {
+  const doomed: number[] = [];
+  forEachFrame(at, 1, (gfn) => {
+    for (const word of rmapOf(m, at, { gfn, level: 1 })) {
+      const page = pageOfEntry(m.world, word);
+      const larger = maxMappingLevel(m, at, { gfn: page.gfn, maxLevel: 3 });
+      if (isDirect(page.role) && levelOfRole(page.role) < larger) doomed.push(word);
+    }
+  });
+  for (const word of doomed) dropEntry(m, word);
+  if (doomed.length > 0) flushRemote(m, 'small pages give way to large ones');
+}
+
+/** `kvm_get_dirty_log_protect`: the frames written since the last time; each is write-protected before it is reported. */
+export function getDirtyLog(m: Machine, at: SlotAt): readonly Gfn[] {
+  return m.call('kvm_get_dirty_log_protect', { slot: at.id }, () => {
+    const found = dirtyFrames(m, at);
+    m.step('log-fetch', { slot: at.id, count: found.length });
+    if (vmOf(m).manualLog) return found;
+    for (const gfn of found) m.set('dirty', gfn, undefined);
+    for (const gfn of found) protectRmap(m, at, { gfn, level: 1, forTable: false });
+    if (found.length > 0) flushRemote(m, 'the dirty log is fetched');
+    return found;
+  });
+}
+
+/** `kvm_clear_dirty_log_protect`: user space has dealt with these frames, and wants to hear of the next write. */
+export function clearDirtyLog(m: Machine, at: SlotAt, frames: readonly Gfn[]): void {
+  m.call('kvm_get_dirty_log_protect', { slot: at.id }, () => {
+    const cleared = frames.filter((gfn) => m.get('dirty', gfn) === 1);
+    m.step('log-clear', { slot: at.id, count: cleared.length });
+    for (const gfn of cleared) m.set('dirty', gfn, undefined);
+    for (const gfn of cleared) protectRmap(m, at, { gfn, level: 1, forTable: false });
+    if (cleared.length > 0) flushRemote(m, 'the dirty log is cleared');
+  });
+}
+
+export const dirtyFrames = (m: Machine, { slot }: SlotAt): readonly Gfn[] =>
+  [...m.world.tables.dirty.keys()]
+    .filter((gfn) => gfn >= slot.firstGfn && gfn < slot.firstGfn + slot.frames)
+    .sort((a, b) => a - b);
+
+/** `kvm_mmu_zap_all_fast`: every page is of an older generation at once, and goes bit by bit. */
+export function zapAllFast(m: Machine): void {
+  const validGen = vmOf(m).validGen === 0 ? 1 : 0;
+  m.call('kvm_mmu_zap_all_fast', { validGen }, () => {
+    m.step('zap-all', { validGen, pages: vmOf(m).usedPages });
+    patchVm(m, { validGen });
+    requestAll(m, 'MMU_FREE_OBSOLETE_ROOTS');
+    const doomed: Doomed = [];
+    for (;;) {
+      const oldest = activePages(m).at(-1);
+      if (oldest === undefined || !isObsolete(m, pageOfSerial(m, oldest.serial))) break;
+      prepareZap(m, oldest.serial, doomed);
+    }
+    commitZap(m, doomed);
+  });
+}

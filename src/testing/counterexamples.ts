@@ -1,0 +1,128 @@
+/**
+ * Finds programs that go wrong under a wrong policy and not under the right one, makes them small, and prints them as
+ * scenarios with what they show.
+ */
+import fc from 'fast-check';
+import type { SettingChoices } from '../scenario/ast.ts';
+import { formatScenario, planScenario } from '../scenario/plan.ts';
+import { programText, vcpuProgram, type VcpuProgram } from './vcpu-programs.ts';
+import { watch, wrongs, type Watched } from './watched-run.ts';
+import { choicesFor, WRONG_POLICIES, type Search } from './wrong-policies.ts';
+
+/** How a text runs under some settings; nothing where it cannot. */
+export function watchText(text: string, choices: SettingChoices): Watched | undefined {
+  const planned = planScenario(text, choices);
+  return planned.kind === 'ok' ? watch(planned.plan.program) : undefined;
+}
+
+/** Whether a text goes wrong under the wrong policy, and goes well under the right one. */
+export function shows(text: string, id: string): boolean {
+  const { wrong, right } = choicesFor(id);
+  const seen = watchText(text, wrong);
+  if (seen === undefined || !isShown(seen, id)) return false;
+  const well = watchText(text, right);
+  return well !== undefined && wrongs(well).length === 0;
+}
+
+/** What the guest sees counts; where nothing reaches the guest, the search says what else does. */
+function isShown(seen: Watched, id: string): boolean {
+  const search = WRONG_POLICIES[id];
+  const by = search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
+  return by === 'host' ? seen.stop !== undefined : seen.complaints.length > 0;
+}
+
+const pairs = (choices: SettingChoices): string =>
+  Object.entries(choices)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ');
+
+/** The text of a program on the machine of a search, with the wrong policy chosen. */
+export function searchText(program: VcpuProgram, id: string, search: Search): string {
+  const machine = `machine kvm-2007 ${pairs(search.machine)}`;
+  const text = programText(program, machine);
+  const policy = `policy ${pairs({ 'shipped-bugs': 'none', ...search.policy, ...choicesFor(id).wrong })}`;
+  return text.replace(/^machine .*$/m, (line) => `${line}\n${policy}`);
+}
+
+export interface Budget {
+  readonly seed?: number;
+  readonly runs: number;
+  /** Whether fast-check is to make what it has found smaller. */
+  readonly shrink: boolean;
+}
+
+/** The first program that shows what is wrong about a policy; nothing where none of them does. */
+export function findProgram(id: string, search: Search, budget: Budget): string | undefined {
+  const { vcpus, modes } = search;
+  const programs = vcpuProgram({
+    manners: 'obeys',
+    vcpus: [vcpus],
+    ...(modes === undefined ? {} : { modes }),
+  });
+  const property = fc.property(programs, (program) => !shows(searchText(program, id, search), id));
+  const { counterexample } = fc.check(property, {
+    numRuns: budget.runs,
+    endOnFailure: !budget.shrink,
+    ...(budget.seed === undefined ? {} : { seed: budget.seed }),
+  });
+  const [program] = counterexample ?? [];
+  return program === undefined ? undefined : searchText(program, id, search);
+}
+
+/** Lines that stay: version, title, machine, policy. */
+const HEAD = 4;
+
+/** The same text without the lines that make no difference, single lines and then pairs of lines that need each other. */
+export function withoutIdleLines(text: string, id: string): string {
+  let lines = text.split('\n');
+  const still = (kept: readonly string[]): boolean => shows(kept.join('\n'), id);
+  for (let before = -1; before !== lines.length;) {
+    before = lines.length;
+    for (const size of [1, 2, 4])
+      for (let at = lines.length - size; at >= HEAD; at -= 1) {
+        const kept = [...lines.slice(0, at), ...lines.slice(at + size)];
+        if (still(kept)) lines = kept;
+      }
+  }
+  return lines.join('\n');
+}
+
+/** What was seen of an access, as an expectation says it. */
+function seenOf({ result }: Watched['operations'][number]): string {
+  if (result === undefined) return '';
+  const fault = result.faults.at(-1);
+  if (fault !== undefined) return `fault=0x${fault.errorCode.toString(16)}`;
+  return result.value === undefined ? 'no fault' : `read=0x${result.value.toString(16)}`;
+}
+
+/** The file in which the program of a wrong policy is kept. */
+export const keptName = (id: string): string => `${id.replace('=', '-')}.mmu`;
+
+/** The text as a scenario: the accesses that differ, what breaks under the wrong policy, and nothing under the right one. */
+export function asScenario(text: string, id: string): string {
+  const { wrong, right } = choicesFor(id);
+  const [bad, good] = [watchText(text, wrong), watchText(text, right)];
+  if (bad === undefined || good === undefined) throw new Error(`${id}: the text does not run`);
+  const lines = text.split('\n').map((line) => (line.startsWith('title ') ? `title Found: ${id}` : line));
+  const added = new Map<number, string[]>();
+  bad.operations.forEach((operation, at) => {
+    const other = good.operations[at];
+    const [mine, theirs] = [seenOf(operation), other === undefined ? '' : seenOf(other)];
+    if (mine === theirs || mine === '' || theirs === '') return;
+    added.set(operation.lastLine, [
+      `expect ${mine} when ${pairs(wrong)}`,
+      `expect ${theirs} when ${pairs(right)}`,
+    ]);
+  });
+  return formatScenario(
+    [
+      ...lines.flatMap((line, at) => [line, ...(added.get(at + 1) ?? [])]),
+      ...bad.violations.map((rule) => `expect violation ${rule} when ${pairs(wrong)}`),
+      ...bad.harms.map((kind) => `expect harm ${kind} when ${pairs(wrong)}`),
+      `expect no violation when ${pairs(right)}`,
+      `expect no harm when ${pairs(right)}`,
+      `try "The right policy" ${pairs(right)}`,
+      '',
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,122 @@
+/**
+ * Policies of the machine of 2006 and 2007, right and wrong, for generated programs: the right ones as the settings
+ * list them, and for each wrong one under what it can show. A wrong value of a setting without a line here fails a test.
+ */
+import fc from 'fast-check';
+import {
+  applies,
+  choicesOf,
+  completeSettings,
+  SETTINGS,
+  type Setting,
+  type SettingName,
+  type SettingValue,
+} from '../core/settings.ts';
+import type { SettingChoices } from '../scenario/ast.ts';
+import type { GuestMode } from './guest-programs.ts';
+
+const MACHINE = 'kvm-2007';
+const CPUS = ['vmx-novpid', 'svm', 'vmx-vpid'] as const;
+/** Settings whose correct value a test says by itself. */
+const FIXED: readonly SettingName[] = ['machine', 'era', 'cpu', 'guest', 'vcpus'];
+
+/** Every combination of correct values that an era offers, with all of its own bugs mended. */
+export const correctPolicies = (era: string): fc.Arbitrary<SettingChoices> =>
+  fc.constantFrom(...CPUS).chain((cpu) => {
+    const ground = completeSettings({ machine: MACHINE, era, cpu, 'shipped-bugs': 'none' });
+    const free = SETTINGS.filter(
+      (setting) => !FIXED.includes(setting.name) && setting.list !== true && applies(setting, ground),
+    );
+    const choices = free.map((setting) => {
+      const right = choicesOf(setting, ground).filter(({ wrong }) => wrong !== true);
+      return [setting.name, fc.constantFrom(...right.map(({ value }) => value))] as const;
+    });
+    return fc
+      .record(Object.fromEntries(choices))
+      .map((chosen) => ({ ...chosen, cpu, 'shipped-bugs': 'none' }));
+  });
+
+/** Where a wrong policy shows: what stands in the text of a program that finds it. */
+export interface Search {
+  readonly machine: SettingChoices;
+  readonly policy?: SettingChoices;
+  readonly vcpus: number;
+  readonly modes?: readonly GuestMode[];
+  /** What shows it: an access of the guest, or that the host stops. */
+  readonly shownBy?: 'guest' | 'host';
+  /** Programs to try in `npm test`, where those of other properties are too few. */
+  readonly runs?: number;
+}
+
+/** Why generated programs are not to find it: it breaks nothing, or they do not come to where it does. */
+export interface NotFound {
+  readonly notFound: string;
+}
+
+const onSvm = (era: string): Pick<Search, 'machine' | 'vcpus'> => ({
+  machine: { era, cpu: 'svm' },
+  vcpus: 1,
+});
+
+/** By `setting=value`. C-B7 of the reference is no value: it breaks nothing, its lesson is a count. */
+export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
+  'flush=never': onSvm('2007b'),
+  'flush-reach=local': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
+  'flush-size=one-page': onSvm('2007b'),
+  'flush-when=before': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2, runs: 1500 },
+  'break=B-B1': {
+    notFound:
+      'It does harm, but a generated program has not hit it in three minutes of search: one vCPU has to be in the middle of a walk while another gives up the table and builds a new one in its frame. The lesson freed-too-soon shows it.',
+  },
+  'break=B-B4': {
+    notFound:
+      'It does harm, but a generated program has not hit it in three minutes of search: a vCPU with the old right has to enter the guest between the look and the request. The lesson entered-in-between shows it.',
+  },
+  // The guest itself sees nothing of it. Later the host kernel meets the forgotten entry, and stops.
+  'break=C-B2': { ...onSvm('2007b'), shownBy: 'host', runs: 1500 },
+  'break=C-B3': { ...onSvm('2007b'), policy: { 'gpte-write': 'update' } },
+  'break=C-B4': { machine: { era: '2006', cpu: 'vmx-novpid' }, vcpus: 1, modes: ['2-level'] },
+  // With C-B3 mended all rights are in the key of a page, and the next bug and nx-slip have nothing to share.
+  'break=C-B5': {
+    machine: { era: '2007b', cpu: 'vmx-novpid' },
+    policy: { 'shipped-bugs': 'C-B3' },
+    vcpus: 1,
+  },
+  'break=C-B6': onSvm('2007b'),
+  'break=nx-slip': {
+    machine: { era: '2007c', cpu: 'vmx-novpid' },
+    policy: { 'shipped-bugs': 'C-B3', 'gpte-write': 'zap' },
+    vcpus: 1,
+    modes: ['4-level', 'pae'],
+    runs: 1500,
+  },
+  'break=nonpaging-write': {
+    machine: { era: '2007b', cpu: 'vmx-novpid' },
+    vcpus: 1,
+    modes: ['pae', '2-level'],
+    runs: 1500,
+  },
+  'break=E-B4': {
+    notFound:
+      'No access of the guest shows it and no host stops: only the copy is wrong that user space makes by the log. And no generated program acts in the middle of a fetch of the log. Small cases are in slots-and-log.test.ts.',
+  },
+};
+
+const concerns = (of: { readonly machines?: readonly string[] }): boolean =>
+  of.machines?.includes(MACHINE) ?? true;
+
+/** Every wrong value that this machine can be given, as `setting=value`. */
+export const wrongValues = (): readonly string[] =>
+  SETTINGS.filter(concerns).flatMap((setting: Setting) =>
+    setting.values
+      .filter((choice: SettingValue) => choice.wrong === true && concerns(choice))
+      .map(({ value }) => `${setting.name}=${value}`),
+  );
+
+/** The wrong choice, and the right one in its place: what an era does, or the first value that is not wrong. */
+export function choicesFor(id: string): { readonly wrong: SettingChoices; readonly right: SettingChoices } {
+  const [name = '', value = ''] = id.split('=');
+  const setting = SETTINGS.find((candidate) => candidate.name === name);
+  const right = setting?.values.find(({ wrong }) => wrong !== true)?.value ?? '';
+  return { wrong: { [name]: value }, right: { [name]: right } };
+}

@@ -1,0 +1,103 @@
+/** The texts of the panel about the MMU context. */
+export const MMU = {
+  title: 'MMU context',
+  titleOfA: 'MMU context of run A',
+  none: 'No vCPU has been made yet.',
+  about:
+    'KVM keeps one struct kvm_mmu for each vCPU. It holds two things that have nothing to do with each other: how the guest pages, and where the processor begins its walks.',
+  vcpus: 'vCPU',
+  vcpu: (number: number): string => `vCPU ${String(number)}`,
+  field: 'Field',
+  value: 'Value',
+  meaning: 'Meaning',
+  guest: {
+    title: "The guest's paging context",
+    about: "How the guest's own tables are read. It follows from the guest's registers alone.",
+    levels: {
+      0: 'The guest does not page.',
+      2: 'The guest pages with two levels.',
+      3: 'The guest pages with PAE, three levels.',
+      4: 'The guest pages with four levels.',
+      5: 'The guest pages with five levels.',
+    } as Readonly<Record<number, string>>,
+    role: 'cpu_role',
+    base: 'These fields can be part of the key of a shadow page.',
+    extension: 'The extension: known for the walk, part of no key.',
+    cr3: 'CR3, and root entries',
+    pdptrs: 'PAE: MOV CR3 loads four root entries into registers. Walks use these, not memory.',
+    pdptr: (index: number): string => `PDPTE ${String(index)}`,
+  },
+  permissions: {
+    title: 'permissions: who may do what',
+    about:
+      'Worked out once for a mode, then only looked up. A row is a kind of access, a column a set of rights that a walk has found. A mark is a fault.',
+    unused: 'The guest does not page, so nobody looks anything up here.',
+    none: 'Not worked out yet.',
+    access: 'Access',
+    byte: 'Byte',
+    /** By number: execute 1, write 2, user 4. Reading is always granted. */
+    rights: ['r', 'rx', 'rw', 'rwx', 'ur', 'urx', 'urw', 'urwx'],
+    legend:
+      'r read, w write, x execute, u user mode too. AC: the access is one to which SMAP does not apply.',
+    fault: 'faults',
+    allowed: 'allowed',
+    kernel: 'kernel',
+    user: 'user',
+    smapOff: 'AC',
+    impossible: 'No access is a write and a fetch at once; KVM keeps a byte for it all the same.',
+    pkru: 'Not shown: pkru_mask. This machine has no protection keys, so there is none to keep.',
+  },
+  reserved: {
+    guest: 'guest_rsvd_check: bits that the guest must leave clear',
+    guestAbout: (bits: number): string =>
+      `A present entry of the guest's with one of these set is a fault of its own. The guest's addresses have ${String(bits)} bits.`,
+    shadow: 'shadow_zero_check: bits that KVM must leave clear',
+    shadowAbout: (bits: number): string =>
+      `The same question about shadow entries. Their addresses have ${String(bits)} bits: bit 51 is kept reserved, and marks devices.`,
+    table: 'Table',
+    small: 'Entry',
+    large: 'Large page',
+    none: 'The guest has no entries.',
+    noLarge: 'none',
+  },
+  roots: {
+    title: 'The roots',
+    about: 'Which tables the processor walks, and which ones the vCPU can come back to quickly.',
+    role: 'root_role',
+    roleAbout:
+      'Key of the root. It is cpu_role, but with three levels at least and with no-execute on: the processor needs both.',
+    differs: 'not as in cpu_role',
+    list: 'Current and previous roots',
+    listAbout: 'MOV CR3 looks here first. A root serves again if its CR3 and its role are right.',
+    which: 'Root',
+    current: 'current',
+    previous: (number: number): string => `previous ${String(number)}`,
+    pgd: 'For CR3',
+    page: 'Table',
+    empty: 'none',
+    pae: 'the four entries below',
+    spText: (serial: number, gfn: string): string => `sp ${String(serial)}, guest frame ${gfn}`,
+    frame: (frame: string): string => `host frame ${frame}`,
+    count: (count: number): string => `root ${String(count)}×`,
+    obsolete: 'obsolete',
+    unsync: 'out of step below',
+    paeTitle: 'pae_root',
+    paeAbout:
+      'With three levels a root is no shadow page: four entries, each for one GiB, name shadow pages.',
+    paeEntry: 'Entry',
+  },
+  why: {
+    title: 'Why not one root for the whole VM?',
+    sentences: [
+      'Here, because a root stands for one CR3 and one role. vCPUs run different processes and may page in different ways.',
+      'vCPUs share all the same: with the same CR3 and role they use the same shadow page. Its count says how often it is a root.',
+      'Even with nested paging, where no CR3 matters, up to three sets of tables exist at once:',
+    ],
+    sets: [
+      ['normal', 'what the guest usually sees.'],
+      ['SMM', 'for system management mode, which has memory slots of its own.'],
+      ['guest mode', "for a guest of the guest, from which KVM's private slots must be hidden."],
+    ],
+    end: 'Each vCPU may be in another of these at any moment. The role tells them apart: smm and guest_mode. This machine has neither, so both stay 0.',
+  },
+} as const;
