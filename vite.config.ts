@@ -52,6 +52,8 @@ export default defineConfig({
   ],
   build: {
     target: 'es2022',
+    // Lists of what each later part needs would stand in the first load; the browser finds it a moment later by itself.
+    modulePreload: false,
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: firstLoad }] } } },
   },
   test: {

@@ -1,7 +1,8 @@
 /** `run ... --compare`: how two runs of one text differ; `run ... --vary`: a table of the runs under all combinations. */
 import { counterLabel, differenceText, seenText, signed } from '../scene/compare-words.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
-import { planScenario } from '../scenario/plan.ts';
+import { choicesNotOffered } from '../scenario/not-offered.ts';
+import { ownChoicesIn, planScenario, type Plan } from '../scenario/plan.ts';
 import { checkVaried, outcomeOf, planSweep, tableOf, type SweepRow, type Varied } from '../scenario/sweep.ts';
 import { BOUNDS } from '../core/bounds.ts';
 import { compareRuns, type Comparison } from '../timeline/compare.ts';
@@ -23,6 +24,10 @@ export function compareCommand(
   print: Print,
 ): number {
   const text = readScenario(name);
+  const trouble = [settings, versus].flatMap((choices) => choicesNotOffered(ownChoicesIn(text), choices));
+  trouble.forEach(print);
+  if (trouble.length > 0) return 2;
+  const plans: Plan[] = [];
   const timelines: Timeline[] = [];
   for (const choices of [settings, { ...settings, ...versus }]) {
     const planned = planScenario(text, choices);
@@ -32,13 +37,22 @@ export function compareCommand(
       });
       return 2;
     }
+    plans.push(planned.plan);
     timelines.push(record(planned.plan.program));
   }
   const [a, b] = timelines;
   if (a === undefined || b === undefined) return 2;
   const comparison = compareRuns(a, b);
-  if (json) print(comparisonJson(comparison, [a, b]));
-  else printComparison(comparison, [a, b], print);
+  const [own, other] = plans.map(({ program, picks }): Readonly<Record<string, string>> => ({
+    ...program.settings,
+    ...picks,
+  }));
+  if (json) print(comparisonJson(comparison, { timelines: [a, b], settings: [own, other] }));
+  else {
+    const others = Object.entries(other ?? {}).filter(([key, value]) => own?.[key] !== value);
+    print(`${CHOSEN} ${others.map(([key, value]) => `${key}=${value}`).join(' ')}`.trim());
+    printComparison(comparison, [a, b], print);
+  }
   return comparison.differences.length === 0 ? 0 : 1;
 }
 
@@ -49,11 +63,6 @@ function printComparison(
   [a, b]: readonly [Timeline, Timeline],
   print: Print,
 ): void {
-  const own = a.program.settings;
-  const others = Object.entries(b.program.settings).filter(
-    ([name, value]) => own[name as keyof typeof own] !== value,
-  );
-  print(`${CHOSEN} ${others.map(([name, value]) => `${name}=${value}`).join(' ')}`.trim());
   if (!sameEngine) print('Different engines: steps are not compared.');
   if (axis.coarse > 0) print(`${String(axis.coarse)} stretches were too long to be aligned exactly.`);
   if (differences.length === 0) print('The runs do not differ.');
@@ -75,11 +84,15 @@ function printComparison(
 const readable = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? `0x${value.toString(16)}` : value;
 
-function comparisonJson(comparison: Comparison, [a, b]: readonly [Timeline, Timeline]): string {
+function comparisonJson(
+  comparison: Comparison,
+  of: { timelines: readonly [Timeline, Timeline]; settings: readonly unknown[] },
+): string {
+  const [a, b] = of.timelines;
   const { differences, totals, axis, sameEngine } = comparison;
   return JSON.stringify(
     {
-      settings: [a.program.settings, b.program.settings],
+      settings: of.settings,
       sameEngine,
       coarse: axis.coarse,
       differences: differences.map((difference) => ({
@@ -100,12 +113,14 @@ interface TableOptions {
 }
 
 export function tableCommand(name: string, { settings, varied, json }: TableOptions, print: Print): number {
-  const trouble = checkVaried(varied);
+  const text = readScenario(name);
+  const own = ownChoicesIn(text);
+  const trouble = [...checkVaried(varied, own), ...choicesNotOffered(own, settings)];
   if (trouble.length > 0) {
     trouble.forEach(print);
     return 2;
   }
-  const planned = planSweep(readScenario(name), { base: settings, varied });
+  const planned = planSweep(text, { base: settings, varied });
   const rows = summaries(planned);
   if (json) {
     planned.forEach(({ choices, ...row }, at) => {

@@ -1,10 +1,12 @@
 /** The same model without a browser. */
+import '../core/meanings.ts';
 import { loadEngines } from '../core/operations/engines.ts';
 import { loadSentences } from '../scene/sentences.ts';
 import { checkScenario } from '../scenario/plan.ts';
 import { settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
 import type { Place } from '../scenario/links.ts';
+import { isOwnName } from '../scenario/own-choices.ts';
 import type { Varied } from '../scenario/sweep.ts';
 import { conformCommand } from './conform.ts';
 import { compareCommand, tableCommand } from './compare.ts';
@@ -84,7 +86,8 @@ function runOne(args: readonly string[], print: Print): number {
 
 function variedOf(text: string): Varied {
   const [name = '', values = ''] = text.split('=', 2);
-  if (settingOf(name) === undefined) throw new UsageError(`there is no setting "${name}"`);
+  if (settingOf(name) === undefined && !isOwnName(name))
+    throw new UsageError(`there is no setting "${name}"`);
   if (values === '') throw new UsageError('--vary looks like flush=always,never');
   return { name, values: values.split(',') };
 }
@@ -116,7 +119,8 @@ function depthOf(text: string | undefined): RunOptions['depth'] {
 
 function choiceOf(text: string): SettingChoices {
   const [name = '', value = ''] = text.split('=', 2);
-  if (settingOf(name) === undefined) throw new UsageError(`there is no setting "${name}"`);
+  if (settingOf(name) === undefined && !isOwnName(name))
+    throw new UsageError(`there is no setting "${name}"`);
   return { [name]: value };
 }
 

@@ -6,7 +6,8 @@ import { changeText, functionRows, isStateChange, stepRows, valueText, type Row 
 import { sentenceOf } from '../scene/sentences.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import { allCounters, judge, type ExpectationResult } from '../scenario/expectations.ts';
-import { planScenario, type Plan } from '../scenario/plan.ts';
+import { choicesNotOffered } from '../scenario/not-offered.ts';
+import { ownChoicesIn, planScenario, type Plan } from '../scenario/plan.ts';
 import { record, type StepView, type Timeline } from '../timeline/timeline.ts';
 
 export type Print = (line: string) => void;
@@ -39,7 +40,11 @@ export const problemText = (problem: Problem): string =>
   `${problem.line === 0 ? '' : `${String(problem.line)}:${String(problem.column)}: `}${problem.message}. ${problem.remedy}`;
 
 export function runCommand(name: string, options: RunOptions, print: Print): number {
-  const result = planScenario(readScenario(name), options.settings);
+  const text = readScenario(name);
+  const trouble = choicesNotOffered(ownChoicesIn(text), options.settings);
+  trouble.forEach(print);
+  if (trouble.length > 0) return 1;
+  const result = planScenario(text, options.settings);
   if (result.kind === 'problems') {
     result.problems.forEach((problem) => {
       print(problemText(problem));

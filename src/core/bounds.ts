@@ -21,6 +21,9 @@ export const BOUNDS = {
   variedSettings: 3,
   runsCompared: 32,
   stepsCompared: 2_000_000,
+  /** Choices that a text offers beside the settings, and the values of one. */
+  ownChoices: 3,
+  ownValues: 8,
   /** Differences of two runs that are listed; all can be gone to. */
   differencesListed: 200,
   slotBytes: 1n << 40n,

@@ -35,24 +35,31 @@ interface Scope {
   readonly eras?: readonly string[];
 }
 
-export interface SettingValue extends Scope {
+interface ValueSpec extends Scope {
   readonly value: string;
-  /** Plain words for the screen: what this choice means. */
-  readonly meaning: string;
   /** Set when the choice is wrong behaviour that no correct hypervisor has. */
   readonly wrong?: true;
   /** Id, in the reference, of the bug that this choice of a policy amounts to. */
   readonly bug?: string;
 }
 
-export interface Setting extends Scope {
+export interface SettingValue extends ValueSpec {
+  /** Plain words for the screen: what this choice means. Empty until `meanings.ts` is fetched. */
+  meaning: string;
+}
+
+interface SettingSpec extends Scope {
   readonly name: SettingName;
   readonly where: 'machine' | 'policy';
   /** The choices, the default first. `list` settings take several of them, joined by commas. */
-  readonly values: readonly [SettingValue, ...SettingValue[]];
+  readonly values: readonly [ValueSpec, ...ValueSpec[]];
   readonly list?: true;
   readonly label: string;
-  readonly meaning: string;
+}
+
+export interface Setting extends SettingSpec {
+  readonly values: readonly [SettingValue, ...SettingValue[]];
+  meaning: string;
 }
 
 /** Bugs that one of the eras of 2006 and 2007 shipped, with the ids of the reference where it has one. */
@@ -73,47 +80,40 @@ const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 /** Eras whose guests may have several vCPUs. */
 const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
 
-const BUG_VALUES: readonly (SettingValue & { readonly value: ShippedBug })[] = [
-  { value: 'C-B2', meaning: 'the read-fault fixer clears W and leaves the entry in the reverse map' },
-  { value: 'C-B3', meaning: 'rights of upper guest entries are lost in the shadow leaf' },
+const BUG_VALUES: readonly (ValueSpec & { readonly value: ShippedBug })[] = [
+  { value: 'C-B2' },
+  { value: 'C-B3' },
   {
     value: 'C-B4',
-    meaning: 'a write to a 32-bit page directory clears an entry in the wrong place, in every quadrant',
   },
-  { value: 'C-B5', meaning: 'large pages of one frame with different rights share their shadow page' },
-  { value: 'C-B6', meaning: 'an emulated table write zaps a shadow entry without a flush' },
+  { value: 'C-B5' },
+  { value: 'C-B6' },
   {
     value: 'nx-slip',
-    meaning: "no-execute of a large page is kept at the place of the user bit of its page's key",
   },
   {
     value: 'nonpaging-write',
-    meaning:
-      'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
   },
 ];
 
-const UNSHIPPED_VALUES: readonly (SettingValue & { readonly value: Bug })[] = [
+const UNSHIPPED_VALUES: readonly (ValueSpec & { readonly value: Bug })[] = [
   {
     value: 'E-B4',
-    meaning: 'the dirty log is cleared after its lock is free again: what was written in between is lost',
     eras: ['2007c'],
   },
 ];
 
-export const SETTINGS: readonly Setting[] = [
+const SPECS: readonly SettingSpec[] = [
   {
     name: 'machine',
     where: 'machine',
     label: 'machine',
-    meaning: 'Which hypervisor runs the guest.',
     values: [
-      { value: 'kvm-2007', meaning: "KVM's first shadow MMU, as of 2007" },
-      { value: 'kvm-shadow', meaning: "KVM's shadow MMU of today, with nested paging off" },
-      { value: 'native', meaning: 'no hypervisor: the processor walks the tables of the system itself' },
+      { value: 'kvm-2007' },
+      { value: 'kvm-shadow' },
+      { value: 'native' },
       {
         value: 'two-stage',
-        meaning: 'a guest under nested paging, with host tables that map all of its memory from the start',
       },
     ],
   },
@@ -122,37 +122,29 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: WITH_ERAS,
     label: 'era',
-    meaning: 'Which state of the source code is modelled.',
     values: [
       {
         value: '2007b',
-        meaning: 'mid-2007: shadow entries can be updated, 1024 shadow pages',
         machines: KVM_2007,
       },
       {
         value: '2006',
-        meaning: 'as merged (2.6.20): shadow entries are only cleared, 256 shadow pages',
         machines: KVM_2007,
       },
       {
         value: '2007a',
-        meaning: 'January 2007: fewer flushes proposed for write protection',
         machines: KVM_2007,
       },
       {
         value: '2007c',
-        meaning: 'end of 2007 (2.6.24): several vCPUs, flushes of all TLBs, leaves built anew at each fault',
         machines: KVM_2007,
       },
       {
         value: '6.12',
-        meaning:
-          'Linux 6.12 (2024): invalidating an address drops its entry, which is built at the next fault',
         machines: KVM_SHADOW,
       },
       {
         value: '6.1',
-        meaning: 'Linux 6.1 (2022): invalidating an address builds its new entry at once',
         machines: KVM_SHADOW,
       },
     ],
@@ -161,23 +153,17 @@ export const SETTINGS: readonly Setting[] = [
     name: 'cpu',
     where: 'machine',
     label: 'processor',
-    meaning: 'The processor, as far as its TLB matters.',
     values: [
       {
         value: 'vmx-novpid',
-        meaning: 'Intel before VPID: every VM exit and every VM entry empties the TLB',
         machines: [...BARE, ...KVM_2007],
       },
-      { value: 'svm', meaning: 'AMD: TLB entries carry an address space number (ASID) and survive VM exits' },
+      { value: 'svm' },
       {
         value: 'vmx-vpid',
-        meaning:
-          'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits. Processors have it since 2008; KVM of 2007 did not use it',
       },
       {
         value: 'arm64',
-        meaning:
-          'Arm: entries carry the number of the virtual machine (VMID); invalidations reach all processors',
         machines: BARE,
       },
     ],
@@ -186,19 +172,17 @@ export const SETTINGS: readonly Setting[] = [
     name: 'guest',
     where: 'machine',
     label: 'guest',
-    meaning: 'The paging mode of the guest.',
     values: [
-      { value: '4-level', meaning: '64-bit paging, 48-bit addresses' },
+      { value: '4-level' },
       {
         value: '5-level',
-        meaning: '64-bit paging, 57-bit addresses',
         machines: [...BARE, ...KVM_SHADOW],
         cpus: X86,
       },
-      { value: '3-level', meaning: '39-bit addresses, 4 KiB pages', machines: BARE, cpus: ['arm64'] },
-      { value: 'pae', meaning: '32-bit addresses, 8-byte entries', cpus: X86 },
-      { value: '2-level', meaning: '32-bit addresses, 4-byte entries', cpus: X86 },
-      { value: 'nonpaging', meaning: 'paging off: addresses stand for themselves' },
+      { value: '3-level', machines: BARE, cpus: ['arm64'] },
+      { value: 'pae', cpus: X86 },
+      { value: '2-level', cpus: X86 },
+      { value: 'nonpaging' },
     ],
   },
   {
@@ -206,13 +190,11 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: TWO_STAGE,
     label: 'host levels',
-    meaning: 'How many levels the tables of the second stage have.',
     values: [
-      { value: '4-level', meaning: 'guest addresses of 48 bits' },
-      { value: '5-level', meaning: 'guest addresses of 57 bits', cpus: X86 },
+      { value: '4-level' },
+      { value: '5-level', cpus: X86 },
       {
         value: '3-level',
-        meaning: 'guest addresses of 40 bits, two start tables side by side',
         cpus: ['arm64'],
       },
     ],
@@ -222,11 +204,7 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: TWO_STAGE,
     label: 'host pages',
-    meaning: 'The size of the pages with which the second stage maps guest memory.',
-    values: [
-      { value: '4K', meaning: '4 KiB' },
-      { value: '2M', meaning: '2 MiB' },
-    ],
+    values: [{ value: '4K' }, { value: '2M' }],
   },
   {
     name: 'ept-ad',
@@ -234,49 +212,31 @@ export const SETTINGS: readonly Setting[] = [
     machines: TWO_STAGE,
     cpus: ['vmx-novpid', 'vmx-vpid'],
     label: 'EPT A/D',
-    meaning:
-      'Whether EPT entries get accessed and dirty marks; then reading a guest table counts as writing it.',
-    values: [
-      { value: 'on', meaning: 'marked' },
-      { value: 'off', meaning: 'not marked' },
-    ],
+    values: [{ value: 'on' }, { value: 'off' }],
   },
   {
     name: 'psc',
     where: 'machine',
     machines: BARE,
     label: 'table caches',
-    meaning: 'Which paging-structure caches the processor has: they remember tables on the way to a page.',
-    values: [
-      { value: 'off', meaning: 'none' },
-      { value: 'guest', meaning: "for the guest's tables" },
-      { value: 'both', meaning: "for the guest's tables and the host's", machines: TWO_STAGE },
-    ],
+    values: [{ value: 'off' }, { value: 'guest' }, { value: 'both', machines: TWO_STAGE }],
   },
   {
     name: 'tlb',
     where: 'machine',
     machines: BARE,
     label: 'TLB size',
-    meaning: 'How many translations the TLB holds; the one used longest ago goes first.',
-    values: [
-      { value: 'unlimited', meaning: 'nothing is ever displaced' },
-      { value: '4', meaning: 'four' },
-      { value: '8', meaning: 'eight' },
-      { value: '16', meaning: 'sixteen' },
-      { value: '64', meaning: 'sixty-four' },
-    ],
+    values: [{ value: 'unlimited' }, { value: '4' }, { value: '8' }, { value: '16' }, { value: '64' }],
   },
   {
     name: 'vcpus',
     where: 'machine',
     label: 'vCPUs',
-    meaning: 'How many virtual processors the guest has.',
     values: [
-      { value: '1', meaning: 'one virtual processor' },
-      { value: '2', meaning: 'two', machines: WITH_ERAS, eras: SMP_ERAS },
-      { value: '3', meaning: 'three', machines: WITH_ERAS, eras: SMP_ERAS },
-      { value: '4', meaning: 'four', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '1' },
+      { value: '2', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '3', machines: WITH_ERAS, eras: SMP_ERAS },
+      { value: '4', machines: WITH_ERAS, eras: SMP_ERAS },
     ],
   },
   {
@@ -284,37 +244,26 @@ export const SETTINGS: readonly Setting[] = [
     where: 'machine',
     machines: KVM_SHADOW,
     label: 'executable large pages',
-    meaning: "Whether the processor's large-page bug forbids executable large pages (nx_huge_pages).",
-    values: [
-      { value: 'off', meaning: 'large pages may be executable' },
-      { value: 'on', meaning: 'an executable page is never large' },
-    ],
+    values: [{ value: 'off' }, { value: 'on' }],
   },
   {
     name: 'gpte-write',
     where: 'policy',
     machines: KVM_2007,
     label: 'guest PTE write',
-    meaning:
-      'What the hypervisor does with a shadow entry when it emulates a write to the guest entry behind it.',
-    values: [
-      { value: 'update', meaning: 'clear the shadow entry and build the new one at once (2007b)' },
-      { value: 'zap', meaning: 'only clear the shadow entry; the next access faults and builds it (2006)' },
-    ],
+    values: [{ value: 'update' }, { value: 'zap' }],
   },
   {
     name: 'flush',
     where: 'policy',
     machines: KVM_2007,
     label: 'flush',
-    meaning: 'When write-protecting a guest page table flushes the TLB.',
     values: [
-      { value: 'always', meaning: 'for every mapping that loses its write right' },
+      { value: 'always' },
       {
         value: 'on-fault',
-        meaning: 'on the page-fault path only: a CR3 load flushes anyway (January 2007 proposal)',
       },
-      { value: 'never', meaning: 'nowhere', wrong: true, bug: 'C-B1' },
+      { value: 'never', wrong: true, bug: 'C-B1' },
     ],
   },
   {
@@ -323,11 +272,7 @@ export const SETTINGS: readonly Setting[] = [
     machines: KVM_2007,
     eras: ['2007c'],
     label: 'flush reaches',
-    meaning: 'Whose TLBs a flush empties.',
-    values: [
-      { value: 'all', meaning: 'those of every vCPU' },
-      { value: 'local', meaning: 'only that of the vCPU that asks (B-B2)', wrong: true, bug: 'B-B2' },
-    ],
+    values: [{ value: 'all' }, { value: 'local', wrong: true, bug: 'B-B2' }],
   },
   ...FLUSH_SETTINGS,
   {
@@ -335,23 +280,17 @@ export const SETTINGS: readonly Setting[] = [
     where: 'policy',
     machines: KVM_2007,
     label: 'shipped bugs',
-    meaning: 'Which bugs of the era are left in.',
     list: true,
-    values: [
-      { value: 'all', meaning: 'as the era shipped' },
-      { value: 'none', meaning: 'all of them mended' },
-      ...BUG_VALUES,
-    ],
+    values: [{ value: 'all' }, { value: 'none' }, ...BUG_VALUES],
   },
   {
     name: 'break',
     where: 'policy',
     machines: ['kvm-2007', 'two-stage'],
     label: 'broken on purpose',
-    meaning: 'Which mistakes the hypervisor makes that its era did not.',
     list: true,
     values: [
-      { value: 'none', meaning: 'none' },
+      { value: 'none' },
       ...[...BUG_VALUES, ...UNSHIPPED_VALUES].map((choice) => ({
         ...choice,
         machines: KVM_2007,
@@ -361,6 +300,13 @@ export const SETTINGS: readonly Setting[] = [
     ],
   },
 ];
+
+const meant = (choice: ValueSpec): SettingValue => ({ ...choice, meaning: '' });
+
+export const SETTINGS: readonly Setting[] = SPECS.map((setting) => {
+  const [usual, ...others] = setting.values;
+  return { ...setting, meaning: '', values: [meant(usual), ...others.map(meant)] };
+});
 
 /** The numbers of the vCPUs. */
 export const vcpusOf = ({ vcpus }: Pick<Settings, 'vcpus'>): readonly number[] =>

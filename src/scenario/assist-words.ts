@@ -1,7 +1,7 @@
 /** The words of the language with what they mean, for completion and hover, as far as a machine has them. */
 import { COUNTERS } from '../core/counters.ts';
 import { INVALIDATIONS, type Invalidation } from '../core/hardware/invalidate.ts';
-import { PREEMPTION_POINTS } from '../core/machine/preemption-words.ts';
+import { PREEMPTION_POINTS } from '../core/preemption-words.ts';
 import { outsideRegisters, type OutsideRegister } from '../core/hardware/outside-registers.ts';
 import { REGISTER_BITS } from '../core/hardware/registers.ts';
 import { vcpusOf, type Settings } from '../core/settings.ts';
@@ -15,6 +15,10 @@ const STATEMENTS: WordList = [
   ['minutes', 'How long it takes to go through.'],
   ['machine', 'Which hypervisor, era and processor.'],
   ['policy', 'How the hypervisor behaves, wrong behaviour included.'],
+  [
+    'choice',
+    'What a reader may choose: a name, its values, and what it decides in quotes; lines ask for it behind when.',
+  ],
   ['slot', 'Guest memory: address and size.'],
   ['let', 'A name for a number.'],
   ['map', "An entry of the guest's page tables."],

@@ -3,6 +3,7 @@
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
 import { RULES } from '../core/audit/rules.ts';
+import '../core/meanings.ts';
 import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { CALL_NAMES } from '../core/machine/steps.ts';
 import { applies, choicesOf, SETTINGS, settingOf, type Setting, type Settings } from '../core/settings.ts';
@@ -30,7 +31,7 @@ import {
   WHEN,
   type WordList,
 } from './assist-words.ts';
-import type { Line, Span, Token } from './ast.ts';
+import type { Line, OwnChoice, Span, Token } from './ast.ts';
 import { settingText } from './choices.ts';
 import { numberOf } from './cursor.ts';
 import { hasAddress } from './entries.ts';
@@ -86,13 +87,11 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
       : offer('word', statementsFor(settings, line.indent > 0));
   if (head === 'at') return meanwhileAfter(text, line, done);
   if (head === 'machine' || head === 'policy') return settingNames(settings, head);
-  if (head === 'try') return settingNames(settings);
-  if (head === 'expect')
-    return done.some((token) => token.text === 'when')
-      ? settingNames(settings)
-      : offer('word', expectedFor(settings));
+  if (head === 'try' || done.some((token) => token.text === 'when'))
+    return [...namesOfChoices(text), ...settingNames(settings)];
+  if (head === 'choice') return [];
+  if (head === 'expect') return offer('word', expectedFor(settings));
   if (head === 'note' && last?.kind === 'text') return offer('word', WHEN);
-  if (head === 'note' && done.some((token) => token.text === 'when')) return settingNames(settings);
   if (head === 'note' && last?.text === 'at')
     return CALL_NAMES.filter((name) => name !== 'operation' && !name.includes(' ')).map((name) => ({
       text: name,
@@ -102,7 +101,7 @@ function offersAfter(text: string, line: Line, done: readonly Token[]): readonly
   if (head === 'host') return hostArguments(text, done, settings);
   if (/^v[0-9]$/.test(head) && done.length === 1) return offer('word', PRIVILEGES);
   if (/^v[0-9]$/.test(head) && done.length === 2) return offer('word', operationsFor(settings));
-  return argumentsAfter(text, done, settings);
+  return [...argumentsAfter(text, done, settings), ...offer('word', mayBeConditional(done) ? WHEN : [])];
 }
 
 /** `at <point>: v1 ...`: the point, who acts, and then any operation. */
@@ -112,6 +111,19 @@ function meanwhileAfter(text: string, line: Line, done: readonly Token[]): reado
     ? offer('word', vcpusFor(settingsIn(text)))
     : offersAfter(text, line, done.slice(2));
 }
+
+/** A line that says all that it must: an operation with its argument, an entry with its value. */
+function mayBeConditional(done: readonly Token[]): boolean {
+  const [head] = done;
+  const value = done.findIndex(({ kind }) => kind === 'arrow' || kind === 'equals');
+  if (head?.text === 'map' || head?.text === 'entry') return value >= 0 && done.length > value + 1;
+  return /^(v[0-9]+|flip|host)$/.test(head?.text ?? '') && done.length > 3 && done.at(-1)?.kind !== 'arrow';
+}
+
+const choicesOfText = (text: string): readonly OwnChoice[] => interpret(readLines(text)).choices;
+
+const namesOfChoices = (text: string): readonly Offer[] =>
+  choicesOfText(text).map(({ name, meaning }) => ({ text: `${name}=`, meaning, kind: 'setting' }));
 
 const settingsIn = (text: string): Settings => settingsWhileWriting(interpret(readLines(text)).statements);
 
@@ -173,6 +185,9 @@ function settingNames(settings: Settings, where?: string): readonly Offer[] {
 }
 
 function valuesOf(name: string, { text, settings }: { text: string; settings: Settings }): readonly Offer[] {
+  const own = choicesOfText(text).find((choice) => choice.name === settingText(name));
+  if (own !== undefined)
+    return own.values.map((value) => ({ text: value, meaning: own.meaning, kind: 'value' }));
   const setting = settingOf(settingText(name));
   if (setting === undefined) return name === 'kernel' ? namesOfSpaces(text) : [];
   return choicesOf(setting, settings).map(({ value, meaning, wrong }) => ({
@@ -227,6 +242,8 @@ export function explainAt(text: string, offset: number): (Span & { readonly mean
 
 function meaningOf(text: string, line: Line, token: Token): string | undefined {
   const at = line.tokens.indexOf(token);
+  const own = ownMeaning(text, line, at);
+  if (own !== undefined) return own;
   const value =
     line.tokens[at - 1]?.kind === 'equals'
       ? settingOf(settingText(line.tokens[at - 2]?.text ?? ''))
@@ -243,6 +260,15 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
   if (token.text === 'at' && at > 0) return undefined;
   const expected = line.tokens[0]?.text === 'expect' ? EXPECT_WORDS.get(token.text) : undefined;
   return expected ?? ALL_WORDS.get(token.text.replace(/(#\d+)?:$/, '')) ?? RULES[token.text];
+}
+
+/** What a choice of the text's own decides, on its name and on its values. */
+function ownMeaning(text: string, line: Line, at: number): string | undefined {
+  const [before, here, after] = [line.tokens[at - 2], line.tokens[at], line.tokens[at + 1]];
+  const name = line.tokens[at - 1]?.kind === 'equals' ? before : after?.kind === 'equals' ? here : undefined;
+  const named = settingText(name?.text ?? '');
+  const own = choicesOfText(text).find((choice) => choice.name === named);
+  return own === undefined ? undefined : `${own.meaning} One of: ${own.values.join(', ')}.`;
 }
 
 /** Several values, joined by commas, each with its own meaning. */

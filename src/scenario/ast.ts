@@ -53,12 +53,22 @@ export interface Line extends Span {
   readonly comment?: string;
 }
 
-/** Any subset of settings, as in `policy`, `try` and links. */
-export type SettingChoices = Readonly<Partial<Record<SettingName, string>>>;
+/** The name of a choice that the text itself offers: it begins with a capital letter, as no setting does. */
+export type OwnName = Capitalize<string>;
 
-/** One pair behind `when`: the setting has one of these values, or, negated, none of them. */
+/** What a text lets its reader choose, `choice Path=fault,cr3 "What it decides."`; the first value is the text's own. */
+export interface OwnChoice {
+  readonly name: OwnName;
+  readonly values: readonly [string, ...string[]];
+  readonly meaning: string;
+}
+
+/** Any subset of settings and of the text's own choices, as in `policy`, `try` and links. */
+export type SettingChoices = Readonly<Partial<Record<SettingName, string>> & Record<OwnName, string>>;
+
+/** One pair behind `when`: the setting, or the choice, has one of these values, or, negated, none of them. */
 export interface SettingTest {
-  readonly name: SettingName;
+  readonly name: SettingName | OwnName;
   readonly values: readonly string[];
   readonly negated: boolean;
 }
@@ -179,7 +189,11 @@ export interface OperationStatement {
   readonly vcpu: number;
   readonly privilege: Privilege;
   readonly action: GuestAction;
+  /** Without its condition. */
   readonly line: Line;
+  /** From 1 in its section, whether or not the operations above are left out; only of lines that are not indented. */
+  readonly number?: number;
+  readonly when?: readonly SettingTest[];
   readonly handler?: HandlerBlock;
   /** What other vCPUs do in the middle of it. */
   readonly meanwhile?: readonly MeanwhileStatement[];
@@ -209,12 +223,19 @@ export type Statement =
   | { readonly kind: 'settings'; readonly choices: SettingChoices; readonly line: Line }
   | { readonly kind: 'slot'; readonly gpa: bigint; readonly bytes: bigint; readonly line: Line }
   | { readonly kind: 'space'; readonly name: string; readonly kernelOf?: string; readonly line: Line }
-  | { readonly kind: 'map'; readonly change: EntryChange; readonly line: Line }
+  | { readonly kind: 'choice'; readonly choice: OwnChoice; readonly line: Line }
+  | {
+      readonly kind: 'map';
+      readonly change: EntryChange;
+      readonly when: readonly SettingTest[];
+      readonly line: Line;
+    }
   | {
       readonly kind: 'entry';
       readonly gpa: bigint;
       readonly bytes: 4 | 8;
       readonly value: bigint;
+      readonly when: readonly SettingTest[];
       readonly line: Line;
     }
   | { readonly kind: 'given' | 'begin'; readonly line: Line }

@@ -3,7 +3,7 @@ import { planOf } from '../testing/scenarios.ts';
 import type { SettingChoices } from './ast.ts';
 import { explainAt, offersAt } from './assist.ts';
 import { checkScenario, formatScenario } from './plan.ts';
-import { meets, settingsNotMeant } from './remarks.ts';
+import { settingsNotMeant } from './remarks.ts';
 
 const textOf = (machine: string, ...lines: string[]): string =>
   ['mmuscope 1', `machine ${machine}`, 'slot 0x0 4M', 'begin', 'v0 cpuid', ...lines].join('\n');
@@ -11,7 +11,7 @@ const textOf = (machine: string, ...lines: string[]): string =>
 describe('a condition is met', () => {
   const met = (condition: string, choices: SettingChoices = {}): boolean => {
     const plan = planOf(textOf('two-stage cpu=vmx-vpid', `expect exits=1 when ${condition}`), choices);
-    return plan.expectations.every(({ when }) => meets(when, plan.program.settings));
+    return plan.expectations.length === 1;
   };
   test.each<[string, SettingChoices, boolean]>([
     ['tlb=4', { tlb: '4' }, true],
@@ -38,7 +38,7 @@ describe('a condition is met', () => {
     const text = textOf('kvm-2007', 'expect exits=1 when shipped-bugs=C-B2,C-B3');
     const met = (bugs: string): boolean => {
       const plan = planOf(text, { 'shipped-bugs': bugs });
-      return plan.expectations.every(({ when }) => meets(when, plan.program.settings));
+      return plan.expectations.length === 1;
     };
     expect([met('C-B2,C-B3'), met('C-B2')]).toEqual([true, false]);
   });

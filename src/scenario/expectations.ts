@@ -5,7 +5,7 @@ import type { AccessResult } from '../core/operations/access.ts';
 import type { OperationRecord } from '../core/operations/recorder.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import type { Expectation } from './ast.ts';
-import { meets, type PlannedExpectation } from './remarks.ts';
+import type { PlannedExpectation } from './remarks.ts';
 
 export interface ExpectationResult {
   readonly line: number;
@@ -15,15 +15,13 @@ export interface ExpectationResult {
   readonly got?: string;
 }
 
-/** Expectations whose condition the settings meet, each judged at its place. Moves the timeline and puts it back. */
+/** What a plan expects of its run, each judged at its place. Moves the timeline and puts it back. */
 export function judge(
   timeline: Timeline,
   expectations: readonly PlannedExpectation[],
 ): readonly ExpectationResult[] {
   const position = timeline.position;
-  const results = expectations
-    .filter((planned) => meets(planned.when, timeline.program.settings))
-    .map((planned) => judgeOne(timeline, planned));
+  const results = expectations.map((planned) => judgeOne(timeline, planned));
   timeline.seek(position);
   return results;
 }

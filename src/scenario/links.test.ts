@@ -9,6 +9,7 @@ import { LINK_WORDS_1 } from './link-words.ts';
 import { packText, unpackText } from './link-text.ts';
 import { formatCatalogueLink, formatLink, LONGEST_CATALOGUE_LINK, parseLink } from './links.ts';
 import { findCheck, stepCheck } from './step-check.ts';
+import { suggestVaried } from './sweep.ts';
 
 const PLACE = { at: { operation: '1', step: 5 }, check: 'aB3z', settings: {} } as const;
 
@@ -42,6 +43,29 @@ describe('what is written is read back', () => {
   });
 });
 
+describe("choices of the text's own", () => {
+  const state = {
+    ...PLACE,
+    settings: { flush: 'never', Path: 'cr3' },
+    versus: { Path: 'fault' },
+    varied: [
+      { name: 'cpu', values: ['svm', 'vmx-novpid'] },
+      { name: 'Path', values: ['fault', 'cr3'] },
+    ],
+  };
+  test('are read back, abbreviated and spelt out', async () => {
+    const hash = formatCatalogueLink('eight-runs', state);
+    expect(hash).toContain('&p=FnPath.cr3&');
+    expect(await parseLink(hash)).toEqual({ kind: 'catalogue', id: 'eight-runs', ...state });
+    const long = await formatLink({ kind: 'own', text: 'mmuscope 1' }, state);
+    expect(long).toContain('&Path=cr3&vs.Path=fault&');
+    expect(await parseLink(long)).toEqual({ kind: 'own', text: 'mmuscope 1', ...state });
+  });
+  test('are one value each, save in a table', async () => {
+    expect((await parseLink('#/s/eight-runs?Path=fault,cr3')).kind).toBe('problems');
+  });
+});
+
 describe('comparisons of runs', () => {
   const varied = [
     { name: 'cpu', values: ['svm', 'vmx-novpid'] },
@@ -64,6 +88,9 @@ describe('comparisons of runs', () => {
     ['a value that is not known', 'vary.flush=always,often', 'flush=often'],
     ['an abbreviation that is not known', 'y=F?', 'asks for the setting "F?"'],
     ['a number of steps that is none', 'b=x', 'b=x'],
+    ["a damaged choice of the text's own", 'Path=Cr3', 'Path=Cr3'],
+    ["a damaged choice of the text's own, varied", 'vary.Path=,fault', 'Path=,fault'],
+    ["a damaged choice of the text's own, abbreviated", 'p=Path..cr3', 'Path='],
   ])('%s is said', async (_name, query, said) => {
     const link = await parseLink(`#/s/stale-tlb?${query}`);
     expect(link.kind === 'problems' ? link.sentences.join() : '').toContain(said);
@@ -88,6 +115,18 @@ describe('length', () => {
         };
         expect(formatCatalogueLink(id, state).length).toBeLessThanOrEqual(LONGEST_CATALOGUE_LINK);
       }
+    }
+  });
+  test.each(CATALOGUE_IDS)("and with the text's own choices in %s, and in a table", (id) => {
+    const plan = planOf(catalogueText(id));
+    const own = Object.fromEntries(plan.choices.map(({ name, values }) => [name, values.at(-1) ?? '']));
+    const varied = suggestVaried(plan);
+    for (const more of [
+      { settings: { ...most, ...own }, versus: own },
+      { settings: own, varied },
+    ]) {
+      const link = formatCatalogueLink(id, { ...PLACE, ...more });
+      expect(link.length).toBeLessThanOrEqual(LONGEST_CATALOGUE_LINK);
     }
   });
   test('abbreviated settings are read back', async () => {

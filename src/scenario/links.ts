@@ -14,6 +14,7 @@ import {
   type Bug,
 } from '../core/settings.ts';
 import type { SettingChoices } from './ast.ts';
+import { couldBeOwn, isOwnName } from './own-choices.ts';
 import type { Varied } from './sweep.ts';
 
 export interface Place {
@@ -97,10 +98,10 @@ const longForm = (prefix: string, settings: SettingChoices): readonly string[] =
 const variedForm = (varied: readonly Varied[], form: 'long' | 'short'): readonly string[] =>
   form === 'long'
     ? varied.map(({ name, values }) => `vary.${name}=${values.join(',')}`)
-    : [`y=${varied.map(({ name, values }) => codeOf(name as SettingName, values.join(','))).join('')}`];
+    : [`y=${varied.map(({ name, values }) => codeOf(name, values.join(','))).join('')}`];
 
 const shortForm = (name: string, settings: SettingChoices): readonly string[] => {
-  const codes = Object.entries(settings).map(([setting, value]) => codeOf(setting as SettingName, value));
+  const codes = Object.entries(settings).map(([setting, value]) => codeOf(setting, value));
   return codes.length === 0 ? [] : [`${name}=${codes.join('')}`];
 };
 
@@ -149,12 +150,16 @@ const CODES: Readonly<
   break: { letter: 'K', values: { none: 'n', ...BUG_CODES, ...MISTAKE_CODES } },
 };
 
-const codeOf = (name: SettingName, value: string): string =>
-  CODES[name].letter +
-  value
-    .split(',')
-    .map((part) => CODES[name].values[part] ?? '?')
-    .join('');
+/** A choice of the text's own is spelt out, `Path.cr3`: nobody but the text knows it. */
+function codeOf(name: string, value: string): string {
+  const parts = value.split(',');
+  if (isOwnName(name)) return [name, ...parts].join(OWN_MARK);
+  const { letter, values } = CODES[name as SettingName];
+  return letter + parts.map((part) => values[part] ?? '?').join('');
+}
+
+/** No abbreviation of a setting has this sign. */
+const OWN_MARK = '.';
 
 /** Understands a hash, tolerating one percent-decoding too many and what mail programs leave around a link. */
 export async function parseLink(hash: string): Promise<ParsedLink> {
@@ -230,9 +235,12 @@ class QueryReader {
     else if (name === 'at') this.readPlace(value);
     else if (name === 'c') this.readCheck(value);
     else if (name === 'vs' && value === 'same') this.versus ??= {};
-    else if (name === 'p') this.readCodes(value, this.into(this.settings));
-    else if (name === 'vs') this.readCodes(value, this.into((this.versus ??= {})));
-    else if (name === 'y') this.readCodes(value, this.vary);
+    else if (name === 'p') this.readAll(this.settings, value);
+    else if (name === 'vs') this.readAll((this.versus ??= {}), value);
+    else if (name === 'y')
+      this.readCodes(value, this.vary, (own, values) => {
+        this.readVaried(own, values);
+      });
     else if (name === 'b') this.readBeyond(value);
     else if (name.startsWith('vary.')) this.readVaried(name.slice('vary.'.length), value);
     else if (name.startsWith('vs.')) this.readSetting((this.versus ??= {}), name.slice('vs.'.length), value);
@@ -270,7 +278,8 @@ class QueryReader {
 
   private readVaried(name: string, value: string): void {
     const setting = settingOf(name);
-    if (setting === undefined)
+    if (isOwnName(name)) this.readOwn(name, value, (values) => this.varied.push({ name, values }));
+    else if (setting === undefined)
       this.sentences.push(`The link varies "${shorten(name)}", which this version does not know.`);
     else this.vary(setting, value);
   }
@@ -297,15 +306,40 @@ class QueryReader {
 
   private readSetting(into: Record<string, string>, name: string, value: string): void {
     const setting = settingOf(name);
-    if (setting === undefined)
+    if (isOwnName(name) && !value.includes(','))
+      this.readOwn(name, value, ([only = '']) => (into[name] = only));
+    else if (isOwnName(name)) this.damaged(name, value);
+    else if (setting === undefined)
       this.sentences.push(`The link asks for "${shorten(name)}", which this version does not know.`);
     else this.into(into)(setting, value);
   }
 
-  private readCodes(value: string, take: Taker): void {
+  /** A choice that some text offers, with one value, or several where a table varies it. */
+  private readOwn(name: string, value: string, take: (values: readonly string[]) => void): void {
+    const values = value.split(',');
+    if (values.every((one) => couldBeOwn(name, one))) take(values);
+    else this.damaged(name, value);
+  }
+
+  private damaged(name: string, value: string): void {
+    this.sentences.push(`The link is damaged at "${shorten(`${name}=${value}`)}".`);
+  }
+
+  private readAll(into: Record<string, string>, value: string): void {
+    this.readCodes(value, this.into(into), (own, chosen) => {
+      this.readSetting(into, own, chosen);
+    });
+  }
+
+  private readCodes(value: string, take: Taker, takeOwn: (name: string, values: string) => void): void {
     const pieces = value.match(/[A-Z][^A-Z]*/g) ?? [];
     if (pieces.join('') !== value) this.sentences.push(`The link is damaged at "${shorten(value)}".`);
     for (const piece of pieces) {
+      if (piece.includes(OWN_MARK)) {
+        const [own = '', ...chosen] = piece.split(OWN_MARK);
+        takeOwn(own, chosen.join(','));
+        continue;
+      }
       const name = SETTINGS.find((setting) => CODES[setting.name].letter === piece[0])?.name;
       const values = piece
         .slice(1)

@@ -13,7 +13,8 @@ import {
 } from '../core/settings.ts';
 import type { Line, Problem, SettingChoices, SettingTest, Span, Statement } from './ast.ts';
 import { settingText } from './choices.ts';
-import { passes } from './remarks.ts';
+import { conditionsOf, passes } from './conditions.ts';
+import { isOwnName } from './own-choices.ts';
 
 export interface Said {
   readonly message: string;
@@ -34,6 +35,8 @@ export const placeless = (message: string, remedy: string): Problem => ({
 /** What is wrong with the settings of a link or of the command line by themselves. */
 export function checkOverrides(overrides: SettingChoices): readonly Problem[] {
   return Object.entries(overrides).flatMap(([name, value]) => {
+    // A text may lose a choice of its own while it is edited.
+    if (isOwnName(name)) return [];
     const setting = settingOf(name);
     if (setting === undefined)
       return [placeless(`There is no setting ${JSON.stringify(name)}`, 'Leave it out.')];
@@ -104,8 +107,8 @@ export function checkSettings(statements: readonly Statement[], own: Settings, r
       const settings = { ...own, ...choices };
       checkChoices(line, choices, { settings, report });
       checkSuggestion(line, { choices, settings }, report);
-    } else if (statement.kind === 'expect' || statement.kind === 'note')
-      checkCondition(statement.line, statement.when, { own, report });
+    }
+    for (const { when, line } of conditionsOf(statement)) checkCondition(line, when, { own, report });
   }
 }
 

@@ -150,7 +150,10 @@ function missingRegister(register: string, settings: Settings): Said | undefined
     };
   return isKvm(settings) && EXTRA.includes(register)
     ? {
-        message: `${register} does not exist on ${settings.machine}`,
+        message:
+          settings.machine === 'kvm-2007'
+            ? `${register} ${OLD}`
+            : `${register} is not modelled on ${settings.machine}`,
         remedy: 'Use machine native or two-stage.',
       }
     : undefined;

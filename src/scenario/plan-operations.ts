@@ -23,6 +23,7 @@ import {
   valueOfChange,
   type Ground,
 } from './entries.ts';
+import { meets, type Chosen } from './conditions.ts';
 import { MAIN_SPACE } from './guest-tables.ts';
 import { missingOn } from './machine-words.ts';
 
@@ -35,14 +36,18 @@ export class OperationPlanner {
   /** Slots with a dirty log, where the next line stands. */
   private readonly logged = new Set<number>();
 
-  constructor(ground: Ground, statements: readonly Statement[]) {
+  private readonly chosen: Chosen;
+
+  constructor(ground: Ground, statements: readonly Statement[], chosen: Chosen) {
     this.ground = ground;
     this.statements = statements;
+    this.chosen = chosen;
   }
 
+  /** Undefined where it is for other runs, or cannot be. */
   planned(statement: OperationStatement): PlannedOperation | undefined {
-    const { line, meanwhile = [] } = statement;
-    if (!this.exists(statement)) return undefined;
+    const { line, number, when = [], meanwhile = [] } = statement;
+    if (!meets(when, this.chosen) || !this.exists(statement)) return undefined;
     const operation = this.operationOf(statement);
     const others = meanwhile.flatMap(({ point, visit, operation: own }) => {
       const planned = this.planned(own);
@@ -57,6 +62,7 @@ export class OperationPlanner {
       text,
       line: line.number,
       lastLine: lastLineOf(statement),
+      ...(number === undefined ? {} : { number }),
       ...(others.length === 0 ? {} : { meanwhile: others }),
     };
   }

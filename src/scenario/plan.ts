@@ -7,9 +7,18 @@ import { BOUNDS } from '../core/bounds.ts';
 import { gfn } from '../core/quantities.ts';
 import type { PlannedOperation, Program, Slot } from '../core/operations/operation.ts';
 import { completeSettings, DEFAULT_SETTINGS, misfit, type Settings } from '../core/settings.ts';
-import type { EntryChange, Line, OperationStatement, Problem, SettingChoices, Statement } from './ast.ts';
+import type {
+  EntryChange,
+  Line,
+  OperationStatement,
+  OwnChoice,
+  Problem,
+  SettingChoices,
+  Statement,
+} from './ast.ts';
 import { checkAddress, levelOfChange, valueOfChange, type Ground } from './entries.ts';
 import { GuestTables, MAIN_SPACE } from './guest-tables.ts';
+import { isIn, linesLeftOut, type Chosen } from './conditions.ts';
 import { printLines, readLines } from './lines.ts';
 import {
   checkOverrides,
@@ -21,9 +30,10 @@ import {
   type Report,
 } from './machine-check.ts';
 import { pagingOff } from './machine-words.ts';
+import { picksOf } from './own-choices.ts';
 import { OperationPlanner } from './plan-operations.ts';
 import { remarksOf, type Remarks, type Section } from './remarks.ts';
-import { interpret } from './statements.ts';
+import { interpret, type Interpretation } from './statements.ts';
 
 export interface Plan extends Remarks {
   readonly title: string;
@@ -38,6 +48,11 @@ export interface Plan extends Remarks {
   readonly ownSettings: Settings;
   /** Names that the text gives to addresses. */
   readonly names: ReadonlyMap<string, bigint>;
+  /** What the text offers to choose beside the settings, and what is chosen. */
+  readonly choices: readonly OwnChoice[];
+  readonly picks: Chosen['picks'];
+  /** Lines of the text that are for other runs. */
+  readonly leftOut: ReadonlySet<number>;
 }
 
 export type PlanResult =
@@ -53,11 +68,14 @@ export function planScenario(text: string, overrides: SettingChoices = {}): Plan
       ],
     };
   }
-  const { statements, problems, names } = interpret(readLines(text));
+  const { problems, ...source } = interpret(readLines(text));
   const wrong = checkOverrides(overrides);
-  const planner = new Planner({ statements, names }, wrong.length === 0 ? overrides : {});
+  const planner = new Planner(source, wrong.length === 0 ? overrides : {});
   return planner.plan([...problems, ...wrong]);
 }
+
+/** What a text offers to choose beside the settings. */
+export const ownChoicesIn = (text: string): readonly OwnChoice[] => interpret(readLines(text)).choices;
 
 /** What is wrong with a text; nothing, when it can run. */
 export function checkScenario(text: string): readonly Problem[] {
@@ -69,6 +87,8 @@ export function checkScenario(text: string): readonly Problem[] {
 export const formatScenario = (text: string): string => printLines(readLines(text));
 
 class Planner {
+  private readonly source: Omit<Interpretation, 'problems'>;
+  /** Of the text those that the run has. */
   private readonly statements: readonly Statement[];
   private readonly problems: Problem[] = [];
   private readonly ownChoices: SettingChoices;
@@ -77,27 +97,24 @@ class Planner {
   private readonly tables: GuestTables;
   private readonly ground: Ground;
   private readonly slots: Slot[] = [];
-  private readonly names: ReadonlyMap<string, bigint>;
+  private readonly chosen: Chosen;
   private space = MAIN_SPACE;
 
-  constructor(
-    source: { statements: readonly Statement[]; names: ReadonlyMap<string, bigint> },
-    overrides: SettingChoices,
-  ) {
-    const { statements } = source;
-    this.statements = statements;
-    this.names = source.names;
-    this.ownChoices = choicesIn(statements);
+  constructor(source: Omit<Interpretation, 'problems'>, overrides: SettingChoices) {
+    this.source = source;
+    this.ownChoices = choicesIn(source.statements);
     this.ownSettings = completeSettings(this.ownChoices);
     this.settings = settingsOfRun(this.ownChoices, overrides);
+    this.chosen = { settings: this.settings, picks: picksOf(source.choices, overrides) };
+    this.statements = source.statements.filter((statement) => isIn(statement, this.chosen));
     const fitting = misfit(this.settings) === undefined ? this.settings : DEFAULT_SETTINGS;
-    this.tables = new GuestTables(fitting, namedFrames(statements));
+    this.tables = new GuestTables(fitting, namedFrames(this.statements));
     this.ground = { settings: this.settings, tables: this.tables, report: this.report };
   }
 
   plan(problems: readonly Problem[]): PlanResult {
     this.problems.push(...problems);
-    checkSettings(this.statements, this.ownSettings, this.report);
+    checkSettings(this.source.statements, this.ownSettings, this.report);
     if (misfit(this.ownSettings) === undefined) this.problems.push(...checkRun(this.settings));
     // Tables of a guest that this machine does not have would only repeat the same trouble line by line.
     if (misfit(this.settings) !== undefined) return this.failure();
@@ -123,8 +140,11 @@ class Planner {
       ...(minutes === undefined ? {} : { minutes: minutes.minutes }),
       ownChoices: this.ownChoices,
       ownSettings: this.ownSettings,
-      names: this.names,
-      ...remarksOf(this.statements, this.settings),
+      names: this.source.names,
+      choices: this.source.choices,
+      picks: this.chosen.picks,
+      leftOut: linesLeftOut(this.source.statements, this.chosen),
+      ...remarksOf(this.source.statements, this.chosen),
       program: {
         settings: this.settings,
         slots: this.slots,
@@ -273,7 +293,7 @@ class Planner {
 
   private operations(): { given: PlannedOperation[]; body: PlannedOperation[] } {
     const sections: Record<Section, PlannedOperation[]> = { given: [], body: [] };
-    const planner = new OperationPlanner(this.ground, this.statements);
+    const planner = new OperationPlanner(this.ground, this.statements, this.chosen);
     let section: Section | undefined;
     for (const statement of this.statements) {
       if (statement.kind === 'given') section = 'given';

@@ -1,6 +1,7 @@
 /** What an author says about a scenario: notes, expectations, things to try. */
 import { applies, SETTINGS, settingOf, type SettingName, type Settings } from '../core/settings.ts';
-import type { CallPlace, Expectation, SettingChoices, SettingTest, Statement } from './ast.ts';
+import type { CallPlace, Expectation, SettingChoices, Statement } from './ast.ts';
+import { isIn, type Chosen } from './conditions.ts';
 import { printLines } from './lines.ts';
 
 export type Section = 'given' | 'body';
@@ -8,7 +9,7 @@ export type Section = 'given' | 'body';
 export interface Note {
   readonly text: string;
   readonly section: Section | 'scenario';
-  /** Number of operations of the section before the note; the note belongs to the last of them. */
+  /** Number of the operation of the section to which the note belongs, the last before it; 0 before the first. */
   readonly after: number;
   readonly at?: CallPlace;
 }
@@ -16,9 +17,8 @@ export interface Note {
 export interface PlannedExpectation {
   readonly expectation: Expectation;
   readonly section: Section;
-  /** Number of operations of the section before the line: it must hold after the last of them. */
+  /** Number of the last operation before the line that the run does not leave out: it must hold after that one. */
   readonly after: number;
-  readonly when: readonly SettingTest[];
   readonly line: number;
   readonly text: string;
 }
@@ -29,36 +29,28 @@ export interface Suggestion {
 }
 
 export interface Remarks {
-  /** Those that hold under the settings of the run. */
+  /** Notes and expectations that are for what is chosen in the run. */
   readonly notes: readonly Note[];
   readonly expectations: readonly PlannedExpectation[];
   readonly suggestions: readonly Suggestion[];
 }
 
-export const passes = ({ values, negated }: SettingTest, value: string): boolean =>
-  values.includes(value) !== negated;
-
-/** Whether a run under these settings is meant. A setting that means nothing there meets no condition. */
-export const meets = (when: readonly SettingTest[], settings: Settings): boolean =>
-  when.every((test) => {
-    const setting = settingOf(test.name);
-    return setting !== undefined && applies(setting, settings) && passes(test, settings[test.name]);
-  });
-
-/** Gathers what an author says, each with its place among the operations. */
-export function remarksOf(statements: readonly Statement[], settings: Settings): Remarks {
+/** Gathers what an author says, each with its place among the operations; `statements` are all of the text's. */
+export function remarksOf(statements: readonly Statement[], chosen: Chosen): Remarks {
   const notes: Note[] = [];
   const expectations: PlannedExpectation[] = [];
   const suggestions: Suggestion[] = [];
   let section: Section | 'scenario' = 'scenario';
-  let after = 0;
+  // Of all operations, and of those that the run has.
+  let [after, ran] = [0, 0];
   for (const statement of statements) {
+    if (statement.kind === 'operation') after += 1;
+    if (!isIn(statement, chosen)) continue;
     if (statement.kind === 'given' || statement.kind === 'begin') {
       section = statement.kind === 'given' ? 'given' : 'body';
-      after = 0;
-    } else if (statement.kind === 'operation') after += 1;
+      [after, ran] = [0, 0];
+    } else if (statement.kind === 'operation') ran = after;
     else if (statement.kind === 'note') {
-      if (!meets(statement.when, settings)) continue;
       const note = { text: statement.text, section, after };
       notes.push(statement.at === undefined ? note : { ...note, at: statement.at });
     } else if (statement.kind === 'expect') {
@@ -66,8 +58,7 @@ export function remarksOf(statements: readonly Statement[], settings: Settings):
       expectations.push({
         expectation: statement.expectation,
         section: section === 'scenario' ? 'body' : section,
-        after,
-        when: statement.when,
+        after: ran,
         line: statement.line.number,
         text,
       });
@@ -93,7 +84,9 @@ export function settingsNotMeant({
   const suggested = suggestions.some(
     ({ choices }) =>
       differing.every(({ name }) => choices[name] === settings[name]) &&
-      Object.keys(choices).every((name) => settings[name as SettingName] === choices[name as SettingName]),
+      Object.entries(choices).every(
+        ([name, value]) => settingOf(name) === undefined || settings[name as SettingName] === value,
+      ),
   );
   if (suggested) return [];
   return differing

@@ -4,16 +4,19 @@ import type {
   Line,
   MeanwhileStatement,
   OperationStatement,
+  OwnChoice,
   Problem,
+  SettingTest,
   Statement,
 } from './ast.ts';
 import { isPreemptionPoint, PREEMPTION_NAMES, type PreemptionPoint } from '../core/machine/preemption.ts';
-import { CALL_NAMES } from '../core/machine/steps.ts';
-import { readChoices, readSettings, readWhen } from './choices.ts';
+import { cutCondition, readSettings, readWhen } from './choices.ts';
 import { readExpectation } from './claims.ts';
 import { Cursor, LineFailed, nearest } from './cursor.ts';
 import { BARE_VERBS, readAction, readChange, readFlip, readVcpu } from './guest-actions.ts';
 import { readHost } from './invalidations.ts';
+import { readOwnChoice } from './own-choices.ts';
+import { readEntry, readNote, readSpace, readTitle, readTry } from './plain-lines.ts';
 
 const VERSION = 1;
 const WORDS = [
@@ -22,6 +25,7 @@ const WORDS = [
   'minutes',
   'machine',
   'policy',
+  'choice',
   'let',
   'slot',
   'space',
@@ -43,11 +47,15 @@ export interface Interpretation {
   readonly problems: readonly Problem[];
   /** Names that `let` gives to numbers. */
   readonly names: ReadonlyMap<string, bigint>;
+  /** What the text offers to choose, in its order. */
+  readonly choices: readonly OwnChoice[];
 }
 
 export function interpret(lines: readonly Line[]): Interpretation {
   return new Interpreter(lines).run();
 }
+
+const isOperation = (head: string): boolean => head === 'flip' || head === 'host' || /^v[0-9]+$/.test(head);
 
 const EXAMPLE_POINT: PreemptionPoint = 'rmap_write_protect/before-flush';
 
@@ -55,6 +63,9 @@ class Interpreter {
   private readonly problems: Problem[] = [];
   private readonly statements: Statement[] = [];
   private readonly names = new Map<string, bigint>();
+  private readonly own = new Map<string, OwnChoice>();
+  /** Operations of the section so far. */
+  private operations = 0;
   private readonly lines: readonly Line[];
   private at = 0;
 
@@ -71,7 +82,8 @@ class Interpreter {
         this.statement(line);
       });
     }
-    return { statements: this.statements, problems: this.problems, names: this.names };
+    const { statements, problems, names, own } = this;
+    return { statements, problems, names, choices: [...own.values()] };
   }
 
   private guard(body: () => void): void {
@@ -113,14 +125,18 @@ class Interpreter {
   }
 
   private statement(line: Line): void {
-    const cursor = this.cursor(line);
     const head = line.tokens[0];
     if (head === undefined) return;
-    const operation = this.operationOf(head.text, cursor, line);
-    if (operation !== undefined) {
-      this.statements.push({ kind: 'operation', operation, line });
+    if (isOperation(head.text)) {
+      this.operations += 1;
+      const number = this.operations;
+      const operation = this.operationOf(head.text, line);
+      this.statements.push({ kind: 'operation', operation: { ...operation, number }, line });
       return;
     }
+    const entry = head.text === 'map' || head.text === 'entry';
+    const { said, when } = entry ? this.conditional(line) : { said: line, when: [] };
+    const cursor = this.cursor(said);
     if (LATER.includes(head.text)) {
       cursor.fail(head, { message: `"${head.text}" is not in this version yet`, remedy: 'Remove the line.' });
     }
@@ -130,31 +146,37 @@ class Interpreter {
         remedy: 'Put the line directly below that operation, and indent it.',
       });
     const word = cursor.oneOf(WORDS.slice(0, -1), 'a statement');
-    const made = this.plain(word, cursor, line);
+    const made = this.plain(word, cursor, { line, when });
     if (made !== undefined) this.statements.push(made);
     if (word !== 'title') cursor.end();
   }
 
-  private operationOf(head: string, cursor: Cursor, line: Line): OperationStatement | undefined {
-    if (head === 'flip') return readFlip(cursor, line);
-    if (head === 'host') return this.withBlocks(readHost(cursor, line));
-    return /^v[0-9]+$/.test(head) ? this.withBlocks(this.oneOperation(cursor, line)) : undefined;
+  private operationOf(head: string, line: Line): OperationStatement {
+    const { said, when } = this.conditional(line);
+    const cursor = this.cursor(said);
+    if (head === 'flip') return { ...readFlip(cursor, said), when };
+    const plain = head === 'host' ? readHost(cursor, said) : this.oneOperation(cursor, said);
+    return this.withBlocks({ ...plain, when });
   }
 
-  private plain(word: (typeof WORDS)[number], cursor: Cursor, line: Line): Statement | undefined {
+  /** What a line says, and under which condition, which stands last. */
+  private conditional(line: Line): { said: Line; when: readonly SettingTest[] } {
+    const { said, condition } = cutCondition(line);
+    if (condition === undefined) return { said, when: [] };
+    const cursor = this.cursor(condition);
+    const when = readWhen(cursor, this.own);
+    cursor.end();
+    return { said, when };
+  }
+
+  private plain(
+    word: (typeof WORDS)[number],
+    cursor: Cursor,
+    { line, when }: { line: Line; when: readonly SettingTest[] },
+  ): Statement | undefined {
     switch (word) {
-      case 'title': {
-        const text = line.tokens
-          .slice(1)
-          .map((t, i) => (i > 0 && !t.glued ? ' ' : '') + t.text)
-          .join('');
-        if (text === '')
-          cursor.fail(undefined, {
-            message: 'The title is empty',
-            remedy: 'Write: title One guest page fault.',
-          });
-        return { kind: 'title', text, line };
-      }
+      case 'title':
+        return readTitle(cursor, line);
       case 'about':
         return { kind: 'about', text: cursor.text('Write: about "What one will understand."'), line };
       case 'minutes':
@@ -162,6 +184,11 @@ class Interpreter {
       case 'machine':
       case 'policy':
         return { kind: 'settings', choices: readSettings(word, cursor), line };
+      case 'choice': {
+        const choice = readOwnChoice(cursor, this.own);
+        this.own.set(choice.name, choice);
+        return { kind: 'choice', choice, line };
+      }
       case 'let':
         this.name(cursor);
         return undefined;
@@ -175,31 +202,21 @@ class Interpreter {
       case 'space':
         return readSpace(cursor, line);
       case 'map':
-        return { kind: 'map', change: readChange(cursor, { of: 'map' }), line };
-      case 'entry': {
-        const gpa = cursor.number('a guest physical address');
-        cursor.equals();
-        const place = cursor.peek();
-        const value = cursor.number('the value');
-        const bytes = readEntryBytes(cursor);
-        if (bytes === 4 && value >> 32n !== 0n)
-          cursor.fail(place, {
-            message: `0x${value.toString(16)} does not fit 4 bytes`,
-            remedy: 'Write at most 8 hex digits, or leave bytes=4 out.',
-          });
-        return { kind: 'entry', gpa, bytes, value, line };
-      }
+        return { kind: 'map', change: readChange(cursor, { of: 'map' }), when, line };
+      case 'entry':
+        return readEntry(cursor, { line, when });
       case 'given':
       case 'begin':
+        this.operations = 0;
         return { kind: word, line };
       case 'note':
-        return readNote(cursor, line);
-      case 'expect':
-        return { kind: 'expect', expectation: readExpectation(cursor), when: readWhen(cursor), line };
-      case 'try': {
-        const label = cursor.text('Write: try "Update instead" gpte-write=update.');
-        return { kind: 'try', label, choices: readChoices(cursor), line };
+        return readNote(cursor, line, this.own);
+      case 'expect': {
+        const expectation = readExpectation(cursor);
+        return { kind: 'expect', expectation, when: readWhen(cursor, this.own), line };
       }
+      case 'try':
+        return readTry(cursor, line, this.own);
       case 'flip':
       case 'host':
       case 'v0':
@@ -262,7 +279,8 @@ class Interpreter {
   }
 
   /** `at rmap_write_protect/before-flush: v1 kernel write ...` */
-  private meanwhile(line: Line, vcpu: number): MeanwhileStatement {
+  private meanwhile(whole: Line, vcpu: number): MeanwhileStatement {
+    const { said: line, when } = this.conditional(whole);
     const cursor = this.cursor(line);
     cursor.next();
     const token = cursor.word(
@@ -285,7 +303,7 @@ class Interpreter {
         fix: `${name}:`,
       });
     const actor = cursor.peek();
-    const operation = this.oneOperation(cursor, line);
+    const operation = { ...this.oneOperation(cursor, line), when };
     if (operation.vcpu === vcpu)
       cursor.note(actor, {
         message: `v${String(vcpu)} is in the middle of something itself`,
@@ -330,9 +348,10 @@ class Interpreter {
   }
 
   private handlerOperation(line: Line, vcpu: number): OperationStatement {
-    const cursor = this.cursor(line);
+    const { said: plain, when } = this.conditional(line);
+    const cursor = this.cursor(plain);
     if (/^v[0-9]+$/.test(line.tokens[0]?.text ?? '')) {
-      const said = this.withBlocks(this.oneOperation(cursor, line));
+      const said = this.withBlocks({ ...this.oneOperation(cursor, plain), when });
       const [meanwhile] = said.meanwhile ?? [];
       if (meanwhile !== undefined)
         this.cursor(meanwhile.operation.line).note(meanwhile.operation.line.tokens[0], {
@@ -343,55 +362,6 @@ class Interpreter {
     }
     const action = readAction(cursor, { privilege: 'kernel' });
     cursor.end();
-    return { vcpu, privilege: 'kernel', action, line };
+    return { vcpu, privilege: 'kernel', action, line: plain, when };
   }
-}
-
-function readSpace(cursor: Cursor, line: Line): Statement {
-  const name = cursor.word('the name of an address space', 'Write: space B kernel=main.').text;
-  if (!cursor.atPair()) return { kind: 'space', name, line };
-  cursor.oneOf(['kernel'], 'kernel=<space>');
-  cursor.equals();
-  return {
-    kind: 'space',
-    name,
-    kernelOf: cursor.word('the name of an address space', 'Write: kernel=main.').text,
-    line,
-  };
-}
-
-function readNote(cursor: Cursor, line: Line): Statement {
-  if (!cursor.take('at')) {
-    const text = cursor.text('Write: note "text".');
-    return { kind: 'note', text, when: readWhen(cursor), line };
-  }
-  const token = cursor.word('the name of a call', 'Write: note at rmap_write_protect "text".');
-  const [call = '', occurrence] = token.text.split('#');
-  const names: readonly string[] = CALL_NAMES;
-  if (!names.includes(call)) {
-    const near = nearest(call, names);
-    cursor.note(token, {
-      message: `${JSON.stringify(call)} is no call`,
-      remedy:
-        near === undefined ? 'The panel "Where we are" shows the calls of a step.' : `Did you mean ${near}?`,
-      ...(near === undefined ? {} : { fix: token.text.replace(call, near) }),
-    });
-  }
-  if (occurrence !== undefined && !/^[1-9][0-9]{0,4}$/.test(occurrence)) {
-    cursor.note(token, {
-      message: `${JSON.stringify(occurrence)} does not say which call is meant`,
-      remedy: `Write for example: ${call}#2.`,
-    });
-  }
-  const text = cursor.text('Write: note at fetch "text".');
-  const at = occurrence === undefined ? { call } : { call, occurrence: Number(occurrence) };
-  return { kind: 'note', text, at, when: readWhen(cursor), line };
-}
-
-/** `entry 0x100ff8 = 0x21067`, or half a word: `bytes=4`. */
-function readEntryBytes(cursor: Cursor): 4 | 8 {
-  if (!cursor.atPair()) return 8;
-  cursor.oneOf(['bytes'], 'bytes=4');
-  cursor.equals();
-  return cursor.oneOf(['4', '8'], 'a size of 4 or 8') === '4' ? 4 : 8;
 }

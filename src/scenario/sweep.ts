@@ -1,5 +1,5 @@
 /**
- * One text under every combination of up to three settings: which runs that are, and the table that sums them up, a row
+ * One text under every combination of up to three settings, or choices of its own: which runs that are, and the table that sums them up, a row
  * for each run and a column for whatever differs. Bounded in settings and runs; a combination that no machine has is a
  * row that says why, and two combinations that mean the same machine are run once.
  */
@@ -8,7 +8,9 @@ import { COUNTERS, type CounterName } from '../core/counters.ts';
 import { settingAccepts, settingOf, type SettingName } from '../core/settings.ts';
 import { seenApart, type Seen } from '../timeline/seen.ts';
 import type { RunSummary } from '../timeline/summary.ts';
-import type { SettingChoices } from './ast.ts';
+import type { OwnChoice, SettingChoices } from './ast.ts';
+import { choicesNotOffered } from './not-offered.ts';
+import { isOwnName } from './own-choices.ts';
 import { planScenario, type Plan } from './plan.ts';
 
 /** A setting and the values that it takes in turn. */
@@ -28,19 +30,18 @@ export type SweepRow = {
   | { readonly kind: 'unfit'; readonly why: string }
 );
 
-/** What is wrong with a choice of settings to vary, as sentences. */
-export function checkVaried(varied: readonly Varied[]): readonly string[] {
+/** What is wrong with a choice of settings to vary, as sentences; `own` is what the text offers beside them. */
+export function checkVaried(varied: readonly Varied[], own: readonly OwnChoice[]): readonly string[] {
   const names = varied.map(({ name }) => name);
   const runs = runsOf(varied);
   return [
     ...varied.flatMap(({ name, values }) => {
+      const twice = new Set(values).size < values.length ? [`${name} takes a value twice.`] : [];
+      if (isOwnName(name)) return [...twice, ...choicesNotOffered(own, { [name]: values.join() })];
       const setting = settingOf(name);
       if (setting === undefined) return [`There is no setting "${name}".`];
       const unknown = values.filter((value) => !settingAccepts(setting, value));
-      return [
-        ...(new Set(values).size < values.length ? [`${name} takes a value twice.`] : []),
-        ...unknown.map((value) => `${name}=${value} is not known.`),
-      ];
+      return [...twice, ...unknown.map((value) => `${name}=${value} is not known.`)];
     }),
     ...(new Set(names).size < names.length ? ['A setting is varied twice.'] : []),
     ...(varied.length > BOUNDS.variedSettings
@@ -62,16 +63,19 @@ export const runsOf = (varied: readonly Varied[]): number =>
 export function suggestVaried({
   suggestions,
   ownSettings,
-}: Pick<Plan, 'suggestions' | 'ownSettings'>): readonly Varied[] {
+  choices: own,
+}: Pick<Plan, 'suggestions' | 'ownSettings' | 'choices'>): readonly Varied[] {
   const found = new Map<string, Set<string>>();
+  const startOf = (name: string): string | undefined =>
+    own.find((choice) => choice.name === name)?.values[0] ?? ownSettings[name as SettingName];
   for (const { choices } of suggestions)
     for (const [name, value] of Object.entries(choices))
-      found.set(name, (found.get(name) ?? new Set([ownSettings[name as SettingName]])).add(value));
+      found.set(name, (found.get(name) ?? new Set([startOf(name) ?? value])).add(value));
   return [...found]
     .map(([name, values]) => ({ name, values: [...values] }))
     .filter(({ values }) => values.length > 1)
     .reduce<readonly Varied[]>(
-      (kept, next) => (checkVaried([...kept, next]).length === 0 ? [...kept, next] : kept),
+      (kept, next) => (checkVaried([...kept, next], own).length === 0 ? [...kept, next] : kept),
       [],
     );
 }
@@ -90,7 +94,7 @@ export function planSweep(
     const planned = planScenario(text, choices);
     if (planned.kind === 'problems')
       return { values, choices, kind: 'unfit', why: planned.problems[0]?.message ?? '' };
-    const key = settingsKey(planned.plan.program.settings);
+    const key = runKey(planned.plan);
     const as = known.get(key);
     if (as !== undefined) return { values, choices, kind: 'same', as };
     known.set(key, at);
@@ -99,8 +103,8 @@ export function planSweep(
 }
 
 /** Two runs of one text with the same key are the same run. */
-export const settingsKey = (settings: Readonly<Record<string, string>>): string =>
-  Object.entries(settings)
+export const runKey = ({ program, picks }: Pick<Plan, 'program' | 'picks'>): string =>
+  Object.entries({ ...program.settings, ...picks })
     .map(([name, value]) => `${name}=${value}`)
     .sort()
     .join('&');
@@ -131,31 +135,38 @@ export interface SweepTable {
 /** Columns of outcomes in a table. */
 const MOST_OUTCOMES = 6;
 
+/** Counters of what went wrong: they come first, before what it cost. */
+const GRAVE: readonly CounterName[] = ['stale_hits', 'flushes_missing'];
+
 /** Which columns differ between the runs of a table; undefined stands for a row without a run. */
 export function tableOf(summaries: readonly (RunSummary | undefined)[]): SweepTable {
   const runs = summaries.filter((summary) => summary !== undefined);
-  const [first] = runs;
   const differs = (value: (run: RunSummary) => string): boolean => new Set(runs.map(value)).size > 1;
   const operations = new Map(
     runs.flatMap(({ operations: own }) => own.map((operation) => [operation.line, operation] as const)),
   );
   const outcomes = [...operations.values()]
-    .filter(({ line }) =>
-      runs.some(
-        (run) => first !== undefined && seenApart(outcomeOf(first, line), outcomeOf(run, line)).length > 0,
-      ),
-    )
+    .filter(({ line }) => {
+      // A run that has no such line is none in which it came out otherwise; one that stopped before it is.
+      const reached = runs.filter((run) => run.stopped !== undefined || outcomeOf(run, line) !== undefined);
+      const [one] = reached;
+      return reached.some(
+        (run) => one !== undefined && seenApart(outcomeOf(one, line), outcomeOf(run, line)).length > 0,
+      );
+    })
     .sort((a, b) => a.line - b.line);
   return {
     outcomes: outcomes.slice(0, MOST_OUTCOMES),
     outcomesLeftOut: Math.max(0, outcomes.length - MOST_OUTCOMES),
-    counters: COUNTERS.map(({ name }) => name).filter((name) => differs((run) => String(run.counts[name]))),
+    counters: [...GRAVE, ...COUNTERS.map(({ name }) => name).filter((name) => !GRAVE.includes(name))].filter(
+      (name) => differs((run) => String(run.counts[name])),
+    ),
     harm: differs(({ harms }) => harms.join()) || runs.some(({ harms }) => harms.length > 0),
     rules: differs(({ rules }) => rules.join()) || runs.some(({ rules }) => rules.length > 0),
     stopped: runs.some(({ stopped }) => stopped !== undefined),
   };
 }
 
-/** What the guest of a run saw of the operation at a line; undefined where it did not get there. */
+/** What the guest of a run saw of the operation at a line; undefined where it did not get there, or has no such line. */
 export const outcomeOf = ({ operations }: RunSummary, line: number): Seen | undefined =>
   operations.find((operation) => operation.line === line)?.seen;

@@ -1,7 +1,7 @@
 // Generated from syntax.grammar by `npm run gen`. Do not edit.
 import {LRParser} from "@lezer/lr"
 import {specializeNumber} from "./number-token.ts"
-const spec_Atom = {__proto__:null,mmuscope:36, title:36, about:36, minutes:36, machine:36, policy:36, let:36, slot:36, space:36, map:36, entry:36, given:36, begin:36, on:36, note:36, expect:36, try:36, when:36, at:36, in:36, host:36, read:38, write:38, exec:38, "set-pte":38, invlpg:38, "load-cr3":38, set:38, cpuid:38, flip:38, retry:38, skip:38, invpcid:38, tlbi:38, "load-ttbr0":38, log:38, "fetch-log":38, "set-entry":38, invept:38, invvpid:38, invlpga:38, "tlb-control":38, rw:40, ro:40, user:40, kernel:40, accessed:40, dirty:40, nx:40, global:40, key:40, keep:40, fresh:40, "->":42}
+const spec_Atom = {__proto__:null,mmuscope:36, title:36, about:36, minutes:36, machine:36, policy:36, choice:36, let:36, slot:36, space:36, map:36, entry:36, given:36, begin:36, on:36, note:36, expect:36, try:36, when:36, at:36, in:36, host:36, read:38, write:38, exec:38, "set-pte":38, invlpg:38, "load-cr3":38, set:38, cpuid:38, flip:38, retry:38, skip:38, invpcid:38, tlbi:38, "load-ttbr0":38, log:38, "fetch-log":38, "set-entry":38, invept:38, invvpid:38, invlpga:38, "tlb-control":38, rw:40, ro:40, user:40, kernel:40, accessed:40, dirty:40, nx:40, global:40, key:40, keep:40, fresh:40, "->":42}
 export const parser = LRParser.deserialize({
   version: 14,
   states: "#SQVQPOOOOQO'#C`'#C`OOQO'#Cb'#CbOOQO'#Cc'#CcOOQO'#Cd'#CdOOQO'#Cm'#CmOOQO'#Ci'#CiO!cQPO'#C_OOQO'#C_'#C_OOQO'#Ch'#ChQ!pQPO'#ChQVQPOOOOQO-E6g-E6gOOQO,58y,58yOOQO,59S,59SOOQO-E6f-E6f",

@@ -22,10 +22,7 @@ export function addressAt(timeline: Timeline, step: StepView | undefined): Addre
   const own = step.facts['gva'];
   const inner = calls.findLast((call) => typeof call.facts['gva'] === 'bigint')?.facts['gva'];
   const operation = timeline.operationAt(step.index);
-  const planned =
-    operation === undefined
-      ? undefined
-      : timeline.program[operation.section === 'given' ? 'given' : 'body'][operation.number - 1]?.operation;
+  const planned = operation === undefined ? undefined : timeline.plannedOf(operation)?.operation;
   const fallback = planned !== undefined && 'gva' in planned ? planned.gva : undefined;
   const gva = typeof own === 'bigint' ? own : typeof inner === 'bigint' ? inner : fallback;
   if (gva === undefined || gva === 0n) return undefined;

@@ -51,7 +51,8 @@ export function differenceText(difference: Difference): string {
         .map(({ counter, a, b }) => `${counterLabel(counter)} ${String(a)} → ${String(b)} (${signed(b - a)})`)
         .join(', ');
     case 'steps': {
-      const { onlyA, onlyB } = difference;
+      const { onlyA, onlyB, leftOut } = difference;
+      if (leftOut) return `Only run ${onlyB === 0 ? 'A' : 'B'} has this line.`;
       const sides = [
         ...(onlyA === 0 ? [] : [`${times(onlyA, 'step')} only in A`]),
         ...(onlyB === 0 ? [] : [`${times(onlyB, 'step')} only in B`]),

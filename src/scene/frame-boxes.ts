@@ -16,15 +16,20 @@ export function pageBoxes(context: Context): readonly SceneBox[] {
   return context.cast.frames.map((gfn) => {
     const pfn = hostFrameOf(gfn);
     const count = context.cast.largePages.get(gfn) ?? 1;
-    const touched = touches.find((word) => word >= pfn * 512 && word < (pfn + count) * 512);
+    const touched = count === 1 ? touches.get(pfn) : firstWithin(touches, { pfn, count });
     const word = touched ?? pfn * 512;
     const id = `frame:${hex(gfn)}`;
     const key = `word:${String(word)}`;
     const size = count === 1 ? '' : ` ${sizeText(12 + Math.log2(count))}`;
     const log = logText(context, gfn);
     const logChanged = context.changes.has(`dirty:${String(gfn)}`);
+    // Field by field: copying an object of unknown shape into a new one is what a scene of many boxes costs most.
+    const { x, y, width, height } = place(context, id);
     return {
-      ...place(context, id),
+      x,
+      y,
+      width,
+      height,
       id,
       zone: 'guest',
       title: small ? `gfn ${hex(gfn)}${size}` : `page${size}`,
@@ -46,11 +51,30 @@ export function pageBoxes(context: Context): readonly SceneBox[] {
   });
 }
 
-/** Memory words that the step reads or changes. */
-const wordsTouched = (context: Context): readonly number[] =>
-  [...context.changes.keys(), ...context.reads].flatMap((id) =>
-    id.startsWith('word:') ? [Number(id.slice(5))] : [],
-  );
+/**
+ * Of each frame in which the step reads or changes memory, the first such word: a step may clear a whole table, and
+ * there may be a hundred pages to draw.
+ */
+function wordsTouched({ changes, reads }: Context): ReadonlyMap<number, number> {
+  const touches = new Map<number, number>();
+  for (const ids of [changes.keys(), reads]) {
+    for (const id of ids) {
+      if (!id.startsWith('word:')) continue;
+      const word = Number(id.slice(5));
+      const frame = frameOfWord(word);
+      if (!touches.has(frame)) touches.set(frame, word);
+    }
+  }
+  return touches;
+}
+
+function firstWithin(
+  touches: ReadonlyMap<number, number>,
+  { pfn, count }: { pfn: Pfn; count: number },
+): number | undefined {
+  for (const [frame, word] of touches) if (frame >= pfn && frame < pfn + count) return word;
+  return undefined;
+}
 
 /** Where a slot is logged: whether the frame was written since user space last fetched the log. */
 function logText({ world, cast }: Context, gfn: Gfn): string {
@@ -70,8 +94,12 @@ export function rmapBoxes(context: Context): readonly SceneBox[] {
     const name = first === undefined ? 'nobody writes it' : entryName(world, first);
     const id = `rmap:${hex(pfn)}`;
     const frame = hex(gfnOfPfn(pfn) ?? pfn);
+    const { x, y, width, height } = place(context, id);
     return {
-      ...place(context, id),
+      x,
+      y,
+      width,
+      height,
       id,
       zone: 'hypervisor',
       title: small ? `rmap ${frame}` : rmapTitle(world, pfn),

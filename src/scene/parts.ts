@@ -108,6 +108,7 @@ export const rowId = (word: number): string => `w:${String(word)}`;
 
 /** The page in which a guest frame lies: its own, or a larger one. */
 export function pageId({ cast }: Pick<Context, 'cast'>, frame: number): string {
+  if (cast.largePages.size === 0) return `frame:${hex(frame)}`;
   const large = [...cast.largePages].find(([first, count]) => frame >= first && frame < first + count);
   return `frame:${hex(large?.[0] ?? frame)}`;
 }

@@ -48,25 +48,24 @@ function entryLinks(context: Context, { own, index, tables }: LinkStart): readon
   const target = targetOf(dialect, walked.at, value);
   if (target === undefined) return [];
   const row = entryRowId(walked, index);
-  const link = {
-    id: `l:${row.slice(2)}`,
-    from: { box: table.id, row },
-    active: stateOf(context, walked, index) !== 'quiet',
-  };
+  const active = stateOf(context, walked, index) !== 'quiet';
+  const link = (kind: SceneLink['kind'], box: string): readonly SceneLink[] => [
+    { id: `l:${row.slice(2)}`, kind, from: { box: table.id, row }, to: { box }, active },
+  ];
   const leaf = dialect.kindOf(value, walked.at) === 'leaf';
   const at = (frame: Gfn): string =>
     tables.has(guestTableId(frame)) ? guestTableId(frame) : pageId(context, frame);
   if (table.zone === 'guest') {
     // A large page may begin in a frame that is a table, too.
     const box = leaf && walked.at.shift > 12 ? pageId(context, target) : at(toGfn(target));
-    return [{ ...link, kind: leaf ? 'page' : 'table', to: { box } }];
+    return link(leaf ? 'page' : 'table', box);
   }
   if (target >= FIRST_SHADOW_PFN) {
     const page = shadowPageAt(context.world, toPfn(target));
-    return page === undefined ? [] : [{ ...link, kind: 'table', to: { box: shadowId(page) } }];
+    return page === undefined ? [] : link('table', shadowId(page));
   }
   const frame = gfnOfPfn(toPfn(target));
-  return frame === undefined ? [] : [{ ...link, kind: 'shadow', to: { box: at(frame) } }];
+  return frame === undefined ? [] : link('shadow', at(frame));
 }
 
 function tlbLinks(context: Context, entry: TlbEntry): readonly SceneLink[] {

@@ -7,8 +7,8 @@ import { roleOf } from '../core/kvm/role-2007.ts';
 import { partsOf } from '../core/kvm/behind-2007.ts';
 import type { Settings } from '../core/settings.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
-import type { StepKind } from '../core/machine/steps.ts';
-import { STEPS_TODAY } from '../core/machine/steps-today.ts';
+import { isOfToday, type StepKind } from '../core/machine/steps.ts';
+import type { STEPS_TODAY } from '../core/machine/steps-today.ts';
 import { OF_PROCESSOR } from './sentences-processor.ts';
 import { at, frameName, hex, plural, table, type Sentence, type Teller, type Told } from './telling.ts';
 
@@ -185,7 +185,7 @@ let rare: { readonly [K in RareKind]: Teller<K> } | undefined;
 let today: typeof import('./sentences-today.ts') | undefined;
 
 const isCommon = (kind: StepKind): kind is CommonKind => kind in TELLERS;
-const isTodays = (kind: StepKind): kind is TodaysKind => kind in STEPS_TODAY;
+const isTodays = (kind: StepKind): kind is TodaysKind => isOfToday(kind);
 
 /** To be awaited before sentences about any of these steps are asked for; without steps, of all. */
 export async function loadSentences(kinds?: Iterable<StepKind>): Promise<void> {

@@ -12,7 +12,7 @@ import { shadowId, type CastTable } from './cast.ts';
 import type { Dialect } from './dialect.ts';
 import { chosenIn, entryRow, indexText, type RowOf } from './entries.ts';
 import { guestDialectIn, shadowDialect } from './kvm-dialects.ts';
-import { MAX_ROWS, openBox } from './layout.ts';
+import { MAX_ROWS, openBox, type Box } from './layout.ts';
 import { fillText } from './list-shape.ts';
 import { hex, place, type Context, type SceneBox, type SceneRow } from './parts.ts';
 import { entriesOf, type Walked } from './places.ts';
@@ -68,35 +68,51 @@ function tableBox(context: Context, own: TableNow, shadowed: ReadonlySet<Gfn>): 
   const rows = table.folded === true ? touchedRows(context, own) : rowsOf(context, own);
   const touched = changed || rows.some((row) => row.state !== 'quiet');
   const area = place(context, table.id);
-  return {
-    ...(table.folded === true && rows.length > 0 ? openBox(context.layout, area, rows.length) : area),
-    id: table.id,
-    zone: table.zone,
-    ...wordsOf(table, page),
+  const closed = table.folded === true && rows.length === 0;
+  const box = boxOf(table, {
+    area: table.folded === true && !closed ? openBox(context.layout, area, rows.length) : area,
+    words: wordsOf(table, page),
     rows,
-    fold: table.folded === true && rows.length === 0 ? '' : foldText(context, own),
+    fold: closed ? '' : foldText(context, own),
     state: changed && context.step?.kind === 'shadow-hash' ? 'new' : touched ? 'touched' : 'quiet',
-    ...(table.zone === 'guest' && !(table.folded === true && rows.length === 0)
-      ? tableBadge(context, table.gfn, shadowed)
-      : {}),
-    ...(table.folded === true ? { folded: true } : {}),
-    ...shapeOf(table),
-  };
+  });
+  const badge = table.zone === 'guest' && !closed ? tableBadge(context, table.gfn, shadowed) : '';
+  if (badge !== '') box.badge = badge;
+  return box;
+}
+
+type Draft<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Field by field: copying objects of many shapes into one is what a scene of many boxes costs most. */
+function boxOf(
+  table: CastTable,
+  of: Pick<SceneBox, 'rows' | 'fold' | 'state'> & {
+    readonly area: Box;
+    readonly words: Pick<SceneBox, 'title' | 'subtitle'>;
+  },
+): Draft<SceneBox> {
+  const { area, words, rows, fold, state } = of;
+  const { x, y, width, height } = area;
+  const { id, zone, role } = table;
+  const { title, subtitle } = words;
+  const box: Draft<SceneBox> = { x, y, width, height, id, zone, title, subtitle, rows, fold, state };
+  if (table.folded === true) box.folded = true;
+  if (role === undefined) return box;
+  const own = roleOf(role);
+  const parts = partsOf(own);
+  if (parts > 1) box.part = { at: own.quadrant, of: parts };
+  if (own.metaphysical) box.direct = true;
+  return box;
 }
 
 function absentBox(context: Context, table: CastTable): SceneBox {
-  return {
-    ...place(context, table.id),
-    id: table.id,
-    zone: table.zone,
-    title: table.title ?? '',
-    subtitle: '',
+  return boxOf(table, {
+    area: place(context, table.id),
+    words: { title: table.title ?? '', subtitle: '' },
     rows: [],
     fold: table.folded === true ? '' : `${ofText(table)}not built`,
     state: 'absent',
-    ...(table.folded === true ? { folded: true } : {}),
-    ...shapeOf(table),
-  };
+  });
 }
 
 function wordsOf(table: CastTable, page: ShadowPage | undefined): Pick<SceneBox, 'title' | 'subtitle'> {
@@ -104,17 +120,6 @@ function wordsOf(table: CastTable, page: ShadowPage | undefined): Pick<SceneBox,
   return page === undefined
     ? { title: 'pae_root', subtitle: 'vCPU 0' }
     : { title: table.title ?? '', subtitle: `sp ${String(page.serial)}` };
-}
-
-/** Which part of a table a page stands for, and whether of a table at all: shapes, so that colour is not needed. */
-function shapeOf({ role }: CastTable): Pick<SceneBox, 'part' | 'direct'> {
-  if (role === undefined) return {};
-  const own = roleOf(role);
-  const of = partsOf(own);
-  return {
-    ...(of > 1 ? { part: { at: own.quadrant, of } } : {}),
-    ...(own.metaphysical ? { direct: true } : {}),
-  };
 }
 
 const touchedRows = (context: Context, own: TableNow): readonly SceneRow[] =>
@@ -157,7 +162,7 @@ export function shadowTarget(world: World, { level }: Pick<CastTable, 'level'>, 
 }
 
 /** A guest table that is shadowed says so: the guest may not write it by itself. And how often it just did. */
-function tableBadge(context: Context, gfn: Gfn, shadowed: ReadonlySet<Gfn>): { badge?: string } {
+function tableBadge(context: Context, gfn: Gfn, shadowed: ReadonlySet<Gfn>): string {
   const { world } = context;
   const reg = (name: string): bigint => world.get('reg', `0.${name}`) ?? 0n;
   const count = reg('last_pt_write_gfn') === BigInt(gfn) ? Number(reg('last_pt_write_count')) : 0;
@@ -171,8 +176,8 @@ function tableBadge(context: Context, gfn: Gfn, shadowed: ReadonlySet<Gfn>): { b
           ? 'ro'
           : '',
     context.cast.kvm?.logs === true && world.get('dirty', gfn) !== undefined ? 'dirty' : '',
-  ].filter((word) => word !== '');
-  return words.length === 0 ? {} : { badge: words.join(' · ') };
+  ];
+  return words.filter((word) => word !== '').join(' · ');
 }
 
 function ofText({ role, gfn }: CastTable): string {

@@ -79,6 +79,13 @@ export function goToPlace(place: number): void {
   stand(cursor, target - (ofA[cursor] ?? 0));
 }
 
+/** Moves to a position of one of the runs: of the second by their axis, so that steps which only it takes are reached. */
+export function goOfSide(side: number, position: number): void {
+  const { comparison } = getState();
+  if (side === 0 || comparison === undefined) go(position);
+  else goToPlace(comparison.axis.ofB[position] ?? 0);
+}
+
 function stand(cursor: number, beyond: number): void {
   const state = getState();
   if (cursor === state.cursor && beyond === state.beyond) return;

@@ -4,12 +4,13 @@
  */
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
-import type { LinkState, Place } from '../scenario/links.ts';
-import { planScenario, type PlanResult } from '../scenario/plan.ts';
+import { isOwnName } from '../scenario/own-choices.ts';
+import type { PlanResult } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
-import { NO_HISTORY, redone, remember, undone, type History, type Version } from './history.ts';
-import { runPlan, samePlace } from './running.ts';
-import { beginBusy, store, type AppState, type Original, type Run } from './state.ts';
+import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
+import type { Opening } from './opening.ts';
+import { planToDraw, runPlan, samePlace } from './running.ts';
+import { beginBusy, store, type AppState, type Run } from './state.ts';
 
 const { getState, setState } = store;
 
@@ -33,7 +34,7 @@ async function runVersion(
   const first = await runPlan(version.text, good.plan, isWanted);
   if (first === undefined) return undefined;
   if (version.versus === undefined) return { runs: [first], comparison: undefined, problems: [] };
-  const other = planScenario(version.text, version.versus);
+  const other = planToDraw(version.text, version.versus);
   if (other.kind === 'problems') {
     const problems = other.problems.map((problem) => ({ ...problem, message: `Run B: ${problem.message}` }));
     return { runs: [first], comparison: undefined, problems };
@@ -59,16 +60,6 @@ function standing(
   return { ...ran, cursor, beyond, settled: cursor, previous: cursor };
 }
 
-export interface Opening extends Omit<Version, 'versus'>, Pick<LinkState, 'beyond' | 'varied'> {
-  readonly original?: Original | undefined;
-  readonly versus?: SettingChoices | undefined;
-  readonly history?: History;
-  readonly at?: Place | undefined;
-  /** Check of the shared step. */
-  readonly check?: string | undefined;
-  readonly linkTrouble?: readonly string[];
-}
-
 /** Opens a scenario at a place, or at its first step. */
 export async function openScenario(opening: Opening): Promise<void> {
   const done = beginBusy();
@@ -87,7 +78,7 @@ export async function openScenario(opening: Opening): Promise<void> {
       linkText: undefined,
       dialog: undefined,
     };
-    const planned = planScenario(text, settings);
+    const planned = planToDraw(text, settings);
     if (planned.kind === 'problems') {
       latest += 1;
       setState({ ...start, problems: planned.problems, linkTrouble: said });
@@ -96,7 +87,11 @@ export async function openScenario(opening: Opening): Promise<void> {
     const ran = await runVersion(version, planned);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
-    const { cursor, sentences } = await findPlace(run, opening);
+    const { timeline } = run;
+    const { cursor, sentences } = opening.start?.(run, opening) ?? {
+      cursor: Math.min(timeline.begin + 1, timeline.length),
+      sentences: [],
+    };
     setState({
       ...start,
       ...standing(ran, cursor, opening.beyond),
@@ -107,46 +102,6 @@ export async function openScenario(opening: Opening): Promise<void> {
   }
 }
 
-/** Where a link points, and what is to be said when the run is not what it was when the link was made. */
-async function findPlace(
-  run: Run,
-  { at, check, settings }: Opening,
-): Promise<{ cursor: number; sentences: readonly string[] }> {
-  const { timeline } = run;
-  const first = Math.min(timeline.begin + 1, timeline.length);
-  if (at === undefined) return { cursor: first, sentences: [] };
-  const { findCheck, stepCheck } = await import('../scenario/step-check.ts');
-  const name = `${at.operation}.${String(at.step)}`;
-  const named = timeline.positionNamed(at.operation, at.step);
-  if (named !== undefined && (check === undefined || stepCheck(timeline, named, settings) === check))
-    return { cursor: named, sentences: [] };
-  const moved =
-    check === undefined
-      ? undefined
-      : findCheck(timeline, { position: named ?? first, wanted: check, choices: settings });
-  if (moved !== undefined) {
-    const now = timeline.nameOf(moved);
-    return {
-      cursor: moved,
-      sentences: [
-        `This run differs from the one that was shared: what was step ${name} there is step ${now} here, which is shown.`,
-      ],
-    };
-  }
-  if (named === undefined) {
-    return {
-      cursor: first,
-      sentences: [`The link names step ${name}, which this scenario does not have. Its first step is shown.`],
-    };
-  }
-  return {
-    cursor: named,
-    sentences: [
-      `This run ends elsewhere than the one that was shared: at step ${name} the guest has seen something else, or another number of exits. The link was made by another version of the model, or it is cut off.`,
-    ],
-  };
-}
-
 const versionOf = ({ text, settings, versus }: AppState): Version => ({ text, settings, versus });
 
 /** Runs what is open now, and keeps the cursor at the same operation and place, or puts it at the line `goTo`. */
@@ -154,7 +109,7 @@ async function runAnew(goTo?: number): Promise<void> {
   const done = beginBusy();
   try {
     const version = versionOf(getState());
-    const planned = planScenario(version.text, version.settings);
+    const planned = planToDraw(version.text, version.settings);
     if (planned.kind === 'problems') {
       latest += 1;
       setState({ problems: planned.problems });
@@ -229,10 +184,14 @@ function fitting(choices: SettingChoices): SettingChoices {
 }
 
 function differing(choices: SettingChoices): SettingChoices {
-  const own = getState().runs[0]?.plan.ownSettings;
+  const plan = getState().runs[0]?.plan;
+  const offered = (name: string): readonly string[] =>
+    plan?.choices.find((own) => own.name === name)?.values ?? [];
   return Object.fromEntries(
-    Object.entries(choices).filter(
-      ([name, value]) => settingOf(name) !== undefined && own?.[name as SettingName] !== value,
+    Object.entries(choices).filter(([name, value]) =>
+      isOwnName(name)
+        ? offered(name).indexOf(value) > 0
+        : settingOf(name) !== undefined && plan?.ownSettings[name as SettingName] !== value,
     ),
   );
 }

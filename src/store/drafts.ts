@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { BOUNDS } from '../core/bounds.ts';
 import { settingAccepts, settingOf } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
+import { couldBeOwn, isOwnName } from '../scenario/own-choices.ts';
 import { catalogueId, store, type AppState } from './state.ts';
 
 const Choices = v.record(v.string(), v.string());
@@ -68,6 +69,8 @@ export const titleOf = (text: string): string => /^\s*title\s+(.+)$/m.exec(text)
 export const knownChoices = (choices: Readonly<Record<string, string>>): SettingChoices =>
   Object.fromEntries(
     Object.entries(choices).filter(([name, value]) => {
+      // Whether the text offers it is seen when it runs.
+      if (isOwnName(name)) return couldBeOwn(name, value);
       const setting = settingOf(name);
       return setting !== undefined && settingAccepts(setting, value);
     }),

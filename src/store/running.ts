@@ -1,6 +1,7 @@
 /** Turns plans into runs, giving the browser its turns, and finds the same place again in another run. */
 import { loadEngine } from '../core/operations/engines.ts';
-import type { Plan } from '../scenario/plan.ts';
+import { planScenario, type Plan, type PlanResult } from '../scenario/plan.ts';
+import type { SettingChoices } from '../scenario/ast.ts';
 import { judge } from '../scenario/expectations.ts';
 import { lineInNewText } from '../scenario/same-line.ts';
 import { castOf } from '../scene/cast.ts';
@@ -8,6 +9,20 @@ import { kvmShow } from '../scene/kvm-show.ts';
 import { loadSentences } from '../scene/sentences.ts';
 import { RecordingRun, type Timeline } from '../timeline/timeline.ts';
 import type { Run } from './state.ts';
+
+/** A plan that can be drawn: the stage does not know the machine kvm-shadow yet. */
+export function planToDraw(text: string, overrides?: SettingChoices): PlanResult {
+  const planned = planScenario(text, overrides);
+  if (planned.kind === 'problems' || planned.plan.program.settings.machine !== 'kvm-shadow') return planned;
+  const problem = {
+    line: 0,
+    column: 0,
+    span: { from: 0, to: 0 },
+    message: 'The machine kvm-shadow cannot be drawn yet',
+    remedy: 'Choose machine kvm-2007, or run the text without a browser: npm run -s mmuscope -- run FILE.',
+  };
+  return { kind: 'problems', problems: [problem] };
+}
 
 /** A run gives way after so many milliseconds, so that the page lives while a long one is recorded. */
 const TURN_MS = 12;

@@ -9,7 +9,7 @@ import {
   type Settings,
 } from '../core/settings.ts';
 import { must } from '../core/assert.ts';
-import type { SettingChoices } from '../scenario/ast.ts';
+import type { OwnChoice, SettingChoices } from '../scenario/ast.ts';
 import { settingsOfRun } from '../scenario/machine-check.ts';
 import type { Plan } from '../scenario/plan.ts';
 
@@ -43,8 +43,8 @@ type About = ReadonlyMap<string, ReadonlySet<string>>;
  * nothing are tried, and what the text suggests; mistakes made on purpose only where it suggests them, since a lesson's
  * expectations are there to fail under others.
  */
-function combinationsOn(own: Settings, about: About): readonly Settings[] {
-  const chosen = SETTINGS.filter(({ name }) => !NOT_VARIED.includes(name));
+function combinationsOn(own: Settings, about: About, leftOut: readonly SettingName[]): readonly Settings[] {
+  const chosen = SETTINGS.filter(({ name }) => ![...NOT_VARIED, ...leftOut].includes(name));
   const named = (name: SettingName, value: string): boolean => about.get(name)?.has(value) === true;
   return chosen
     .reduce<readonly Settings[]>(
@@ -89,21 +89,27 @@ function seldomOn(own: Settings, about: About): readonly Settings[] {
     .filter((settings) => isSeldom(settings) && misfit(settings) === undefined);
 }
 
-/** The machine of the text, and those that its suggestions name, each with all that its header offers. */
-export function combinationsFor({ ownSettings: own, suggestions }: Plan): readonly SettingChoices[] {
+/**
+ * The machine of the text, and those that its suggestions name, each with all that its header offers, and every choice of
+ * the text's own.
+ */
+export function combinationsFor(
+  { ownSettings: own, suggestions, choices }: Plan,
+  leftOut: readonly SettingName[] = [],
+): readonly SettingChoices[] {
   const machines = new Set([
     own.machine,
-    ...suggestions.map(({ choices }) => choices.machine ?? own.machine),
+    ...suggestions.map((suggestion) => suggestion.choices.machine ?? own.machine),
   ]);
-  const about = aboutOf([own, ...suggestions.map(({ choices }) => choices)]);
+  const suggested = suggestions.map((suggestion) => suggestion.choices);
+  const about = aboutOf([own, ...suggested]);
   const all = [
-    ...[...machines].flatMap((machine) => combinationsOn({ ...own, machine }, about)),
-    ...suggestions.map(({ choices }) => settingsOfRun(own, choices)),
-    ...[{}, ...suggestions.map(({ choices }) => choices)].flatMap((choices) =>
-      seldomOn({ ...own, ...choices }, about),
-    ),
+    ...[...machines].flatMap((machine) => combinationsOn({ ...own, machine }, about, leftOut)),
+    ...suggested.map((made) => settingsOfRun(own, made)),
+    ...[{}, ...suggested].flatMap((made) => seldomOn({ ...own, ...made }, about)),
   ].map((settings) => differing(settings, own));
-  return [...new Map(all.map((choices) => [JSON.stringify(choices), choices])).values()];
+  const different = [...new Map(all.map((made) => [JSON.stringify(made), made])).values()];
+  return different.flatMap((made) => picksOf(choices).map((picks) => ({ ...made, ...picks })));
 }
 
 function aboutOf(choices: readonly SettingChoices[]): About {
@@ -112,6 +118,14 @@ function aboutOf(choices: readonly SettingChoices[]): About {
     for (const part of value.split(',')) about.set(name, (about.get(name) ?? new Set()).add(part));
   return about;
 }
+
+/** The text's own value of a choice is not written. */
+const picksOf = (choices: readonly OwnChoice[]): readonly SettingChoices[] =>
+  choices.reduce<readonly SettingChoices[]>(
+    (all, { name, values }) =>
+      all.flatMap((picks) => values.map((value, at) => (at === 0 ? picks : { ...picks, [name]: value }))),
+    [{}],
+  );
 
 const differing = (settings: Settings, own: Settings): SettingChoices =>
   Object.fromEntries(

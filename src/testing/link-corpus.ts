@@ -87,6 +87,33 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
     },
   },
   {
+    name: "with choices of the text's own, in both runs and in a table",
+    hash: '#/s/eight-runs?c=GF4j&at=5.1&Path=cr3&vs.Path=fault&vary.cpu=svm,vmx-novpid&vary.Path=fault,cr3',
+    opens: {
+      kind: 'catalogue',
+      settings: { Path: 'cr3' },
+      versus: { Path: 'fault' },
+      varied: [
+        { name: 'cpu', values: ['svm', 'vmx-novpid'] },
+        { name: 'Path', values: ['fault', 'cr3'] },
+      ],
+    },
+  },
+  {
+    name: "with abbreviated settings and choices of the text's own",
+    hash: '#/s/eight-runs?c=GF4j&at=5.1&p=FnPath.cr3&vs=Path.faultCn&y=CsnPath.fault.cr3Fan',
+    opens: {
+      kind: 'catalogue',
+      settings: { flush: 'never', Path: 'cr3' },
+      versus: { Path: 'fault', cpu: 'vmx-novpid' },
+      varied: [
+        { name: 'cpu', values: ['svm', 'vmx-novpid'] },
+        { name: 'Path', values: ['fault', 'cr3'] },
+        { name: 'flush', values: ['always', 'never'] },
+      ],
+    },
+  },
+  {
     name: 'with abbreviated settings',
     hash: '#/s/three-exits?c=aB3z&at=1.5&p=WuCnFoB236&vs=WuCnFnB236',
     opens: {

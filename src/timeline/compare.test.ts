@@ -68,9 +68,13 @@ describe('two runs of one text', () => {
     const cut = timelineOf(text);
     const shorter = Object.create(cut, {
       operations: { value: cut.operations.slice(0, -3) },
+      stop: { value: { kind: 'host-stopped', message: 'cut' } },
     }) as typeof cut;
     const { differences } = compareRuns(whole, shorter);
-    expect(differences).toMatchObject([{ level: 'visible', parts: ['reached'], operation: '5', more: 2 }]);
+    expect(differences).toMatchObject([
+      { level: 'visible', operation: '4', more: 0 },
+      { level: 'visible', parts: ['reached'], operation: '5', more: 2 },
+    ]);
   });
   test('a run compared with itself does not differ, and the axis is its own positions', () => {
     fc.assert(

@@ -35,8 +35,13 @@ export type Difference = Place &
         readonly more: number;
       }
     | { readonly level: 'cost'; readonly counters: readonly CounterDifference[] }
-    /** Steps that only one of the two takes; the place is the first of them. */
-    | { readonly level: 'steps'; readonly onlyA: number; readonly onlyB: number }
+    /** Steps that only one of the two takes; the place is the first of them. `leftOut`: the other has no such line. */
+    | {
+        readonly level: 'steps';
+        readonly onlyA: number;
+        readonly onlyB: number;
+        readonly leftOut?: true;
+      }
   );
 
 export interface Comparison {
@@ -88,11 +93,12 @@ class Finder {
   private between(pair: Pair, before: Pair | undefined, after: readonly Pair[]): readonly Difference[] {
     const place = this.endOf(pair);
     const lacking = pair.a === undefined ? 'a' : pair.b === undefined ? 'b' : undefined;
+    const goesOn = after.some((later) => lacking !== undefined && later[lacking] !== undefined);
+    if (lacking !== undefined && (goesOn || this.of[lacking].stop === undefined)) return [this.leftOut(pair)];
     if (lacking !== undefined) {
       // Said once where a run ends, and not for all that comes after.
       if (before !== undefined && before[lacking] === undefined) return [];
-      const next = after.findIndex((later) => later[lacking] !== undefined);
-      return [{ ...place, level: 'visible', ...this.seen(pair), more: next < 0 ? after.length : next }];
+      return [{ ...place, level: 'visible', ...this.seen(pair), more: after.length }];
     }
     const visible = this.seen(pair);
     const counters = countersApart(this.cost(0, pair.a), this.cost(1, pair.b));
@@ -102,6 +108,22 @@ class Finder {
       ...(counters.length === 0 ? [] : [{ ...place, level: 'cost' as const, counters }]),
       ...(steps === undefined ? [] : [{ ...place, level: 'steps' as const, ...steps }]),
     ];
+  }
+
+  /** A line that is for one of the two only: no difference that the hypervisor makes. */
+  private leftOut({ a, b }: Pair): Difference {
+    const { axis } = this.of;
+    const length = (a ?? b)?.endStep ?? 0;
+    const first = (a ?? b)?.firstStep ?? 0;
+    const place = (a === undefined ? axis.ofB : axis.ofA)[first + 1] ?? 0;
+    const only = a === undefined ? { onlyA: 0, onlyB: length - first } : { onlyA: length - first, onlyB: 0 };
+    return {
+      ...this.endOf({ ...(a && { a }), ...(b && { b }) }),
+      ...this.at(place),
+      level: 'steps',
+      ...only,
+      leftOut: true,
+    };
   }
 
   private cost(side: 0 | 1, operation: OperationRecord | undefined): Counts {

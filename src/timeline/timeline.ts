@@ -18,7 +18,7 @@ import {
 } from '../core/machine/steps.ts';
 import { World } from '../core/machine/world.ts';
 import { Recorder, type OperationRecord, type Stop } from '../core/operations/recorder.ts';
-import type { Program } from '../core/operations/operation.ts';
+import type { PlannedOperation, Program } from '../core/operations/operation.ts';
 
 export interface Change {
   readonly place: Place;
@@ -98,6 +98,11 @@ export class Timeline {
       this.replay(here, target);
     }
     this.position = position;
+  }
+
+  /** What the program asks for in an operation; nothing in the setup. */
+  plannedOf({ section, line }: OperationRecord): PlannedOperation | undefined {
+    return this.program[section === 'given' ? 'given' : 'body'].find((planned) => planned.line === line);
   }
 
   /** The kinds of steps that the run has. */

@@ -2,7 +2,6 @@
 import { lazy, Suspense, useEffect } from 'react';
 import { loadSentences } from '../scene/sentences.ts';
 import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
-import { openScenario } from '../store/document.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
 import { AddressStrip, Caption } from './Caption.tsx';
@@ -16,6 +15,7 @@ import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { hasContext, Loading, useApp } from './use-app.ts';
 
+const Troubles = lazy(() => import('./Troubles.tsx'));
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
 const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
@@ -33,6 +33,7 @@ export function App(): React.JSX.Element {
   useOpening();
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
+  const troubled = useApp(({ linkTrouble, keepTrouble }) => linkTrouble.length > 0 || !!keepTrouble);
   const probing = useApp((state) => state.probing);
   const auditing = useApp((state) => state.auditing && !state.probing);
   const context = useApp((state) => state.contextOpen && hasContext(state));
@@ -52,8 +53,11 @@ export function App(): React.JSX.Element {
       <Header />
       {leftOpen && <LeftPanel />}
       <main>
-        <LinkTrouble />
-        <KeepTrouble />
+        {troubled && (
+          <Suspense fallback={<Loading />}>
+            <Troubles />
+          </Suspense>
+        )}
         <Problems />
         <Stopped />
         {comparing || tabled ? (
@@ -94,62 +98,6 @@ function Signals(): null {
   usePlayback();
   useTheme();
   return null;
-}
-
-function LinkTrouble(): React.JSX.Element | null {
-  const sentences = useApp((state) => state.linkTrouble);
-  const text = useApp((state) => state.linkText);
-  if (sentences.length === 0) return null;
-  return (
-    <div className="banner" role="alert">
-      <b>{STRINGS.linkTitle}</b>
-      {sentences.map((sentence) => (
-        <p key={sentence}>{sentence}</p>
-      ))}
-      {text !== undefined && (
-        <details>
-          <summary>{STRINGS.linkText}</summary>
-          <pre tabIndex={0}>{text}</pre>
-          <button
-            type="button"
-            onClick={() => {
-              set({ linkTrouble: [] });
-              void openScenario({ text, settings: {} });
-            }}
-          >
-            {STRINGS.linkTextOpen}
-          </button>
-        </details>
-      )}
-      <button
-        type="button"
-        onClick={() => {
-          set({ linkTrouble: [], linkText: undefined });
-        }}
-      >
-        {STRINGS.close}
-      </button>
-    </div>
-  );
-}
-
-/** Said once where the browser keeps no drafts. */
-function KeepTrouble(): React.JSX.Element | null {
-  const sentence = useApp((state) => state.keepTrouble);
-  if (sentence === undefined || sentence === '') return null;
-  return (
-    <div className="banner" role="alert">
-      <p>{sentence}</p>
-      <button
-        type="button"
-        onClick={() => {
-          set({ keepTrouble: '' });
-        }}
-      >
-        {STRINGS.close}
-      </button>
-    </div>
-  );
 }
 
 function Problems(): React.JSX.Element | null {
@@ -205,7 +153,8 @@ function useOpening(): void {
   useEffect(() => {
     if (innerWidth < 1000) set({ rightOpen: false });
     if (innerWidth < 1360) set({ leftOpen: false });
-    void openTab();
+    // Tooltips have their words a moment later.
+    void openTab().then(() => import('../core/meanings.ts'));
     const stops = [listenForKeys(), ...(EMBEDDED ? [] : [followAddress(), keepDraftsSoon()])];
     return () => {
       stops.forEach((stop) => {

@@ -7,6 +7,7 @@ import {
   SETTINGS,
   type SettingName,
   type Settings,
+  type SettingValue,
 } from '../core/settings.ts';
 import { choose } from '../store/document.ts';
 import { STRINGS } from './strings.ts';
@@ -44,22 +45,64 @@ export function Choice({ name, side = 0 }: { name: SettingName; side?: 0 | 1 }):
   const value = settings[name];
   const chosen = setting.values.find((choice) => choice.value === value);
   return (
-    <label className="choice" title={`${setting.meaning} ${chosen?.meaning ?? ''}`}>
-      <span>{setting.label}</span>
+    <Picker
+      name={name}
+      label={setting.label}
+      meaning={`${setting.meaning} ${chosen?.meaning ?? ''}`}
+      value={value}
+      values={choicesOf(setting, settings)}
+      side={side}
+    />
+  );
+}
+
+function Picker(of: {
+  name: string;
+  label: string;
+  meaning: string;
+  value: string | undefined;
+  values: readonly Pick<SettingValue, 'value' | 'wrong'>[];
+  side: 0 | 1;
+}): React.JSX.Element {
+  const { name, label, meaning, value, values, side } = of;
+  return (
+    <label className="choice" title={meaning}>
+      <span>{label}</span>
       <select
         name={name}
+        aria-label={label}
         value={value}
         onChange={(event) => {
           void choose({ [name]: event.target.value }, side);
         }}
       >
-        {choicesOf(setting, settings).map((choice) => (
+        {values.map((choice) => (
           <option key={choice.value} value={choice.value}>
             {choice.wrong === true ? `${choice.value} (${STRINGS.wrong})` : choice.value}
           </option>
         ))}
       </select>
     </label>
+  );
+}
+
+/** What the text itself offers, beside the settings of the machine. */
+function OwnChoices({ side }: { side: 0 | 1 }): React.JSX.Element {
+  const plan = useApp((state) => (state.runs[side] ?? state.runs[0])?.plan);
+  return (
+    <>
+      {plan?.choices.map(({ name, values, meaning }) => (
+        <Picker
+          key={name}
+          name={name}
+          label={name}
+          meaning={meaning}
+          value={plan.picks[name]}
+          values={values.map((value) => ({ value }))}
+          side={side}
+        />
+      ))}
+    </>
   );
 }
 
@@ -70,17 +113,30 @@ const choosable = (names: readonly SettingName[], settings: Settings): readonly 
       names.includes(setting.name) && applies(setting, settings) && choicesOf(setting, settings).length > 1,
   ).map(({ name }) => name);
 
-/** The settings that matter most, and the others behind a button. */
-export function Choices({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element | null {
+/** The settings that matter most, and the others behind a button; in a comparison those that are `apart` matter. */
+export function Choices({
+  side = 0,
+  apart,
+}: {
+  side?: 0 | 1;
+  apart?: readonly SettingName[];
+}): React.JSX.Element | null {
   const settings = useChosen(side);
+  const own = useApp((state) => (state.runs[0]?.plan.choices.length ?? 0) > 0);
   const id = useId();
   if (settings === undefined) return null;
-  const first = choosable(OFFERED, settings);
-  // Beside a hypervisor's policies there is no room for the guest.
-  const moved: readonly SettingName[] = first.includes('gpte-write') ? ['guest'] : [];
-  const more = choosable([...moved, ...MORE], settings);
+  const all = apart === undefined || (apart.length === 0 && !own);
+  const first = choosable(all ? OFFERED : apart, settings);
+  // Beside a hypervisor's policies there is no room for the guest, nor for all of them beside the text's own choices.
+  const roomless: readonly SettingName[] = own ? ['guest', 'gpte-write'] : ['guest'];
+  const moved = apart === undefined && first.includes('gpte-write') ? roomless : [];
+  const rest = OFFERED.filter((name) => !first.includes(name));
+  const more = choosable([...moved, ...rest, ...MORE], settings).filter(
+    (name) => !first.includes(name) || moved.includes(name),
+  );
   return (
     <>
+      <OwnChoices side={side} />
       {first
         .filter((name) => !moved.includes(name))
         .map((name) => (

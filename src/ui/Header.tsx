@@ -124,8 +124,9 @@ export function Header(): React.JSX.Element {
 function otherSettings(): SettingChoices {
   const run = store.getState().runs[0];
   const settings = run?.plan.program.settings;
+  const chosen: Readonly<Record<string, string>> = { ...settings, ...run?.plan.picks };
   const suggested = run?.plan.suggestions.find(({ choices }) =>
-    Object.entries(choices).some(([name, value]) => settings?.[name as keyof typeof settings] !== value),
+    Object.entries(choices).some(([name, value]) => chosen[name] !== value),
   );
   if (suggested !== undefined) return suggested.choices;
   return settings === undefined || settings.machine === 'kvm-2007'

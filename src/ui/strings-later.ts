@@ -273,7 +273,9 @@ const many = (count: number, one: string, several: string): string =>
 
 export const AUDIT = {
   title: 'Audit',
-  titleOfA: 'Audit of run A',
+  titleOf: (side: string) => `Audit of run ${side}`,
+  whose: 'Whose audit',
+  side: (side: string) => `Run ${side}`,
   none: 'Nothing is audited on this machine: no hypervisor keeps tables of its own that could go wrong.',
   now: {
     broken: (rules: number): string => `${many(rules, 'rule is', 'rules are')} broken at this step.`,
@@ -394,5 +396,15 @@ export const AUDIT = {
 
 /** Of the stage, what is loaded with many tables. */
 export const STAGE_LATER = {
+  /** Of a table that is drawn small. */
+  folded: (used: number) =>
+    `folded: this step touches none of its ${String(used)} ${used === 1 ? 'entry' : 'entries'} in use`,
   overview: 'The whole picture, with the part that the window shows. Press to go there.',
+};
+
+/** Of a link in which something is wrong. */
+export const LINK_TROUBLE = {
+  title: 'About this link',
+  text: 'The text that arrived',
+  open: 'Open this text',
 };

@@ -59,8 +59,6 @@ export const STRINGS = {
   },
   languageTitle: 'The scenario language',
   languageOpen: 'The scenario language',
-  linkText: 'The text that arrived',
-  linkTextOpen: 'Open this text',
   share: {
     title: 'Share',
   },
@@ -92,7 +90,6 @@ export const STRINGS = {
   walk: 'Walk',
   stoppedTitle: 'The run stops here',
   problemsTitle: 'This scenario cannot run yet',
-  linkTitle: 'About this link',
   scenarioMissing: 'There is no scenario of that name. Choose one from the list.',
   leftPanel: 'Left panel',
   rightPanel: 'Right panel',

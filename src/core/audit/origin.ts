@@ -4,7 +4,7 @@
  * `break` asks for it; or the bug that a wrong policy amounts to (`C-B1` is flush=never), by the setting's own name where
  * the reference has no id for it (`flush-when`).
  */
-import { MISTAKES } from '../flush-settings.ts';
+import { MISTAKES, type Mistake } from '../flush-settings.ts';
 import { sourceOfBug } from '../kvm/era-2007.ts';
 import { BUGS, SETTINGS, type Bug, type Settings } from '../settings.ts';
 
@@ -21,7 +21,7 @@ export function originOf(id: string, settings: Settings): Origin {
   const bug = BUGS.find((known) => known === id);
   if (bug !== undefined) return { kind: sourceOfBug(settings, bug) ?? 'break', id, meaning: meaningOf(bug) };
   const mistake = MISTAKES.find(({ value }) => value === id);
-  if (mistake !== undefined) return { kind: 'break', id, meaning: mistake.meaning };
+  if (mistake !== undefined) return { kind: 'break', id, meaning: meaningOf(mistake.value) };
   const setting = SETTINGS.find(
     ({ name, values }) => name === id || values.some((choice) => choice.bug === id),
   );
@@ -32,5 +32,5 @@ export function originOf(id: string, settings: Settings): Origin {
   };
 }
 
-const meaningOf = (bug: Bug): string =>
+const meaningOf = (bug: Bug | Mistake): string =>
   SETTINGS.flatMap(({ values }) => values).find(({ value }) => value === bug)?.meaning ?? '';

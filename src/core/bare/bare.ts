@@ -17,6 +17,8 @@ import { outsideRegisters, placeOfBit } from '../hardware/outside-registers.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 import { flushRemoteTlbs, serviceRequests } from '../kvm/remote-flush.ts';
+import { STEPS_BARE } from '../machine/steps-bare.ts';
+import { addSteps } from '../machine/steps.ts';
 import type { Machine } from '../machine/machine.ts';
 import { FIRST_GUEST_PFN, FIRST_SHADOW_PFN, guestFrameOf } from '../machine/world.ts';
 import type { FlipOperation, HostEntryOperation, InvalidateOperation } from '../operations/operation.ts';
@@ -27,6 +29,8 @@ import { callHostDebts, judgeOverdue, oweHostFlush, payHostDebts } from './host-
 import { placeOf } from './host-stage.ts';
 import { buildHostTables, hostEntryValue, hostEntryWord } from './host-tables.ts';
 import { startPdptes, startRegisters, writeGuestRegister } from './registers.ts';
+
+addSteps(STEPS_BARE, 'bare');
 
 export const bare: Engine = {
   startRegisters,

@@ -42,7 +42,8 @@ export const gpteGfn = (m: Machine, entry: bigint): number =>
 /** `is_rsvd_bits_set`. Four-byte directory entries are large only with CR4.PSE. */
 export function isGpteReserved(m: Machine, entry: bigint, level: number): boolean {
   const { cpuRole } = m.must('mmu', m.vcpu);
-  const large = level > 1 && isGpteLarge(entry) && (!isFourByte(m) || extensionField(cpuRole, 'cr4_pse') === 1);
+  const large =
+    level > 1 && isGpteLarge(entry) && (!isFourByte(m) || extensionField(cpuRole, 'cr4_pse') === 1);
   return (entry & guestReserved(cpuRole, { level, large })) !== 0n;
 }
 

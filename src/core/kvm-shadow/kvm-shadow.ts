@@ -19,6 +19,8 @@ import { translate } from '../hardware/tlb.ts';
 import { walk } from '../hardware/walk.ts';
 import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
+import { STEPS_TODAY } from '../machine/steps-today.ts';
+import { addSteps } from '../machine/steps.ts';
 import type { ExitReason } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../machine/world.ts';
 import { gfn as toGfn } from '../quantities.ts';
@@ -42,6 +44,8 @@ const MIN_PAGES = 64;
 const PAGES_RATIO = 50;
 /** Page number at which guest memory lies in the process, unless a slot says otherwise. */
 const FIRST_HVA = 0x7f000;
+
+addSteps(STEPS_TODAY, 'today');
 
 export const kvmShadow: Engine = {
   startRegisters: ({ guest }) => startRegistersOf(guest),

@@ -27,9 +27,25 @@ export type AnyValue = TableValues[TableName] | undefined;
 export type Facts = Readonly<Record<string, number | bigint | boolean | string>>;
 type Schema = readonly (readonly [string, FactType])[];
 
-const STEP_SCHEMAS = STEP_KINDS.map((kind) => Object.entries(STEPS[kind].facts) as Schema);
+/** By number of the kind; more come with engines that are loaded later. */
+const STEP_SCHEMAS: Schema[] = [];
+const KIND_CODE = new Map<StepKind, number>();
+function learnKinds(): void {
+  for (let code = STEP_SCHEMAS.length; code < STEP_KINDS.length; code += 1) {
+    const kind = must(STEP_KINDS[code], 'a kind of step');
+    STEP_SCHEMAS.push(Object.entries(STEPS[kind].facts));
+    KIND_CODE.set(kind, code);
+  }
+}
+learnKinds();
+
+function codeOf(kind: StepKind): number {
+  const known = KIND_CODE.get(kind);
+  if (known !== undefined) return known;
+  learnKinds();
+  return must(KIND_CODE.get(kind), 'the code of a kind of step');
+}
 const CALL_SCHEMAS = CALL_NAMES.map((name) => Object.entries(CALLS[name]) as Schema);
-const KIND_CODE = new Map(STEP_KINDS.map((kind, code) => [kind, code]));
 const CALL_CODE = new Map(CALL_NAMES.map((name, code) => [name, code]));
 const TABLE_CODE = new Map(TABLE_NAMES.map((name, code) => [name, code]));
 
@@ -83,7 +99,7 @@ export class Journal {
   // Writing. Only the machine calls these.
 
   addStep<K extends StepKind>(kind: K, facts: StepFacts<K>, span: number, vcpu: number): void {
-    const code = must(KIND_CODE.get(kind), kind);
+    const code = codeOf(kind);
     this.kinds.push(code);
     this.vcpus.push(vcpu);
     this.spans.push(span);

@@ -1,6 +1,6 @@
 /**
- * The places in a machine's work at which another vCPU may act, by name. What is going on there is said in
- * preemption-words.ts, which only those need who write such lines.
+ * The places in a machine's work at which another vCPU may act, by name. What is going on at each is said in
+ * core/preemption-words.
  */
 export const PREEMPTION_NAMES = [
   'page-walk/level-1',

@@ -1,4 +1,4 @@
-/** The micro-steps and calls of a KVM of today; those that it shares with 2007 stand in steps.ts. */
+/** The micro-steps of a KVM of today; those that it shares with 2007 stand in steps.ts. Known once its engine is loaded. */
 import { spec } from './step-spec.ts';
 
 /** A shadow page as the kernel's own trace events name it. */
@@ -94,39 +94,4 @@ export const STEPS_TODAY = {
   'notifier-start': spec('host', 'check', 'page', { hva: 'n', pages: 'n' }),
   'notifier-end': spec('host', 'check', 'page', { seq: 'n' }),
   'host-map': spec('host', 'write', 'page', { hva: 'n', how: 's' }),
-} as const;
-
-export const CALLS_TODAY = {
-  kvm_mmu_page_fault: { gva: 'w', errorCode: 'n' },
-  nonpaging_page_fault: { gva: 'w' },
-  handle_mmio_page_fault: { gva: 'w' },
-  gva_to_gpa: { gva: 'w' },
-  kvm_faultin_pfn: { gfn: 'n' },
-  kvm_mmu_get_shadow_page: { gfn: 'n', level: 'n' },
-  mmu_set_spte: { gfn: 'n', level: 'n' },
-  mmu_try_to_unsync_pages: { gfn: 'n' },
-  mmu_sync_children: { serial: 'n' },
-  kvm_sync_page: { serial: 'n' },
-  pte_prefetch: { index: 'n' },
-  direct_map: { gfn: 'n' },
-  fast_page_fault: { gva: 'w' },
-  kvm_mmu_slot_gfn_write_protect: { gfn: 'n' },
-  kvm_mmu_prepare_zap_page: { serial: 'n' },
-  kvm_mmu_commit_zap_page: { count: 'n' },
-  kvm_mmu_load: { pgd: 'w' },
-  kvm_mmu_sync_roots: { pgd: 'w' },
-  kvm_mmu_sync_prev_roots: {},
-  kvm_mmu_free_roots: {},
-  kvm_mmu_free_obsolete_roots: {},
-  kvm_mmu_new_pgd: { pgd: 'w' },
-  kvm_init_mmu: {},
-  kvm_mmu_invalidate_addr: { gva: 'w' },
-  kvm_mmu_track_write: { gpa: 'w', bytes: 'n' },
-  kvm_mmu_unprotect_page: { gfn: 'n' },
-  x86_emulate_instruction: { gva: 'w' },
-  kvm_mmu_zap_all_fast: { validGen: 'n' },
-  kvm_set_memslot: { slot: 'n', change: 's' },
-  kvm_get_dirty_log_protect: { slot: 'n' },
-  kvm_unmap_gfn_range: { gfn: 'n', pages: 'n' },
-  vcpu_enter_guest: {},
 } as const;

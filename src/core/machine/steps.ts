@@ -7,11 +7,13 @@
  */
 
 import { spec, type FactSchema, type FactType } from './step-spec.ts';
-import { CALLS_TODAY, STEPS_TODAY } from './steps-today.ts';
+import { CALLS_TODAY } from './calls-today.ts';
+import type { STEPS_BARE } from './steps-bare.ts';
+import type { STEPS_TODAY } from './steps-today.ts';
 
 export type { Actor, FactType, Space, StepOp } from './step-spec.ts';
 
-export const STEPS = {
+const FIRST_STEPS = {
   'setup-memory': spec('host', 'write', 'page', { gfn: 'n' }),
   'setup-slot': spec('vmm', 'write', 'slot', { gfn: 'n', frames: 'n' }),
   'setup-vcpu': spec('vmm', 'write', 'vcpu', { root: 'n' }),
@@ -29,9 +31,6 @@ export const STEPS = {
   'outside-flip-register': spec('host', 'write', 'vcpu', { register: 's', bit: 'n', set: 'b' }),
   'outside-nothing': spec('host', 'check', 'sPT', { gva: 'w', level: 'n' }),
 
-  'host-table': spec('host', 'alloc', 'EPT', { pfn: 'n', level: 'n', gpa: 'w' }),
-  'host-entry-set': spec('host', 'write', 'EPT', { gpa: 'w', level: 'n', entry: 'w' }),
-
   'point-missed': spec('host', 'check', 'vcpu', { point: 's' }),
   'lock-wait': spec('kvm', 'lock', 'vcpu', { holder: 'n' }),
   'walk-abandoned': spec('cpu', 'check', 'vcpu', { gva: 'w' }),
@@ -42,9 +41,7 @@ export const STEPS = {
   'tlb-hit': spec('cpu', 'hit', 'TLB', { serial: 'n', write: 'b', stale: 'b' }),
   'tlb-miss': spec('cpu', 'miss', 'TLB', { gva: 'w' }),
   'tlb-fill': spec('cpu', 'fill', 'TLB', { serial: 'n', pfn: 'n', writable: 'b' }),
-  'tlb-fill-gpa': spec('cpu', 'fill', 'TLB', { serial: 'n', gpa: 'w', pfn: 'n' }),
   'tlb-evict': spec('cpu', 'flush', 'TLB', { serial: 'n' }),
-  'psc-fill': spec('cpu', 'fill', 'PSC', { serial: 'n', level: 'n', stage: 's' }),
   'tlb-refuse': spec('cpu', 'check', 'TLB', { serial: 'n', errorCode: 'n' }),
   'walk-not-canonical': spec('cpu', 'check', 'vcpu', { gva: 'w' }),
   'walk-read': spec('cpu', 'read', 'sPT', { level: 'n', index: 'n', entry: 'w' }),
@@ -60,22 +57,13 @@ export const STEPS = {
     by: 's',
     stale: 'b',
   }),
-  'guest-entry-read': spec('cpu', 'read', 'gPT', { level: 'n', index: 'n', entry: 'w', address: 'w' }),
-  'guest-entry-set-bits': spec('cpu', 'cmpxchg', 'gPT', { level: 'n', dirty: 'b' }),
-  'host-entry-read': spec('cpu', 'read', 'EPT', { row: 'n', level: 'n', index: 'n', entry: 'w', gpa: 'w' }),
-  'host-entry-set-bits': spec('cpu', 'cmpxchg', 'EPT', { row: 'n', level: 'n', dirty: 'b' }),
-  'host-fault': spec('cpu', 'check', 'EPT', { row: 'n', level: 'n', gpa: 'w', kind: 's', code: 'w' }),
-  'arm-abort': spec('cpu', 'check', 'gPT', { stage: 'n', level: 'n', why: 's', syndrome: 'w' }),
   'data-read': spec('cpu', 'read', 'page', { gva: 'w', value: 'w', bytes: 'n' }),
   'data-write': spec('cpu', 'write', 'page', { gva: 'w', value: 'w', bytes: 'n' }),
   'data-execute': spec('cpu', 'read', 'page', { gva: 'w' }),
   'vm-exit': spec('cpu', 'exit', 'vcpu', { reason: 's', gva: 'w', errorCode: 'n', dropped: 'n' }),
   'vm-entry': spec('cpu', 'entry', 'vcpu', { asid: 'n', dropped: 'n', freshAsid: 'b' }),
-  'page-fault': spec('cpu', 'inject', 'vcpu', { gva: 'w', errorCode: 'n' }),
-  'host-unmended': spec('host', 'check', 'EPT', { gpa: 'w' }),
   cpuid: spec('cpu', 'check', 'vcpu', {}),
   'cr3-cache-load': spec('guest', 'write', 'vcpu', { slot: 'n', cr3: 'w', dropped: 'n' }),
-  'guest-register': spec('guest', 'write', 'vcpu', { register: 's', value: 'w', dropped: 'n' }),
   'pdpte-load': spec('cpu', 'read', 'vcpu', { count: 'n' }),
   invalidate: spec('cpu', 'flush', 'TLB', { name: 's', aim: 's', address: 'w', tag: 'n', dropped: 'n' }),
   invlpg: spec('cpu', 'flush', 'TLB', { gva: 'w', dropped: 'n' }),
@@ -148,11 +136,30 @@ export const STEPS = {
   'log-fetch': spec('kvm', 'read', 'slot', { slot: 'n', count: 'n' }),
   'log-clear': spec('kvm', 'write', 'slot', { slot: 'n', count: 'n' }),
   'register-write': spec('kvm', 'write', 'vcpu', { register: 's', value: 'w' }),
-  ...STEPS_TODAY,
 } as const;
 
-export type StepKind = keyof typeof STEPS;
-export const STEP_KINDS = Object.keys(STEPS) as readonly StepKind[];
+type AllSteps = typeof FIRST_STEPS & typeof STEPS_BARE & typeof STEPS_TODAY;
+/** Those that an engine brings with it are here from when it is loaded. */
+export const STEPS = { ...FIRST_STEPS } as AllSteps;
+
+export type StepKind = keyof AllSteps;
+const kinds = Object.keys(FIRST_STEPS) as StepKind[];
+/** Every kind that is known by now; a kind keeps its number. */
+export const STEP_KINDS: readonly StepKind[] = kinds;
+
+const todays = new Set<StepKind>();
+
+/** The steps that an engine brings with it; told when it is loaded. */
+export function addSteps(steps: Partial<AllSteps>, group: 'bare' | 'today'): void {
+  for (const kind of Object.keys(steps) as StepKind[]) {
+    if (!(kind in STEPS)) kinds.push(kind);
+    if (group === 'today') todays.add(kind);
+  }
+  Object.assign(STEPS, steps);
+}
+
+/** Whether a kind came with the engine of a KVM of today. */
+export const isOfToday = (kind: StepKind): boolean => todays.has(kind);
 
 interface FactValue {
   n: number;
@@ -163,7 +170,7 @@ interface FactValue {
 export type FactsOf<Schema> = {
   readonly [K in keyof Schema]: Schema[K] extends FactType ? FactValue[Schema[K]] : never;
 };
-export type StepFacts<K extends StepKind> = FactsOf<(typeof STEPS)[K]['facts']>;
+export type StepFacts<K extends StepKind> = FactsOf<AllSteps[K]['facts']>;
 
 /** The calls that open a span, named as the kernel (or the processor's manual) names them. */
 export const CALLS = {

@@ -145,6 +145,8 @@ export interface PlannedOperation extends RunPlan {
   readonly line: number;
   /** Last line that belongs to it (a handler's block is longer than one line). */
   readonly lastLine: number;
+  /** From 1: its number among those that the text has, which may leave out some for this run; otherwise its place. */
+  readonly number?: number;
 }
 
 /** A range of guest frames backed by host memory. */

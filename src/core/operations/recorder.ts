@@ -24,7 +24,7 @@ export type Section = 'setup' | 'given' | 'body';
 /** Where an operation lies in the journal, and what the guest saw of it. */
 export interface OperationRecord {
   readonly section: Section;
-  /** From 1 in its section; the setup is 0. */
+  /** From 1 in its section, as the text counts; the setup is 0. */
   readonly number: number;
   readonly text: string;
   /** The vCPU that acts. */
@@ -45,6 +45,12 @@ export type Stop =
   | { readonly kind: 'bound'; readonly bound: string; readonly message: string }
   | { readonly kind: 'host-stopped'; readonly message: string };
 
+interface Queued {
+  readonly section: Section;
+  readonly number: number;
+  readonly planned: PlannedOperation | undefined;
+}
+
 export interface RecorderOptions {
   /** Without a journal nothing is recorded: for measuring. */
   readonly record?: boolean;
@@ -62,7 +68,7 @@ export class Recorder {
   /** Number of steps before `begin`; counters start there. */
   beginStep = 0;
   stop: Stop | undefined;
-  private readonly queue: { section: Section; number: number; planned: PlannedOperation | undefined }[];
+  private readonly queue: readonly Queued[];
   private next = 0;
   private readonly engine: Engine;
 
@@ -78,8 +84,8 @@ export class Recorder {
     });
     this.queue = [
       { section: 'setup', number: 0, planned: undefined },
-      ...program.given.map((planned, index) => ({ section: 'given' as const, number: index + 1, planned })),
-      ...program.body.map((planned, index) => ({ section: 'body' as const, number: index + 1, planned })),
+      ...program.given.map((planned, index) => queued('given', planned, index)),
+      ...program.body.map((planned, index) => queued('body', planned, index)),
     ];
     this.next = from?.operation ?? 0;
   }
@@ -149,6 +155,12 @@ export class Recorder {
     this.beginStep = m.steps;
   }
 }
+
+const queued = (section: Section, planned: PlannedOperation, index: number): Queued => ({
+  section,
+  number: planned.number ?? index + 1,
+  planned,
+});
 
 /** After a bit flip the hypervisor's own assumptions may fail: then it is the modelled host that stops, not our code. */
 export function stopOf(m: Machine, error: unknown): Stop {

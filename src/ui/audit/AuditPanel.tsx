@@ -24,15 +24,17 @@ import { RuleRow } from './RuleRow.tsx';
 import './audit.css';
 
 export default function AuditPanel(): React.JSX.Element | null {
-  const at = useSettledRun();
   const comparing = useApp((state) => state.runs.length > 1);
+  const [wanted, setWanted] = useState<0 | 1>(0);
+  const side = comparing ? wanted : 0;
+  const at = useSettledRun(side);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     heading.current?.focus({ preventScroll: !isNarrow() });
     if (isNarrow()) heading.current?.scrollIntoView();
   }, []);
   if (at === undefined) return null;
-  const title = comparing ? AUDIT.titleOfA : AUDIT.title;
+  const title = comparing ? AUDIT.titleOf(SIDES[side]) : AUDIT.title;
   const close = (): void => {
     set({ auditing: false });
     document.querySelector<HTMLElement>('[data-opens="audit"]')?.focus();
@@ -51,6 +53,23 @@ export default function AuditPanel(): React.JSX.Element | null {
         <h2 ref={heading} tabIndex={-1}>
           {title}
         </h2>
+        {comparing && (
+          <span className="sides" role="group" aria-label={AUDIT.whose}>
+            {([0, 1] as const).map((one) => (
+              <button
+                key={one}
+                type="button"
+                aria-label={AUDIT.side(SIDES[one])}
+                aria-pressed={one === side}
+                onClick={() => {
+                  setWanted(one);
+                }}
+              >
+                {SIDES[one]}
+              </button>
+            ))}
+          </span>
+        )}
         <button type="button" onClick={close}>
           {STRINGS.close}
         </button>
@@ -66,6 +85,8 @@ export default function AuditPanel(): React.JSX.Element | null {
     </section>
   );
 }
+
+const SIDES = ['A', 'B'] as const;
 
 const NO_HISTORY: AuditHistory = { broken: [], harm: [] };
 

@@ -1,6 +1,6 @@
 /** A button that goes to a step. */
-import { go } from '../../store/cursor.ts';
-import type { Run } from '../../store/state.ts';
+import { goOfSide } from '../../store/cursor.ts';
+import { store, type Run } from '../../store/state.ts';
 import { stepNumber } from '../../scene/audit-view.ts';
 import { AUDIT } from '../strings-later.ts';
 
@@ -28,7 +28,7 @@ export function Jump({
       className="jump"
       aria-current={here ? 'step' : undefined}
       onClick={() => {
-        go(step + 1);
+        goOfSide(store.getState().runs.indexOf(run), step + 1);
         // The stage is what one jumps for.
         if (isNarrow()) document.querySelector('main')?.scrollIntoView();
       }}

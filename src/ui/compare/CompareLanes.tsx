@@ -13,6 +13,8 @@ import './lanes.css';
 const LEFT = 52;
 /** Marks closer than this would cover each other: the later ones are left out. */
 const MARK_WIDTH = 15;
+/** Where a run waits its bar is cut from below: so high that the words in the bar stay whole. */
+const PAUSE = 5;
 const DIFFERENCES_TOP = LANE * 2 + 1;
 const SECOND_TOP = LANE * 3 + 2;
 const HEIGHT = LANE * 5 + 4;
@@ -126,8 +128,8 @@ function Lane(props: { run: Run; name: string; top: number; of: LaneOf }): React
           className="pause"
           x={scale(from)}
           width={scale(to) - scale(from)}
-          y={0}
-          height={LANE - 1}
+          y={LANE - PAUSE - 1}
+          height={PAUSE}
         />
       ))}
       <LaneMarks marks={marks} places={places} scale={scale} />

@@ -1,5 +1,6 @@
 /** How the two runs differ: what the guest saw, what operations cost, which steps they took; and counters subtracted. */
 import { memo, useState } from 'react';
+import '../../core/meanings.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import { COUNTERS } from '../../core/counters.ts';
 import { counterLabel, differenceText, signed } from '../../scene/compare-words.ts';

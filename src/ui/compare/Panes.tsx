@@ -1,4 +1,5 @@
 /** The two sides of a comparison: each with its settings, what happens there, its stage. */
+import { applies, SETTINGS, type SettingName, type Settings } from '../../core/settings.ts';
 import { sentenceOf } from '../../scene/sentences.ts';
 import { goToDifference, placeOf } from '../../store/cursor.ts';
 import { swapRuns } from '../../store/document.ts';
@@ -79,10 +80,26 @@ const waits =
     return positions !== undefined && place > 0 && positions[place] === positions[place - 1];
   };
 
+/** The settings in which the two runs differ, and which mean something in both: what one looks for in their heads. */
+function useApart(): readonly SettingName[] {
+  const [a, b] = [useApp(settingsOf(0)), useApp(settingsOf(1))];
+  return a === undefined || b === undefined
+    ? []
+    : SETTINGS.filter(
+        (setting) => a[setting.name] !== b[setting.name] && applies(setting, a) && applies(setting, b),
+      ).map(({ name }) => name);
+}
+
+const settingsOf =
+  (side: 0 | 1) =>
+  ({ runs }: AppState): Settings | undefined =>
+    runs[side]?.plan.program.settings;
+
 function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
   const at = useRun(side);
   const waiting = useApp(waits(side));
   const name = side === 0 ? 'A' : 'B';
+  const apart = useApart();
   const step = at === undefined ? undefined : stepAt(at.run, at.cursor);
   const timeline = at?.run.timeline;
   const said =
@@ -93,7 +110,7 @@ function Pane({ side }: { side: 0 | 1 }): React.JSX.Element {
     <section className={`pane${waiting ? ' waiting' : ''}`} aria-label={STRINGS.compare.side(name)}>
       <header>
         <b className="side">{name}</b>
-        <Choices side={side} />
+        <Choices side={side} apart={apart} />
         <Lamp side={side} />
       </header>
       <div className="pane-step" aria-live="polite">

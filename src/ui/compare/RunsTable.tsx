@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { COUNTERS, type CounterName } from '../../core/counters.ts';
 import { seenText, signed } from '../../scene/compare-words.ts';
-import { checkVaried, outcomeOf, planSweep, runsOf, settingsKey, tableOf } from '../../scenario/sweep.ts';
+import { checkVaried, outcomeOf, planSweep, runKey, runsOf, tableOf } from '../../scenario/sweep.ts';
 import type { SweepRow, SweepTable } from '../../scenario/sweep.ts';
 import { openRuns } from '../../store/document.ts';
 import { beginBusy, set } from '../../store/state.ts';
@@ -19,7 +19,8 @@ import './table.css';
 
 export default function RunsTable(): React.JSX.Element {
   const varied = useApp((state) => state.varied) ?? [];
-  const trouble = checkVaried(varied);
+  const own = useApp((state) => state.runs[0]?.plan.choices) ?? [];
+  const trouble = checkVaried(varied, own);
   const runs = varied.length === 0 ? 0 : runsOf(varied);
   return (
     <div className="runs">
@@ -76,15 +77,15 @@ const isRun = (result: RowResult | undefined): result is RunSummary =>
 function Runs(): React.JSX.Element {
   const ran = useRows();
   const varied = useApp((state) => state.varied) ?? [];
-  const open = useApp((state) => state.runs[0]?.plan.program.settings);
+  const open = useApp((state) => state.runs[0]?.plan);
   const table = useMemo(
     () => tableOf((ran?.results ?? []).map((result) => (isRun(result) ? result : undefined))),
     [ran],
   );
   if (ran === undefined) return <p>{STRINGS.loading}</p>;
   const { rows, results } = ran;
-  const key = open === undefined ? '' : settingsKey(open);
-  const own = rows.findIndex((row) => row.kind === 'run' && settingsKey(row.plan.program.settings) === key);
+  const key = open === undefined ? '' : runKey(open);
+  const own = rows.findIndex((row) => row.kind === 'run' && runKey(row.plan) === key);
   const base = own >= 0 ? own : Math.max(0, results.findIndex(isRun));
   const columns = 1 + varied.length;
   const nothing = table.outcomes.length + table.counters.length === 0 && !table.harm && !table.rules;

@@ -1,56 +1,64 @@
 /** Which settings a table of runs varies, and over which of their values. */
+import '../../core/meanings.ts';
 import { BOUNDS } from '../../core/bounds.ts';
-import { applies, choicesOf, SETTINGS, type Setting, type SettingValue } from '../../core/settings.ts';
+import { applies, choicesOf, SETTINGS, type SettingValue } from '../../core/settings.ts';
+import type { OwnChoice } from '../../scenario/ast.ts';
 import type { Varied } from '../../scenario/sweep.ts';
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { RUNS_TABLE as words } from '../strings-later.ts';
 import { useApp } from '../use-app.ts';
 
+/** A setting, or a choice of the text's own. */
+interface Axis {
+  readonly name: string;
+  readonly label: string;
+  readonly values: readonly SettingValue[];
+  /** Values that fit the other settings. */
+  readonly fitting: readonly SettingValue[];
+  readonly offered: boolean;
+}
+
+const axisOf = ({ name, values, meaning }: OwnChoice): Axis => {
+  const all = values.map((value) => ({ value, meaning }));
+  return { name, label: name, values: all, fitting: all, offered: true };
+};
+
 export function VaryControls({ varied }: { varied: readonly Varied[] }): React.JSX.Element {
   const settings = useApp((state) => state.runs[0]?.plan.program.settings);
-  // What a varied machine has may mean nothing on the one that is open.
-  const all = varied.some(({ name }) => name === 'machine');
-  const offered = SETTINGS.filter(
-    (setting) => setting.values.length > 1 && (all || settings === undefined || applies(setting, settings)),
-  );
-  /** What fits the other settings; all of them where those change too. */
-  const valuesOf = (setting: Setting): readonly SettingValue[] =>
-    all || settings === undefined ? setting.values : choicesOf(setting, settings);
+  const own = useApp((state) => state.runs[0]?.plan.choices) ?? [];
+  // What a varied machine has may mean nothing on the one that is open: then nothing is kept back.
+  const all = settings === undefined || varied.some(({ name }) => name === 'machine');
+  const axes = [
+    ...own.map(axisOf),
+    ...SETTINGS.filter(({ values }) => values.length > 1).map((setting): Axis => ({
+      ...setting,
+      fitting: all ? setting.values : choicesOf(setting, settings),
+      offered: all || applies(setting, settings),
+    })),
+  ];
   const slots = Math.min(BOUNDS.variedSettings, varied.length + 1);
   return (
     <div className="vary">
       {Array.from({ length: slots }, (_, at) => (
-        <Slot key={at} at={at} varied={varied} offered={offered} valuesOf={valuesOf} />
+        <Slot key={at} at={at} varied={varied} axes={axes} />
       ))}
     </div>
   );
 }
 
-function Slot(of: {
-  at: number;
-  varied: readonly Varied[];
-  offered: readonly Setting[];
-  valuesOf: (setting: Setting) => readonly SettingValue[];
-}): React.JSX.Element {
-  const { at, varied, offered, valuesOf } = of;
+function Slot(of: { at: number; varied: readonly Varied[]; axes: readonly Axis[] }): React.JSX.Element {
+  const { at, varied, axes } = of;
   const one = varied[at];
-  const setting = SETTINGS.find(({ name }) => name === one?.name);
+  const axis = axes.find(({ name }) => name === one?.name);
   const taken = new Set(varied.map(({ name }) => name));
   const put = (next: Varied | undefined): void => {
     const kept = next === undefined ? [] : [next];
     set({ varied: [...varied.slice(0, at), ...kept, ...varied.slice(at + 1)] });
   };
   const choose = (name: string): void => {
-    const chosen = offered.find((candidate) => candidate.name === name);
-    put(
-      chosen && {
-        name,
-        values: valuesOf(chosen)
-          .slice(0, 2)
-          .map(({ value }) => value),
-      },
-    );
+    const chosen = axes.find((candidate) => candidate.name === name);
+    put(chosen && { name, values: chosen.fitting.slice(0, 2).map(({ value }) => value) });
   };
   return (
     <fieldset>
@@ -63,17 +71,17 @@ function Slot(of: {
         }}
       >
         <option value="">{words.nothing}</option>
-        {offered
-          .filter(({ name }) => name === one?.name || !taken.has(name))
+        {axes
+          .filter(({ name, offered }) => name === one?.name || (offered && !taken.has(name)))
           .map(({ name, label }) => (
             <option key={name} value={name}>
               {label}
             </option>
           ))}
       </select>
-      {one !== undefined && setting !== undefined && (
+      {one !== undefined && axis !== undefined && (
         <span className="values" role="group" aria-label={words.values}>
-          {valuesShown(setting, valuesOf(setting), one).map(({ value, meaning, wrong }) => {
+          {valuesShown(axis, one).map(({ value, meaning, wrong }) => {
             const chosen = one.values.includes(value);
             return (
               <label key={value} title={meaning}>
@@ -82,7 +90,7 @@ function Slot(of: {
                   checked={chosen}
                   disabled={chosen && one.values.length === 1}
                   onChange={() => {
-                    const values = setting.values
+                    const values = axis.values
                       .map((choice) => choice.value)
                       .filter((candidate) =>
                         candidate === value ? !chosen : one.values.includes(candidate),
@@ -101,9 +109,5 @@ function Slot(of: {
 }
 
 /** What fits, and what is chosen already: a link may have chosen what does not fit. */
-const valuesShown = (
-  setting: Setting,
-  fitting: readonly SettingValue[],
-  { values }: Varied,
-): readonly SettingValue[] =>
-  setting.values.filter((choice) => fitting.includes(choice) || values.includes(choice.value));
+const valuesShown = ({ values, fitting }: Axis, chosen: Varied): readonly SettingValue[] =>
+  values.filter((choice) => fitting.includes(choice) || chosen.values.includes(choice.value));

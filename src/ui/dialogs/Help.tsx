@@ -2,6 +2,7 @@
 import { set } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
 import { KEYS } from '../strings-later.ts';
+import './dialogs.css';
 
 export default function Help(): React.JSX.Element {
   return (

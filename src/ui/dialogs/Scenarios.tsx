@@ -6,7 +6,7 @@ import { catalogueQuery } from '../../catalogue/list.ts';
 import { openScenario } from '../../store/document.ts';
 import { deleteDraft, listDrafts, titleOf, type Draft } from '../../store/drafts.ts';
 import { catalogueId, set } from '../../store/state.ts';
-import { openDraft } from '../address-bar.ts';
+import { openDraft } from '../open-link.ts';
 import { SCENARIOS } from '../strings-later.ts';
 import { useApp } from '../use-app.ts';
 import './dialogs.css';

@@ -5,7 +5,7 @@ import { openScenario } from '../../store/document.ts';
 import { titleOf } from '../../store/drafts.ts';
 import { beginBusy, set, store } from '../../store/state.ts';
 import { BOUNDS } from '../../core/bounds.ts';
-import { currentLink } from '../address-bar.ts';
+import { currentLink } from '../open-link.ts';
 import { STRINGS } from '../strings.ts';
 import { SHARE } from '../strings-later.ts';
 import './dialogs.css';

@@ -3,7 +3,7 @@
  * middle of it, where another vCPU acts.
  */
 import { useId, useMemo, useState } from 'react';
-import { PREEMPTION_POINTS } from '../../core/machine/preemption-words.ts';
+import { PREEMPTION_POINTS } from '../../core/preemption-words.ts';
 import { outsideRegisters } from '../../core/hardware/outside-registers.ts';
 import type { OperationRecord } from '../../core/operations/recorder.ts';
 import { vcpusOf, type Settings } from '../../core/settings.ts';

@@ -110,17 +110,13 @@ function Notes(): React.JSX.Element | null {
 function TryNext(): React.JSX.Element | null {
   const run = useApp((state) => state.runs[0]);
   if (run === undefined || run.plan.suggestions.length === 0) return null;
-  const settings = run.plan.program.settings;
+  const chosen: Readonly<Record<string, string>> = { ...run.plan.program.settings, ...run.plan.picks };
   return (
     <section>
       <h2>{STRINGS.tryNext}</h2>
       <div className="tries">
         {run.plan.suggestions
-          .filter(({ choices }) =>
-            Object.entries(choices).some(
-              ([name, value]) => settings[name as keyof typeof settings] !== value,
-            ),
-          )
+          .filter(({ choices }) => Object.entries(choices).some(([name, value]) => chosen[name] !== value))
           .map(({ label, choices }) => (
             <button
               key={label}

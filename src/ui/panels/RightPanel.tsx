@@ -1,6 +1,6 @@
 /** Where we are in the calls, what changes bit by bit, and the counters. */
 import { lazy, Suspense } from 'react';
-import { COUNTERS, type CounterSpec } from '../../core/counters.ts';
+import { COUNTERS, type Counter } from '../../core/counters.ts';
 import { allCounters } from '../../scenario/expectations.ts';
 import { entryDiffs, type EntryDiff } from '../../scene/bit-diff.ts';
 import { STRINGS } from '../strings.ts';
@@ -121,7 +121,7 @@ function Counters(): React.JSX.Element | null {
   if (at === undefined) return null;
   const values = allCounters(at.run.timeline);
   const kind = at.run.timeline.program.settings.machine.startsWith('kvm-') ? 'kvm' : 'bare';
-  const isFirst = ({ prominent = [] }: CounterSpec): boolean => prominent.includes(kind);
+  const isFirst = ({ prominent = [] }: Counter): boolean => prominent.includes(kind);
   const prominent = COUNTERS.filter(isFirst);
   const rest = COUNTERS.filter((counter) => !isFirst(counter));
   return (

@@ -112,6 +112,7 @@ function Lines(): React.JSX.Element {
   const run = useApp((state) => state.runs[0]);
   const operation = useOperation();
   const operations = run?.text === text ? run.timeline.operations : [];
+  const leftOut = run?.text === text ? run.plan.leftOut : undefined;
   return (
     <ol className="code">
       {text.split('\n').map((line, index) => {
@@ -128,7 +129,7 @@ function Lines(): React.JSX.Element {
         return (
           <li
             key={number}
-            className={`${current ? 'now' : ''}${problem === undefined ? '' : ' wrong'}`}
+            className={`${current ? 'now' : ''}${problem === undefined ? '' : ' wrong'}${leftOut?.has(number) === true ? ' off' : ''}`}
             aria-current={current ? 'step' : undefined}
           >
             {starts === undefined ? (

@@ -113,9 +113,7 @@ function firstQuestion(run: Run, cursor: number): Asked {
   const { names, program } = run.plan;
   const step = stepAt(run, cursor);
   const operation = step === undefined ? undefined : run.timeline.operationAt(step.index);
-  const planned = (operation?.section === 'given' ? program.given : program.body)[
-    operation === undefined ? 0 : operation.number - 1
-  ]?.operation;
+  const planned = (operation === undefined ? program.body[0] : run.timeline.plannedOf(operation))?.operation;
   if (planned?.kind === 'access')
     return {
       address: addressText(planned.gva, names),

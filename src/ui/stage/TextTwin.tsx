@@ -3,6 +3,7 @@ import type { Scene, SceneBox, SceneRow } from '../../scene/parts.ts';
 import { detailsOf } from '../../scene/box-details.ts';
 import type { Run } from '../../store/state.ts';
 import { STRINGS } from '../strings.ts';
+import { STAGE_LATER } from '../strings-later.ts';
 import './twin.css';
 
 const ZONES = ['hardware', 'guest', 'hypervisor'] as const;
@@ -18,8 +19,15 @@ export default function TextTwin(of: {
   inspect: Inspect;
 }): React.JSX.Element {
   const { scene, run, inspect } = of;
-  const details = (id: string): readonly string[] =>
-    run === undefined ? [] : detailsOf(run.timeline.world, run.cast, id);
+  const details = (box: SceneBox): readonly string[] => {
+    if (run === undefined) return [];
+    const table = run.cast.tables.find(({ id }) => id === box.id);
+    const closed = box.folded === true && box.rows.length === 0 && table !== undefined;
+    return [
+      ...(closed ? [STAGE_LATER.folded(table.indices.length)] : []),
+      ...detailsOf(run.timeline.world, run.cast, box.id),
+    ];
+  };
   return (
     <div className="twin" tabIndex={0} role="region" aria-label={STRINGS.stageLabel}>
       {ZONES.filter((zone) => scene.layout.zones[zone] !== undefined).map((zone) => (
@@ -31,7 +39,7 @@ export default function TextTwin(of: {
             {scene.boxes
               .filter((box) => box.zone === zone && box.state !== 'absent')
               .map((box) => (
-                <TwinBox key={box.id} box={box} details={details(box.id)} inspect={inspect} />
+                <TwinBox key={box.id} box={box} details={details(box)} inspect={inspect} />
               ))}
           </div>
         </section>

@@ -5,8 +5,8 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { geometryOf } from '../../scene/walk-geometry.ts';
 import { nextWalk, walkGridAt, type WalkCell, type WalkGrid as Grid } from '../../scene/walk-grid.ts';
-import { go, positionOf } from '../../store/cursor.ts';
-import { select, store } from '../../store/state.ts';
+import { goOfSide } from '../../store/cursor.ts';
+import { select } from '../../store/state.ts';
 import { WALK as walk } from '../strings-later.ts';
 import { Terms } from '../Terms.tsx';
 import { useApp, useRun } from '../use-app.ts';
@@ -14,21 +14,6 @@ import { WalkTable } from './WalkTable.tsx';
 import { WalkTotals } from './WalkTotals.tsx';
 import { placeText, readingParts, stateText } from './words.ts';
 import './walk.css';
-
-/** To a position of this side's run: the first run leads, so the other's is gone to by way of its partner. */
-function goTo(side: number, position: number): void {
-  if (side === 0) {
-    go(position);
-    return;
-  }
-  const state = store.getState();
-  const length = state.runs[0]?.timeline.length ?? 0;
-  for (let cursor = 0; cursor <= length; cursor += 1)
-    if (positionOf(state, { side, cursor }) === position) {
-      go(cursor);
-      return;
-    }
-}
 
 export default function WalkGrid({ side }: { side: 0 | 1 }): React.JSX.Element | null {
   const at = useRun(side);
@@ -51,7 +36,7 @@ export default function WalkGrid({ side }: { side: 0 | 1 }): React.JSX.Element |
             <button
               type="button"
               onClick={() => {
-                goTo(side, next);
+                goOfSide(side, next);
               }}
             >
               {walk.next}
@@ -62,7 +47,7 @@ export default function WalkGrid({ side }: { side: 0 | 1 }): React.JSX.Element |
         <Walk
           grid={grid}
           jump={(position) => {
-            goTo(side, position);
+            goOfSide(side, position);
           }}
         />
       )}

@@ -1,5 +1,5 @@
-/** What is going on at each place at which another vCPU may act. */
-import type { PreemptionPoint } from './preemption.ts';
+/** What is going on at each preemption point, in plain words. Fetched later than the first picture. */
+import type { PreemptionPoint } from './machine/preemption.ts';
 
 export const PREEMPTION_POINTS: Readonly<Record<PreemptionPoint, string>> = {
   'page-walk/level-1': 'the processor has found the last table and is about to read its entry',
