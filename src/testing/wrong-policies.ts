@@ -63,17 +63,11 @@ export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
   'flush=never': onSvm('2007b'),
   'flush-reach=local': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   'flush-size=one-page': onSvm('2007b'),
-  'flush-when=before': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2, runs: 1500 },
-  'break=B-B1': {
-    notFound:
-      'It does harm, but a generated program has not hit it in three minutes of search: one vCPU has to be in the middle of a walk while another gives up the table and builds a new one in its frame. The lesson freed-too-soon shows it.',
-  },
-  'break=B-B4': {
-    notFound:
-      'It does harm, but a generated program has not hit it in three minutes of search: a vCPU with the old right has to enter the guest between the look and the request. The lesson entered-in-between shows it.',
-  },
+  'flush-when=before': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
+  'break=B-B1': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
+  'break=B-B4': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   // The guest itself sees nothing of it. Later the host kernel meets the forgotten entry, and stops.
-  'break=C-B2': { ...onSvm('2007b'), shownBy: 'host', runs: 1500 },
+  'break=C-B2': { ...onSvm('2007b'), shownBy: 'host' },
   'break=C-B3': { ...onSvm('2007b'), policy: { 'gpte-write': 'update' } },
   'break=C-B4': { machine: { era: '2006', cpu: 'vmx-novpid' }, vcpus: 1, modes: ['2-level'] },
   // With C-B3 mended all rights are in the key of a page, and the next bug and nx-slip have nothing to share.

@@ -3,7 +3,6 @@
  * its only client is write protection.
  */
 import { pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
-import { assert } from '../assert.ts';
 import { HostStopped, type Machine } from '../machine/machine.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
 import { traitsOf } from './era-2007.ts';
@@ -32,10 +31,9 @@ export function rmapRemove(m: Machine, options: { gfn: Gfn; word: number }): voi
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
   const head = m.get('rmap', pfn);
-  assert(
-    head !== undefined && pointers(m.world, RMAP_LIST, head).includes(options.word),
-    'a tracked leaf is in its reverse map',
-  );
+  // Where a guest entry has changed unseen, the leaf was built anew for another frame, which does not know of it.
+  if (head === undefined || !pointers(m.world, RMAP_LIST, head).includes(options.word))
+    throw new HostStopped('rmap_remove met a leaf that is not in the reverse map of its frame');
   m.call('rmap_remove', { gfn: options.gfn }, () => {
     m.step('rmap-remove', { pfn, count: rmapCount(m, pfn) - 1 }, [options.word]);
     m.set('rmap', pfn, removePointer(m, RMAP_LIST, head, options.word));
@@ -61,7 +59,8 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
       if (word === undefined) return;
       if (!isTracked(spte(m.word(word))))
         throw new HostStopped('rmap_write_protect met a leaf that is not writable');
-      assert(pfnOfEntry(spte(m.word(word))) === pfn, 'the reverse map holds leaves of its frame');
+      if (pfnOfEntry(spte(m.word(word))) !== pfn)
+        throw new HostStopped('rmap_write_protect met a leaf of another frame');
       rmapRemove(m, { gfn, word });
       if (first) flushOrSay(m, word, options.flushTlb);
       m.step('write-protect', { gfn, forLog: false }, [word]);
