@@ -52,6 +52,26 @@ const SPECS = [
     label: 'missing flushes',
   },
   {
+    name: 'flush_all',
+    label: 'whole TLBs emptied',
+  },
+  {
+    name: 'flush_ctx',
+    label: 'contexts flushed',
+  },
+  {
+    name: 'flush_va',
+    label: 'addresses flushed',
+  },
+  {
+    name: 'cr3_cache_hits',
+    label: 'CR3 cache hits',
+  },
+  {
+    name: 'cr3_cache_emptied',
+    label: 'CR3 cache emptied',
+  },
+  {
     name: 'stale_hits',
     label: 'stale hits',
     prominent: ['kvm', 'bare'],

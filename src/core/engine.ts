@@ -1,4 +1,5 @@
 /** What every machine offers to the operations of a scenario, so that one scenario runs under any that fits. */
+import type { Pfn } from './quantities.ts';
 import type { AccessRequest } from './hardware/fault.ts';
 import type { StageFault } from './hardware/second-stage.ts';
 import type { Translation } from './hardware/tlb.ts';
@@ -17,6 +18,12 @@ import type {
 
 export interface Translated extends AccessRequest {
   readonly gva: bigint;
+}
+
+/** An access that has come to its data. */
+export interface Reached extends Translated {
+  /** Host frame that it reached. */
+  readonly pfn: Pfn;
 }
 
 export interface FaultRequest extends Translated {
@@ -106,6 +113,8 @@ export interface Engine {
   leave(m: Machine, how: 'halt' | 'user-space'): void;
   /** The hypervisor flushes the TLBs of all vCPUs, from a thread of the host. */
   flushAll(m: Machine): void;
+  /** Judges an access inside its own step, where tables of a hypervisor's making are not judged altogether. */
+  judgeAccess?(m: Machine, access: Reached): void;
   /** Whether there are tables of a hypervisor's own making to be judged: by the audit, and access by access. */
   readonly judged: boolean;
 }

@@ -24,7 +24,7 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'cpu=vmx-novpid': 'Intel before VPID: every VM exit and every VM entry empties the TLB',
   'cpu=svm': 'AMD: TLB entries carry an address space number (ASID) and survive VM exits',
   'cpu=vmx-vpid':
-    'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits',
+    'Intel with VPID: TLB entries carry the number of the virtual processor and survive VM exits. Processors have it since 2008; KVM of 2007 did not use it',
   'cpu=arm64':
     'Arm: entries carry the number of the virtual machine (VMID); invalidations reach all processors',
   guest: 'The paging mode of the guest.',
@@ -85,6 +85,23 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'flush-reach': 'Whose TLBs a flush empties.',
   'flush-reach=all': 'those of every vCPU',
   'flush-reach=local': 'only that of the vCPU that asks (B-B2)',
+  'flush-size':
+    'How much a vCPU drops of its own TLB when a shadow entry changes. Others drop all: a request names no address.',
+  'flush-size=context': 'all entries of the vCPU, as KVM did: it knows the changed entry, not its addresses',
+  'flush-size=page':
+    'each address that leads to the changed entry, by INVLPGA or INVVPID. The hardware can; KVM of 2007 did not',
+  'flush-size=one-page': 'one address of each changed entry: others that lead to it are forgotten',
+  'flush-when': 'Whether the TLBs are flushed before or after the shadow entry changes.',
+  'flush-when=after': 'nobody can fill a TLB from the old entry any more',
+  'flush-when=before': 'in between, another vCPU can fill its TLB from the old entry again',
+  asids:
+    'How many address space numbers the processor has. When all are used up, the TLB is emptied and they begin again.',
+  'asids=63': 'sixty-three',
+  'asids=4': 'four, so that one sees them run out',
+  'cr3-cache':
+    'Whether a guest that knows its hypervisor may load the shadow root of one of its last four address spaces itself.',
+  'cr3-cache=off': 'every load of CR3 exits',
+  'cr3-cache=on': 'loads of a CR3 in the cache do not exit; every flush by the hypervisor empties the cache',
   'shipped-bugs': 'Which bugs of the era are left in.',
   'shipped-bugs=all': 'as the era shipped',
   'shipped-bugs=none': 'all of them mended',
@@ -118,6 +135,10 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'break=F-B2': 'the number of slot changes moves on while vCPUs still see the old slots',
   'break=F-B4': 'the mark of a device keeps its old number when it is looked up anew',
   'break=F-B5': 'a vCPU remembers its last device access over a CR3 load',
+  'break=B-B1': 'a table page is freed while the flush of the other vCPUs is still on its way',
+  'break=B-B3': 'host flush-all says INVVPID where INVEPT is needed: what comes from EPT alone stays',
+  'break=B-B4':
+    'a flush looks who runs the guest before it sets the requests: who enters in between is missed',
 };
 
 const OF_COUNTERS: Readonly<Record<string, string>> = {
@@ -129,9 +150,15 @@ const OF_COUNTERS: Readonly<Record<string, string>> = {
   mmio_exits: 'Accesses to device memory that went to user space.',
   tlb_flush: 'Flushes by CR3 loads (this era counts no others here).',
   rmap_flush: 'Flush calls made while write-protecting a guest page table.',
-  flushes: 'Flushes of one TLB that the hypervisor asked for, whatever for.',
+  flushes:
+    'Flushes of one TLB that the hypervisor asked for, whatever for. Each counts for the vCPU whose TLB it is.',
   flushes_needless: 'Those of them for a change that no entry of that TLB came from.',
   flushes_missing: 'Times that a vCPU ran the guest with an entry that should have been flushed before.',
+  flush_all: 'Times that the address space numbers ran out and the TLB was emptied.',
+  flush_ctx: 'Times that all entries of a vCPU went at once: by a new ASID, or by INVVPID.',
+  flush_va: 'Single addresses dropped by INVLPGA or INVVPID.',
+  cr3_cache_hits: 'Loads of CR3 that needed no exit.',
+  cr3_cache_emptied: 'Times that a flush threw other address spaces out of the cache.',
   stale_hits: 'Uses of a TLB entry that a fresh walk would no longer give.',
   walks: 'Page walks, by the processor or by the hypervisor in software.',
   refs: 'Table entries read by page walks.',

@@ -4,6 +4,8 @@
  * hypervisor behaves, wrong behaviour included.
  */
 
+import { FLUSH_SETTINGS, MISTAKES } from './flush-settings.ts';
+
 export type SettingName =
   | 'machine'
   | 'era'
@@ -21,6 +23,10 @@ export type SettingName =
   | 'gpte-write'
   | 'flush'
   | 'flush-reach'
+  | 'flush-size'
+  | 'flush-when'
+  | 'asids'
+  | 'cr3-cache'
   | 'shipped-bugs'
   | 'break';
 
@@ -165,7 +171,6 @@ const SPECS: readonly SettingSpec[] = [
       { value: 'svm' },
       {
         value: 'vmx-vpid',
-        machines: [...BARE, ...KVM_SHADOW],
       },
       {
         value: 'arm64',
@@ -288,11 +293,12 @@ const SPECS: readonly SettingSpec[] = [
   {
     name: 'flush-reach',
     where: 'policy',
-    machines: ['kvm-2007'],
+    machines: KVM_2007,
     eras: ['2007c'],
     label: 'flush reaches',
     values: [{ value: 'all' }, { value: 'local', wrong: true, bug: 'B-B2' }],
   },
+  ...FLUSH_SETTINGS,
   {
     name: 'shipped-bugs',
     where: 'policy',
@@ -304,7 +310,7 @@ const SPECS: readonly SettingSpec[] = [
   {
     name: 'break',
     where: 'policy',
-    machines: WITH_ERAS,
+    machines: [...WITH_ERAS, 'two-stage'],
     label: 'broken on purpose',
     list: true,
     values: [
@@ -315,6 +321,7 @@ const SPECS: readonly SettingSpec[] = [
         machines: KVM_2007,
       })),
       ...TODAYS_BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const, machines: KVM_SHADOW })),
+      ...MISTAKES.map((choice) => ({ ...choice, wrong: true as const })),
     ],
   },
 ];

@@ -189,7 +189,7 @@ describe('problems have a place and a remedy', () => {
     [
       'kvm-2007 cpu=arm64',
       '',
-      '2:22 cpu=arm64 does not fit machine kvm-2007 | Use one of: cpu=vmx-novpid, cpu=svm.',
+      '2:22 cpu=arm64 does not fit machine kvm-2007 | Use one of: cpu=vmx-novpid, cpu=svm, cpu=vmx-vpid.',
     ],
     [
       'native guest=3-level',

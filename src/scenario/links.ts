@@ -4,6 +4,7 @@
  * What cannot be understood is said in sentences, never silently replaced. One decoder a version, kept for ever.
  */
 import { BOUNDS } from '../core/bounds.ts';
+import type { Mistake } from '../core/flush-settings.ts';
 import {
   settingAccepts,
   settingOf,
@@ -127,6 +128,7 @@ const TODAYS_BUG_CODES: Readonly<Record<TodaysBug, string>> = {
   'F-B4': 'g',
   'F-B5': 'h',
 };
+const MISTAKE_CODES: Readonly<Record<Mistake, string>> = { 'B-B1': 'l', 'B-B3': 'm', 'B-B4': 'o' };
 
 /** Abbreviations of settings in links, frozen: a capital for the setting, then one sign for each value. */
 const CODES: Readonly<
@@ -154,8 +156,12 @@ const CODES: Readonly<
   'gpte-write': { letter: 'W', values: { update: 'u', zap: 'z' } },
   flush: { letter: 'F', values: { always: 'a', 'on-fault': 'o', never: 'n' } },
   'flush-reach': { letter: 'R', values: { all: 'a', local: 'l' } },
+  'flush-size': { letter: 'Z', values: { context: 'c', page: 'p', 'one-page': '1' } },
+  'flush-when': { letter: 'O', values: { after: 'a', before: 'b' } },
+  asids: { letter: 'I', values: { '63': 'x', '4': '4' } },
+  'cr3-cache': { letter: 'Q', values: { off: '0', on: '1' } },
   'shipped-bugs': { letter: 'B', values: { all: 'a', none: 'n', ...BUG_CODES } },
-  break: { letter: 'K', values: { none: 'n', ...BUG_CODES, ...TODAYS_BUG_CODES } },
+  break: { letter: 'K', values: { none: 'n', ...BUG_CODES, ...TODAYS_BUG_CODES, ...MISTAKE_CODES } },
 };
 
 /** A choice of the text's own is spelt out, `Path.cr3`: nobody but the text knows it. */

@@ -62,10 +62,13 @@ export function settingsOfRun(chosen: SettingChoices, overrides: SettingChoices)
 }
 
 function whyIdle(setting: Setting, settings: Settings): Said {
-  const { name, machines } = setting;
-  const onMachine = machines?.includes(settings.machine) ?? true;
-  const where = onMachine ? `with cpu=${settings.cpu}` : `on machine ${settings.machine}`;
-  const needed = onMachine ? `cpu=${setting.cpus?.[0] ?? ''}` : `machine ${machines?.[0] ?? ''}`;
+  const { name, machines, cpus, eras } = setting;
+  const [where, needed] =
+    machines?.includes(settings.machine) === false
+      ? [`on machine ${settings.machine}`, `machine ${machines[0] ?? ''}`]
+      : cpus?.includes(settings.cpu) === false
+        ? [`with cpu=${settings.cpu}`, `cpu=${cpus[0] ?? ''}`]
+        : [`with era=${settings.era}`, `era=${eras?.[0] ?? ''}`];
   return { message: `${name} means nothing ${where}`, remedy: `Leave it out, or write: ${needed}.` };
 }
 
@@ -110,7 +113,7 @@ export function checkSettings(statements: readonly Statement[], own: Settings, r
 }
 
 /** What scopes of settings depend on. */
-const GROUND: readonly SettingName[] = ['machine', 'cpu'];
+const GROUND: readonly SettingName[] = ['machine', 'cpu', 'era'];
 
 /** The machines and processors that a condition leaves, those of the text where it says nothing of them. */
 const groundsOf = (when: readonly SettingTest[], own: Settings): readonly Settings[] =>

@@ -27,9 +27,10 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
     case 'access':
     case 'cpuid':
       return undefined;
+    case 'flush-all':
+      return settings.machine === 'native' ? noHost(settings) : undefined;
     case 'leave':
     case 'enter':
-    case 'flush-all':
       return isKvm(settings)
         ? undefined
         : {

@@ -32,9 +32,9 @@ describe('the runs of a table', () => {
     const rows = planSweep(catalogueText('three-exits'), { base: {}, varied: [machine, FLUSH] });
     expect(rows.map(({ kind }) => kind)).toEqual(['run', 'run', 'run', 'same']);
     expect(rows[3]).toMatchObject({ as: 2 });
-    const cpu = { name: 'cpu', values: ['svm', 'vmx-vpid'] };
+    const cpu = { name: 'cpu', values: ['svm', 'arm64'] };
     const unfit = planSweep(catalogueText('three-exits'), { base: {}, varied: [cpu] })[1];
-    expect(unfit).toMatchObject({ kind: 'unfit', why: 'cpu=vmx-vpid does not fit machine kvm-2007' });
+    expect(unfit).toMatchObject({ kind: 'unfit', why: 'cpu=arm64 does not fit machine kvm-2007' });
   });
 });
 

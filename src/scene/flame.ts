@@ -32,6 +32,7 @@ const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
   'write-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
   'leaf-protect': { letter: 'W', kind: 'write-protect', meaning: 'write-protect' },
   flush: { letter: 'F', kind: 'flush', meaning: 'flush' },
+  'request-set': { letter: 'R', kind: 'flush', meaning: 'flush of another vCPU asked for' },
   'flush-remote': { letter: 'F', kind: 'flush', meaning: 'flush of all vCPUs' },
   inject: { letter: 'I', kind: 'inject', meaning: 'fault injected' },
 };
@@ -40,10 +41,19 @@ const MARKS: Partial<Readonly<Record<StepKind, Omit<Mark, 'step'>>>> = {
 export function marksOf(timeline: Timeline, from: number, to: number): readonly Mark[] {
   const marks: Mark[] = [];
   for (let step = from; step < to && marks.length < 2000; step += 1) {
-    const mark = MARKS[timeline.journal.kind(step)];
+    const mark = markAt(timeline, step);
     if (mark !== undefined) marks.push({ step, ...mark });
   }
   return [...marks, ...alarmMarks(timeline).filter(({ step }) => step >= from && step < to)];
+}
+
+/** A flush that no entry of its TLB needed has a small letter. */
+function markAt(timeline: Timeline, step: number): Omit<Mark, 'step'> | undefined {
+  const kind = timeline.journal.kind(step);
+  const mark = MARKS[kind];
+  const judged = kind === 'flush' || kind === 'request-set';
+  if (mark === undefined || !judged || timeline.step(step).facts['needless'] !== true) return mark;
+  return { ...mark, letter: mark.letter.toLowerCase(), meaning: `needless ${mark.meaning}` };
 }
 
 /** One mark for each step in which rules were found broken, or harm was done. */

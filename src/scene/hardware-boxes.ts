@@ -2,7 +2,7 @@
 import { gfnOfAddress, pfnOfAddress, type Pfn } from '../core/quantities.ts';
 import { gfnOfPfn } from '../core/kvm/memslots.ts';
 import { shadowPageAt } from '../core/kvm/shadow-page.ts';
-import { currentAsidOf } from '../core/kvm/vendor.ts';
+import { currentAsidOf, IPI_IN_FLIGHT } from '../core/kvm/vendor.ts';
 import { differsFromTables } from '../core/hardware/tlb.ts';
 import type { TlbEntry, VcpuState } from '../core/machine/tables.ts';
 import { BOUNDS } from '../core/bounds.ts';
@@ -37,12 +37,13 @@ const OF_2007: HardwareWords = {
   owed: ({ world }, vcpu) => {
     const owed = [...world.tables.owed.values()].filter((debt) => debt.vcpu === vcpu);
     if (owed.some((debt) => debt.overdue === true)) return 'flush overdue';
+    if ((world.get('reg', `${String(vcpu)}.${IPI_IN_FLIGHT}`) ?? 0n) !== 0n) return 'interrupt on its way';
     if (world.get('request', vcpu) !== undefined) return 'asked to flush before entry';
     return owed.length === 0 ? undefined : 'flush owed before entry';
   },
   row: (context, { vcpu }) => floodRow(context, vcpu),
   tag: ({ world }, vcpu) => currentAsidOf(world, vcpu),
-  tagName: () => 'ASID',
+  tagName: ({ settings }) => (settings.cpu === 'vmx-vpid' ? 'VPID' : 'ASID'),
   gfnOf: (_context, pfn) => gfnOfPfn(pfn),
 };
 

@@ -64,7 +64,9 @@ export const OF_PROCESSOR = {
       ? `VM entry with a new address space number, ${String(asid)}.`
       : `VM entry: the guest runs again${asid === 0 ? '' : `, still with address space number ${String(asid)}`}.`,
     why: freshAsid
-      ? 'Entries with the old number match no more: that is how this processor flushes.'
+      ? dropped > 0
+        ? `All numbers were used up: the TLB is emptied (${plural(dropped, 'entry', 'entries')}), and they begin again.`
+        : 'Entries with the old number match no more: that is how this processor flushes.'
       : asid === 0
         ? dropped > 0
           ? `Entering empties the TLB too (${plural(dropped, 'entry', 'entries')}).`

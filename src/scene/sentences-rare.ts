@@ -95,19 +95,53 @@ export const OF_RARE_STEPS = {
       ? 'This processor broadcasts invalidations: no other vCPU has to be asked.'
       : 'Each vCPU may hold translations that the tables no longer give.',
   }),
-  'request-set': ({ vcpu, kick }) => ({
+  'request-set': ({ vcpu, kick, needless }) => ({
     what: `vCPU ${String(vcpu)} gets the request to flush before it next enters the guest.`,
-    why: kick
-      ? 'It runs the guest now, so it has to be interrupted.'
-      : 'It is outside the guest: it will see the request in time.',
+    why: `${
+      kick
+        ? 'It runs the guest now, so it has to be interrupted.'
+        : 'It is outside the guest: it will see the request in time.'
+    }${needless ? ' For it the flush is needless: no entry of its TLB comes from what changes.' : ''}`,
   }),
-  'request-serve': ({ dropped }) => ({
-    what: `The vCPU carries out its request: ${plural(dropped, 'entry goes', 'entries go')}.`,
+  'modes-look': ({ count }) => ({
+    what: `The hypervisor looks who runs the guest: ${plural(count, 'vCPU', 'vCPUs')}.`,
+    why: 'Only these will be interrupted. But nobody has a request yet: who enters the guest from here on runs with old entries.',
+  }),
+  'flush-page': ({ name, gva, dropped }) => ({
+    what: `${name} drops what translates ${hex(gva)}: ${plural(dropped, 'entry goes', 'entries go')}.`,
+    why: 'The address leads to the entry that changes. All other translations stay.',
+  }),
+  'cr3-cache-choose': ({ slot }) => ({
+    what: `Slot ${String(slot)} of the cache of roots is for the address space that is loaded.`,
+    why: 'Intel processors can be told four values of CR3 whose loading does not exit.',
+  }),
+  'cr3-cache-keep': ({ slot, cr3 }) => ({
+    what: `Slot ${String(slot)} of the cache of roots now has CR3 ${hex(cr3)}.`,
+    why: 'The guest knows its hypervisor: it may come back to this address space without an exit.',
+  }),
+  'cr3-cache-stay': ({ slot, count }) => ({
+    what: `${plural(count, 'root stays', 'roots stay')} in use: slot ${String(slot)} of the cache has ${count === 1 ? 'it' : 'them'}.`,
+    why: 'The guest may load this address space again at any time, and the hypervisor will not be asked.',
+  }),
+  'cr3-cache-empty': ({ count }) => ({
+    what: `The flush empties the cache of roots: ${plural(count, 'other address space goes', 'other address spaces go')}.`,
+    why: 'Any load of CR3 exits from now on, until the cache has filled again.',
+  }),
+  'cr3-cache-load': ({ slot, cr3, dropped }) => ({
+    what: `The guest loads CR3 ${hex(cr3)} by itself, from slot ${String(slot)} of the cache of roots: no exit.`,
+    why: `The processor drops all translations but the global ones, as at any load of CR3: ${plural(dropped, 'entry', 'entries')}.`,
+  }),
+  'request-serve': ({ by, dropped }) => ({
+    what: `The vCPU carries out its request, by ${by}: ${plural(dropped, 'entry goes', 'entries go')} now.`,
     why: 'This is the last moment before the guest runs again.',
   }),
   'ipi-send': ({ count }) => ({
     what: `${plural(count, 'vCPU is', 'vCPUs are')} interrupted out of the guest.`,
     why: 'An inter-processor interrupt is the only way to reach a vCPU that runs the guest.',
+  }),
+  'ipi-unwaited': ({ count }) => ({
+    what: `The hypervisor goes on while ${count === 1 ? 'the interrupt is' : 'the interrupts are'} still on the way.`,
+    why: 'A vCPU in the middle of an access ends it first: it may still walk tables that are no more, and use old entries.',
   }),
   'ipi-wait': ({ count }) => ({
     what: `The hypervisor has waited until ${count === 1 ? 'that vCPU has' : 'all of them have'} left the guest.`,

@@ -121,11 +121,11 @@ const TELLERS: { readonly [K in CommonKind]: Teller<K> } = {
     what: `The reverse map of ${frameName(pfn)} notes this entry (${String(count)} in all).`,
     why: 'It is writable now. If the frame becomes a page table, it must be found again.',
   }),
-  flush: ({ why, effect }) => ({
+  flush: ({ why, effect, needless }) => ({
     what: effect.startsWith('nothing')
       ? `The hypervisor asks for a TLB flush. It changes ${effect}.`
       : `The hypervisor asks for a TLB flush: ${effect}.`,
-    why: FLUSH_WORDS[why] ?? '',
+    why: `${FLUSH_WORDS[why] ?? ''}${needless ? ' It is needless: no entry of this TLB comes from what changes.' : ''}`,
   }),
   'fetch-look': ({ level, index, entry }) => ({
     what: `The hypervisor looks at shadow ${at(level, index)}: ${entry === 0n ? 'empty' : hex(entry)}.`,

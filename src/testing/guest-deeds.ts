@@ -128,7 +128,7 @@ const others = (guest: Guest, vcpu: number, made: Invalidations, instruction: st
   );
 
 /** A plain use of an address. */
-const use: fc.Arbitrary<(address: string) => string> = choice([
+export const use: fc.Arbitrary<(address: string) => string> = choice([
   (address: string) => `user read ${address}`,
   (address: string) => `kernel read ${address}`,
   (address: string) => `user write ${address} = 0x7`,
@@ -278,26 +278,43 @@ const twins: fc.Arbitrary<Deed> = fc
     return [...made, ...switched, `${own} ${a.uses[LARGE.length]?.(`${LARGE[0] ?? ''}+0x8`) ?? 'cpuid'}`];
   });
 
+/** A frame of data is the root of an address space for a moment. */
+const asRoot = (vcpu: string, frame: string): readonly string[] => [
+  `${vcpu} kernel load-cr3 gfn ${frame}`,
+  `${vcpu} kernel load-cr3 main`,
+];
+const dataAsRoot: fc.Arbitrary<Deed> = fc.tuple(actor, smallFrame).map(
+  ([vcpu, frame]) =>
+    (guest) =>
+      asRoot(by(vcpu, guest), frame),
+);
+
 /** The kernel writes where its own tables forbid it, and a program reads there. */
-const override: fc.Arbitrary<Deed> = fc
-  .tuple(actor, choice(SMALL), fc.boolean())
-  .map(([vcpu, address, again]) => (guest) => {
-    const own = by(vcpu, guest);
+const override: fc.Arbitrary<Deed> = fc.tuple(actor, choice(SMALL), fc.boolean()).map(
+  ([vcpu, address, again]) =>
+    (guest) =>
+      overrides(by(vcpu, guest), address, again),
+);
+const overrides = (own: string, address: string, again: boolean): readonly string[] => [
+  `${own} kernel set cr0.wp = 0`,
+  `${own} kernel write ${address}+0x8 = 0x9`,
+  ...(again ? [`${own} kernel set cr0.wp = 1`] : []),
+  `${own} user read ${address}+0x8`,
+];
+
+/** The same with a page that is certainly read-only, whose frame is a table after that. */
+const overriddenAsRoot: fc.Arbitrary<Deed> = fc
+  .record({ vcpu: actor, address: choice(SMALL), frame: smallFrame, again: fc.boolean(), invalidations })
+  .map((a) => (guest) => {
+    const own = by(a.vcpu, guest);
+    const readOnly = textOf({ ...PLAIN, rw: false }, guest, false);
     return [
-      `${own} kernel set cr0.wp = 0`,
-      `${own} kernel write ${address}+0x8 = 0x9`,
-      ...(again ? [`${own} kernel set cr0.wp = 1`] : []),
-      `${own} user read ${address}+0x8`,
+      `${own} kernel set-pte ${a.address} -> gfn ${a.frame} ${readOnly}`,
+      ...everywhere(guest, a.invalidations, `invlpg ${a.address}`),
+      ...overrides(own, a.address, a.again),
+      ...asRoot(own, a.frame),
     ];
   });
-
-/** A frame of data is the root of an address space for a moment. */
-const dataAsRoot: fc.Arbitrary<Deed> = fc
-  .tuple(actor, smallFrame)
-  .map(([vcpu, frame]) => (guest) => [
-    `${by(vcpu, guest)} kernel load-cr3 gfn ${frame}`,
-    `${by(vcpu, guest)} kernel load-cr3 main`,
-  ]);
 
 const byHost: fc.Arbitrary<Deed> = choice([
   ['host flush-all'],
@@ -320,4 +337,5 @@ export const plainDeed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 1, arbitrary: byHost },
   { weight: 1, arbitrary: override },
   { weight: 1, arbitrary: dataAsRoot },
+  { weight: 1, arbitrary: overriddenAsRoot },
 );

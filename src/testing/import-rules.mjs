@@ -1,22 +1,24 @@
 // Who may import whom: one allow-list. A storey may always import itself. Tests may import anything.
 const STOREYS = {
-  'src/core/(machine|assert|bounds|counters|quantities|settings)': [
-    'src/core/(machine|assert|bounds|counters|quantities|settings)',
+  'src/core/(machine|assert|bounds|counters|quantities|settings|flush-settings)': [
+    'src/core/(machine|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
-  'src/core/hardware': ['src/core/(machine|hardware|assert|bounds|counters|quantities|settings)'],
+  'src/core/hardware': [
+    'src/core/(machine|hardware|assert|bounds|counters|quantities|settings|flush-settings)',
+  ],
   // What an engine offers is said in the words of a scenario's operations, as types only.
-  'src/core/engine': ['src/core/(machine|hardware|operations/operation|settings)'],
+  'src/core/engine': ['src/core/(machine|hardware|operations/operation|quantities|settings|flush-settings)'],
   'src/core/kvm': [
-    'src/core/(machine|hardware|kvm|engine|operations/operation|assert|bounds|counters|quantities|settings)',
+    'src/core/(machine|hardware|kvm|engine|operations/operation|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   'src/core/kvm-shadow': [
     'src/core/(machine|hardware|kvm-shadow|engine|operations/operation|assert|bounds|counters|quantities|settings)',
   ],
   'src/core/bare': [
-    'src/core/(machine|hardware|bare|kvm/memslots|engine|operations/operation|assert|bounds|counters|quantities|settings)',
+    'src/core/(machine|hardware|bare|kvm/memslots|kvm/remote-flush|engine|operations/operation|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   'src/core/audit': [
-    'src/core/(machine|hardware|kvm|audit|engine|assert|bounds|counters|quantities|settings)',
+    'src/core/(machine|hardware|kvm|audit|engine|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   'src/core/operations': ['src/core'],
   'src/conform': ['src/core', 'src/conform', 'node_modules/valibot'],

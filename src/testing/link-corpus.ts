@@ -150,6 +150,35 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
     },
   },
   {
+    name: 'with abbreviated flush policies and mistakes',
+    hash: '#/s/entered-in-between?c=iXu5&at=3.5&p=EcZ1ObI4Klo&vs=EaCnQ1Kn&y=ZcpOab',
+    opens: {
+      kind: 'catalogue',
+      id: 'entered-in-between',
+      settings: {
+        era: '2007c',
+        'flush-size': 'one-page',
+        'flush-when': 'before',
+        asids: '4',
+        break: 'B-B1,B-B4',
+      },
+      versus: { era: '2007a', cpu: 'vmx-novpid', 'cr3-cache': 'on', break: 'none' },
+      varied: [
+        { name: 'flush-size', values: ['context', 'page'] },
+        { name: 'flush-when', values: ['after', 'before'] },
+      ],
+    },
+  },
+  {
+    name: 'a bare machine that flushes with the wrong instruction, abbreviated',
+    hash: '#/s/wrong-instruction?c=iXu5&p=MtCvKm',
+    opens: {
+      kind: 'catalogue',
+      id: 'wrong-instruction',
+      settings: { machine: 'two-stage', cpu: 'vmx-vpid', break: 'B-B3' },
+    },
+  },
+  {
     name: 'a bare machine, with its settings',
     hash: '#/s/why-24?c=iXu5&at=3.5&cpu=arm64&host=3-level&psc=both&tlb=8&host-pages=2M',
     opens: {

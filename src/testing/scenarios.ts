@@ -133,7 +133,10 @@ export const scenario: fc.Arbitrary<string> = fc
 
 /** Choices of settings under which nothing may go wrong. */
 export const correctSettings: fc.Arbitrary<SettingChoices> = fc.record({
-  cpu: choice(['vmx-novpid', 'svm']),
+  cpu: choice(['vmx-novpid', 'svm', 'vmx-vpid']),
+  'flush-size': choice(['context', 'page']),
+  asids: choice(['63', '4']),
+  'cr3-cache': choice(['off', 'on']),
   'gpte-write': choice(['zap', 'update']),
   flush: choice(['always', 'on-fault']),
 });

@@ -36,6 +36,7 @@ import {
   type Flags,
   type GuestMode,
 } from './guest-programs.ts';
+import { tableFreedUnderWalk, tableTakenBack } from './guest-races.ts';
 
 export interface VcpuProgram {
   readonly mode: GuestMode;
@@ -94,6 +95,7 @@ const storesIntoTable: fc.Arbitrary<Nested> = fc.oneof(
 const RACES: readonly string[] = [
   'walk_addr/done',
   'rmap_write_protect/before-flush',
+  'kvm_flush_remote_tlbs/before-request',
   'kvm_flush_remote_tlbs/before-kick',
 ];
 const inside = choice(PREEMPTION_NAMES).chain((point) => {
@@ -121,11 +123,13 @@ const interrupted = (deed: Deed, made: Meanwhile): Deed => {
 };
 
 const deed: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 2, arbitrary: plainDeed },
+  { weight: 10, arbitrary: plainDeed },
   {
-    weight: 1,
+    weight: 5,
     arbitrary: fc.tuple(plainDeed, meanwhile).map(([what, inside]) => interrupted(what, inside)),
   },
+  { weight: 1, arbitrary: tableTakenBack },
+  { weight: 1, arbitrary: tableFreedUnderWalk },
 );
 
 const startFlags = fc.oneof({ weight: 3, arbitrary: fc.constant(PLAIN) }, { weight: 2, arbitrary: flags });

@@ -22,7 +22,8 @@ function useLight(side: 0 | 1): Light | undefined {
   const at = useSettledRun(side);
   if (at === undefined) return undefined;
   const { world, program } = at.run.timeline;
-  const state = engineOf(program.settings).judged ? auditState(world) : ({ kind: 'none' } as const);
+  const judged = engineOf(program.settings).judged || world.tables.violation.size > 0;
+  const state = judged ? auditState(world) : ({ kind: 'none' } as const);
   const { kind } = state;
   if (kind === 'none' && program.settings.machine.startsWith('kvm-'))
     return { kind, label: STRINGS.auditNotYet, rules: STRINGS.auditNotYetMeaning };

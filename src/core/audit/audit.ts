@@ -16,7 +16,7 @@ import { hardwareRegisters } from '../kvm/kvm-2007.ts';
 import { derivesFrom, usableEntries } from '../kvm/vendor.ts';
 import type { Falsity } from './falsity.ts';
 import { scanFreed } from './freed.ts';
-import { suspectOf } from './suspects.ts';
+import { suspectedFlush, suspectOf } from './suspects.ts';
 import { scan } from './scan.ts';
 
 /** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
@@ -157,10 +157,22 @@ function callOverdue(m: Machine, vcpus: readonly number[], about: (word: number)
     if (!vcpus.includes(owed.vcpu) || owed.overdue === true || !owed.words.some(about)) continue;
     const needed = usableEntries(m, owed.vcpu).some((entry) => derivesFrom(entry, owed.words));
     m.amendLastStep(() => {
-      if (needed) m.count('flushes_missing');
-      m.set('owed', owed.serial, needed ? Object.freeze({ ...owed, overdue: true }) : undefined);
+      if (needed) countFor(m, owed.vcpu);
+      m.set(
+        'owed',
+        owed.serial,
+        needed ? Object.freeze({ ...suspectedFlush(m, owed), overdue: true }) : undefined,
+      );
     });
   }
+}
+
+/** A flush is missing on the vCPU that should have made it. */
+function countFor(m: Machine, vcpu: number): void {
+  const acting = m.vcpu;
+  m.vcpu = vcpu;
+  m.count('flushes_missing');
+  m.vcpu = acting;
 }
 
 function overdueFlushes(m: Machine): readonly Finding[] {

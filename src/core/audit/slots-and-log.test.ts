@@ -166,6 +166,12 @@ v0 user write 0x800008 = 0`;
     expect(first).toMatchObject({ rule: 'INV-6', point: 'free', bug: 'B-B2' });
   });
 
+  test('with a flush that nobody waits for, too', () => {
+    const timeline = timelineOf(FREED, { break: 'B-B1' });
+    expect(violations(timeline)).toMatchObject([{ rule: 'INV-6', point: 'free', bug: 'B-B1' }]);
+    expect(originOf('B-B1', timeline.program.settings)).toMatchObject({ kind: 'break', id: 'B-B1' });
+  });
+
   const { world } = timelineOf(`${HEAD}begin\nv0 user write 0x400000 = 1`);
   const [leaves] = [...world.tables.sp.values()].filter(({ gfn: frame, role }) => {
     const { level, metaphysical } = roleOf(role);

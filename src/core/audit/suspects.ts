@@ -1,6 +1,8 @@
 /** Whom a broken rule is put down to, when it is found; what the id stands for is in origin.ts. */
+import { hasMistake } from '../flush-settings.ts';
 import { hasBug } from '../kvm/era-2007.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { OwedFlush } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import type { Bug } from '../settings.ts';
 
@@ -32,4 +34,17 @@ export function suspectOf(m: Machine, rule: string): string | undefined {
   const overdue = [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;
   if (BROKEN_UNSEEN.includes(rule) && overdue !== undefined) return overdue;
   return BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
+}
+
+/** The wrong policy by which a flush that was asked for did not reach what it was for: of its own vCPU, or of another. */
+export function suspectedFlush(m: Machine, owed: OwedFlush): OwedFlush {
+  if (owed.bug !== undefined) return owed;
+  const { settings } = m;
+  const wrong = [
+    settings['flush-when'] === 'before' ? 'flush-when' : undefined,
+    hasMistake(m, 'B-B4') ? 'B-B4' : undefined,
+    hasMistake(m, 'B-B1') ? 'B-B1' : undefined,
+    settings['flush-size'] === 'one-page' ? 'flush-size' : undefined,
+  ].find((id) => id !== undefined);
+  return wrong === undefined ? owed : { ...owed, bug: wrong };
 }

@@ -17,6 +17,7 @@ import { outsideRegisters, placeOfBit } from '../hardware/outside-registers.ts';
 import type { StageFault } from '../hardware/second-stage.ts';
 import { pfnOfGfn } from '../kvm/memslots.ts';
 import { invalidationMeaning } from '../hardware/invalidation-words.ts';
+import { flushRemoteTlbs, serviceRequests } from '../kvm/remote-flush.ts';
 import { STEPS_BARE } from '../machine/steps-bare.ts';
 import { addSteps } from '../machine/steps.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -25,6 +26,7 @@ import type { FlipOperation, HostEntryOperation, InvalidateOperation } from '../
 import { gfn, pfn } from '../quantities.ts';
 import { isNested, NATIVE_BASE, tagOf } from './ground.ts';
 import { translateAccess } from './guest-walks.ts';
+import { callHostDebts, judgeOverdue, oweHostFlush, payHostDebts } from './host-debts.ts';
 import { placeOf } from './host-stage.ts';
 import { buildHostTables, hostEntryValue, hostEntryWord } from './host-tables.ts';
 import { startPdptes, startRegisters, writeGuestRegister } from './registers.ts';
@@ -40,7 +42,7 @@ export const bare: Engine = {
   // Nothing takes the one vCPU out of the guest for longer than an exit.
   enter: () => undefined,
   leave: () => undefined,
-  flushAll: () => undefined,
+  flushAll,
   backs,
   physical: (m, address) => (isNested(m) ? address : address - NATIVE_BASE),
   writeRegister: (m, write) => ({
@@ -70,6 +72,7 @@ export const bare: Engine = {
       else exitAndEnter(m, { reason, gva: 0n, code: 0n });
     },
   }),
+  judgeAccess: judgeOverdue,
   judged: false,
 };
 
@@ -109,7 +112,7 @@ function exitWithHostFault(m: Machine, { kind, gpa, code }: StageFault): FaultRe
 
 function exitAndEnter(
   m: Machine,
-  exit: { reason: StageFault['kind'] | 'cpuid'; gva: bigint; code: bigint },
+  exit: { reason: StageFault['kind'] | 'cpuid' | 'IPI'; gva: bigint; code: bigint },
   meanwhile: () => void = () => undefined,
 ): void {
   const { reason, gva, code } = exit;
@@ -129,6 +132,17 @@ function exitAndEnter(
   });
 }
 
+/** A thread of the host has the vCPU leave the guest and flush what the host's tables gave, before it enters again. */
+function flushAll(m: Machine): void {
+  exitAndEnter(m, { reason: 'IPI', gva: 0n, code: 0n }, () => {
+    flushRemoteTlbs(m, () => tagOf(m));
+    serviceRequests(m, () => tagOf(m));
+    m.amendLastStep(() => {
+      callHostDebts(m);
+    });
+  });
+}
+
 function sweepOfInstruction(
   m: Machine,
   { name, address, tag }: Pick<InvalidateOperation, 'name' | 'address' | 'tag'>,
@@ -144,6 +158,7 @@ function invalidate(m: Machine, operation: InvalidateOperation): void {
   const aim = invalidationMeaning(name);
   m.step('invalidate', { name, aim, address, tag, dropped: countSwept(m, sweep, sweep.broadcast) });
   sweepCaches(m, sweep, sweep.broadcast);
+  payHostDebts(m);
 }
 
 function setHostEntry(m: Machine, { gpa, level, change }: HostEntryOperation): void {
@@ -155,4 +170,5 @@ function setHostEntry(m: Machine, { gpa, level, change }: HostEntryOperation): v
   const entry = hostEntryValue(m, level, change);
   m.step('host-entry-set', { gpa, level, entry });
   m.set('word', word, entry);
+  oweHostFlush(m, word);
 }

@@ -12,9 +12,8 @@ import type { Machine } from '../machine/machine.ts';
 import type { CacheTag, HostRights, TlbEntry } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { refusal, type AccessRequest } from './fault.ts';
-import type { HostOutcome, HostUse } from './page-walk.ts';
 import type { PagingRegisters } from './registers.ts';
-import type { SecondStage, StageFault } from './second-stage.ts';
+import type { StageFault } from './second-stage.ts';
 import { walk, type WalkFault, type WalkOutcome, type WalkSuccess } from './walk.ts';
 
 /** What the processor is asked to translate, and how it would walk. */
@@ -80,7 +79,7 @@ const grants = (rights: HostRights, { access, user }: AccessRequest): boolean =>
 };
 
 /** Every entry of the vCPU for an address, of whatever page size. */
-function* entriesAt(m: Machine, address: bigint): Generator<TlbEntry> {
+export function* entriesAt(m: Machine, address: bigint): Generator<TlbEntry> {
   for (const pageBits of PAGE_SIZES) {
     for (const key of m.world.tlbKeys(m.vcpu, pageBits, pageNumber(address, pageBits)) ?? [])
       yield m.must('tlb', key);
@@ -193,7 +192,7 @@ function fill(m: Machine, lookup: Lookup, found: WalkSuccess): void {
 }
 
 /** The page, kind and space of an entry to be: an entry with the same goes for it. */
-interface Slot extends CacheTag {
+export interface Slot extends CacheTag {
   readonly kind: TlbEntry['kind'];
   readonly address: bigint;
   readonly pageBits: number;
@@ -213,7 +212,7 @@ interface NewEntry extends Slot {
 }
 
 /** Puts an entry in, inside the step marked last; one of the same page, kind and space goes. */
-function put(m: Machine, made: NewEntry): void {
+export function put(m: Machine, made: NewEntry): void {
   const { asid, pcid, root, kind, pageBits } = made;
   const vpn = pageNumber(made.address, pageBits);
   for (const key of replacedBy(m, made)) m.set('tlb', key, undefined);
@@ -250,14 +249,14 @@ function replacedBy(m: Machine, { asid, pcid, root, kind, pageBits, address }: S
   });
 }
 
-const nextSerial = (m: Machine): number => (m.get('serial', serialName(m.vcpu)) ?? 0) + 1;
+export const nextSerial = (m: Machine): number => (m.get('serial', serialName(m.vcpu)) ?? 0) + 1;
 
 /** How many entries the TLB holds; undefined where it never runs full. */
 const capacityOf = (m: Machine): number | undefined =>
   m.settings.tlb === 'unlimited' ? undefined : Number(m.settings.tlb);
 
 /** A full TLB gives up the entry used longest ago, unless one is replaced anyway. */
-function makeRoom(m: Machine, slot: Slot): void {
+export function makeRoom(m: Machine, slot: Slot): void {
   const capacity = capacityOf(m);
   if (capacity === undefined || replacedBy(m, slot).length > 0) return;
   const held = [...m.world.tables.tlb.values()].filter((entry) => entry.vcpu === m.vcpu);
@@ -269,123 +268,9 @@ function makeRoom(m: Machine, slot: Slot): void {
   m.count('tlb_evictions');
 }
 
-function noteUse(m: Machine, entry: TlbEntry): void {
+export function noteUse(m: Machine, entry: TlbEntry): void {
   if (capacityOf(m) === undefined) return;
   m.set('tlb', tlbKey(entry), Object.freeze({ ...entry, used: m.serial('tlb-use') }));
-}
-
-/**
- * The second stage with the guest-physical translations that the TLB holds: what is known is not walked for, what was
- * walked for is kept. `fresh` walks without paging-structure caches: it tells what the tables in memory say. `under` are
- * the registers that decide how the second stage is walked, as text.
- */
-export function cachedStage(
-  m: Machine,
-  { cached: stage, fresh }: { readonly cached: SecondStage; readonly fresh: SecondStage },
-  by: { readonly tag: CacheTag; readonly under: string },
-): (gpa: bigint, use: HostUse) => HostOutcome<StageFault> {
-  const { tag, under } = by;
-  return (gpa, use) => {
-    const entry = findGuestPhysical(m, { gpa, tag, asked: stage.asks(use) });
-    if (entry !== undefined) return useGuestPhysical(m, entry, { gpa, use, stage, fresh, under });
-    const start = use.trail.words.length;
-    const found = stage.locate(m, gpa, use);
-    if (found.kind === 'fault') return found;
-    const slot: Slot = { ...tag, pcid: 0, kind: 'guest-physical', address: gpa, pageBits: found.pageBits };
-    makeRoom(m, slot);
-    m.step('tlb-fill-gpa', { serial: nextSerial(m), gpa, pfn: Number(found.address >> 12n) });
-    put(m, {
-      ...slot,
-      under,
-      target: found.address,
-      rights: {
-        readable: found.rights.read,
-        writable: found.rights.write,
-        executable: found.rights.execute,
-        userExecutable: found.rights.userExecute ?? found.rights.execute,
-        user: true,
-        global: false,
-        dirty: found.dirty,
-        protectionKey: 0,
-      },
-      host: undefined,
-      words: use.trail.words.slice(start),
-      values: use.trail.values.slice(start),
-    });
-    return found;
-  };
-}
-
-function findGuestPhysical(
-  m: Machine,
-  by: { gpa: bigint; tag: CacheTag; asked: HostRights },
-): TlbEntry | undefined {
-  for (const entry of entriesAt(m, by.gpa)) {
-    if (entry.kind !== 'guest-physical' || entry.asid !== by.tag.asid || entry.root !== by.tag.root) continue;
-    const { read, write, execute, userExecute } = by.asked;
-    if ((read && !entry.readable) || (execute && !entry.executable)) continue;
-    if (userExecute === true && !entry.userExecutable) continue;
-    if (write && !(entry.writable && entry.dirty)) continue;
-    return entry;
-  }
-  return undefined;
-}
-
-function useGuestPhysical(
-  m: Machine,
-  entry: TlbEntry,
-  by: { gpa: bigint; use: HostUse; stage: SecondStage; fresh: SecondStage; under: string },
-): HostOutcome<StageFault> {
-  const { gpa, use, stage, fresh } = by;
-  const refs = entry.filledFrom.length;
-  const address = addressIn(entry, gpa);
-  const stale = isStaleStage(m, entry, { gpa, use, fresh, under: by.under, address });
-  m.step('walk-spared', {
-    dimension: 'host',
-    row: use.row,
-    level: 0,
-    count: refs,
-    refs,
-    by: 'guest-physical TLB entry',
-    stale,
-  });
-  m.reads('tlb', tlbKey(entry));
-  noteUse(m, entry);
-  m.count('spared', refs);
-  if (stale) m.count('stale_hits');
-  use.trail.words.push(...entry.filledFrom);
-  use.trail.values.push(...entry.filledValues);
-  const place = {
-    kind: 'ok',
-    address,
-    pageBits: entry.pageBits,
-    rights: {
-      read: entry.readable,
-      write: entry.writable,
-      execute: entry.executable,
-      userExecute: entry.userExecutable,
-    },
-    dirty: entry.dirty,
-  } as const;
-  if (!use.forTable || (entry.writable && entry.dirty)) return place;
-  return {
-    ...place,
-    refuseWrite: () => {
-      const afresh = stage.locate(m, gpa, use);
-      return afresh.kind === 'fault' ? afresh.fault : afresh.refuseWrite?.();
-    },
-  };
-}
-
-function isStaleStage(
-  m: Machine,
-  entry: TlbEntry,
-  by: { gpa: bigint; use: HostUse; fresh: SecondStage; under: string; address: bigint },
-): boolean {
-  if (entry.filledUnder === by.under && !differsFromTables(m.world, entry)) return false;
-  const use = { ...by.use, trail: { words: [], values: [], counted: true } };
-  const found = m.lookAside(() => by.fresh.locate(m, by.gpa, use));
-  return found.kind === 'fault' || found.address !== by.address;
 }
 
 /** Removes every entry of this vCPU that `which` picks, inside the step marked last. */
@@ -419,7 +304,7 @@ function pageNumber(gva: bigint, pageBits: number): number {
   return page - (page % framesOf(pageBits));
 }
 
-function addressIn(entry: TlbEntry, gva: bigint): bigint {
+export function addressIn(entry: TlbEntry, gva: bigint): bigint {
   const size = 1n << BigInt(entry.pageBits);
   return (BigInt(entry.pfn) << 12n) + (gva & (size - 1n));
 }

@@ -69,7 +69,9 @@ export function quadrantOf(guestLevels: number, by: { gva: bigint; level: number
 export const paeRootPfn = (vcpu: number): Pfn => pfn(0xf000 + vcpu);
 export const PAE_ROOTS = 4;
 
-export const paeRootWord = (vcpu: number, index: number): number => wordOf(paeRootPfn(vcpu), index);
+/** A row has four entries; beside the first there are others only where roots are cached by their CR3. */
+export const paeRootWord = (vcpu: number, index: number, row: number): number =>
+  wordOf(paeRootPfn(vcpu), row * PAE_ROOTS + index);
 
 /** Registers that name the roots in use: one, or up to four under PAE. 0 where there is none. */
 export const ROOT_REGISTERS = ['root_serial', 'pae_root0', 'pae_root1', 'pae_root2', 'pae_root3'] as const;
@@ -91,5 +93,5 @@ export function shadowRootFor(
   const index = Number((gva >> 30n) & 3n);
   assert(index < PAE_ROOTS, 'a PAE address has four roots');
   const page = m.get('sp', Number(m.reg(`pae_root${String(index)}`)));
-  return { page, level: 2, index, word: paeRootWord(m.vcpu, index) };
+  return { page, level: 2, index, word: paeRootWord(m.vcpu, index, Number(m.reg('cr3_cache_slot'))) };
 }

@@ -13,7 +13,7 @@ import { levelOfRole } from './role-2007.ts';
 import { rmapRemove } from './rmap.ts';
 import { resetContext } from './roots.ts';
 import { isTracked } from './spte-2007.ts';
-import { flushEverybody, oweFlush } from './vendor.ts';
+import { changedBy, flushesFirst, flushEverybody, oweFlush } from './flush-2007.ts';
 import { forgetWritten } from './written.ts';
 
 /** `mark_page_dirty`, inside the step marked last. */
@@ -35,9 +35,11 @@ export function setLogging(m: Machine, slot: number, on: boolean): void {
       forgetWritten(m, framesOf(m, 'written', slot));
       clearLog(m, slot);
     }
-    if (on || remoteFlush) removeWriteAccess(m, slot);
-    if (remoteFlush) flushEverybody(m, 'dirty-log');
-    else resetContext(m);
+    if (remoteFlush) removeAndFlush(m, slot);
+    else {
+      if (on) removeWriteAccess(m, slot);
+      resetContext(m);
+    }
     if (on && logged !== true) copyAll(m, slot);
   });
 }
@@ -68,11 +70,17 @@ export function getDirtyLog(m: Machine, slot: number): readonly Gfn[] {
     const frames = framesOf(m, 'dirty', slot);
     m.step('log-fetch', { slot, count: frames.length });
     if (frames.length === 0) return frames;
-    removeWriteAccess(m, slot);
-    flushEverybody(m, 'dirty-log');
+    removeAndFlush(m, slot);
     if (!hasBug(m, 'E-B4')) clearGiven(m, slot, frames);
     return frames;
   });
+}
+
+function removeAndFlush(m: Machine, slot: number): void {
+  const changed = changedBy(m, writableLeaves(m, slot));
+  if (flushesFirst(m)) flushEverybody(m, 'dirty-log', changed);
+  removeWriteAccess(m, slot);
+  if (!flushesFirst(m)) flushEverybody(m, 'dirty-log', changed);
 }
 
 /** E-B4: the bits are cleared when the lock is free again. Who wrote in between has its bit cleared, and may go on. */
@@ -93,15 +101,15 @@ function clearGiven(m: Machine, slot: number, given: readonly Gfn[]): void {
 /** `kvm_mmu_slot_remove_write_access`: every leaf of the pages that may map the slot. */
 function removeWriteAccess(m: Machine, slot: number): void {
   m.call('kvm_mmu_slot_remove_write_access', { slot }, () => {
-    for (const page of newestFirst(m)) {
-      if ((page.slots & (1 << slot)) === 0 || levelOfRole(page.role) !== 1) continue;
-      for (const word of m.world.wordsOfShadowFrame(page.pfn)) {
-        const entry = spte(m.word(word));
-        if ((entry & PTE_W) !== 0n) writeProtect(m, word, entry);
-      }
-    }
+    for (const word of writableLeaves(m, slot)) writeProtect(m, word, spte(m.word(word)));
   });
 }
+
+const writableLeaves = (m: Machine, slot: number): readonly number[] =>
+  newestFirst(m)
+    .filter((page) => (page.slots & (1 << slot)) !== 0 && levelOfRole(page.role) === 1)
+    .flatMap((page) => m.world.wordsOfShadowFrame(page.pfn))
+    .filter((word) => (m.word(word) & PTE_W) !== 0n);
 
 /** A leaf of the page, whatever it maps: entries for devices are not present, and lose the bit all the same. */
 function writeProtect(m: Machine, word: number, entry: Spte): void {

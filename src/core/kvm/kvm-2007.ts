@@ -21,6 +21,7 @@ import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
 import { vcpusOf } from '../settings.ts';
 import { contextOf, PAE_ROOTS, paeRootWord, shadowRootFor } from './context-2007.ts';
+import { loadFromCache, rowOf } from './cr3-cache.ts';
 import { clearLogLate, getDirtyLog, setLogging } from './dirty-log.ts';
 import { emulateMmio, emulateTableWrite } from './emulate.ts';
 import { traitsOf } from './era-2007.ts';
@@ -28,11 +29,12 @@ import { fetch, fetchAnew } from './fetch.ts';
 import { fixReadFault, fixWriteFault, type FixResult } from './fix-fault.ts';
 import { walkAddr, type GuestWalk } from './guest-walk.ts';
 import { nonpagingPageFault, type NonpagingResult } from './nonpaging.ts';
-import { setRegister, startPdptes } from './registers-2007.ts';
+import { loadableFromCache, setRegister, startPdptes } from './registers-2007.ts';
 import { resetContext } from './roots.ts';
 import { emptyPool, freeSomePages, shadowPageAt } from './shadow-page.ts';
 import { isMmio, isPresent } from './spte-2007.ts';
-import { currentAsid, flushFromHost, vmEntry, vmExit } from './vendor.ts';
+import { flushFromHost } from './flush-2007.ts';
+import { currentAsid, IPI_IN_FLIGHT, startTag, vmEntry, vmExit } from './vendor.ts';
 
 export const kvm2007: Engine = {
   startRegisters: ({ guest }) => startRegistersOf(guest),
@@ -45,6 +47,7 @@ export const kvm2007: Engine = {
       m.vcpu = vcpu;
       m.amendLastStep(() => {
         startPdptes(m);
+        startTag(m);
       });
       resetContext(m);
       enterGuest(m);
@@ -52,6 +55,7 @@ export const kvm2007: Engine = {
     m.vcpu = 0;
   },
   enter: (m) => {
+    if (m.reg(IPI_IN_FLIGHT) !== 0n) vmExit(m, { reason: 'IPI' });
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
   leave: (m, how) => {
@@ -90,6 +94,14 @@ export const kvm2007: Engine = {
     const { register } = write;
     if (register === 'pkru' || register === 'pkrs' || register === 'ac')
       return { locked: false, body: () => false };
+    const slot = loadableFromCache(m, write);
+    if (slot !== undefined) {
+      const body = (): boolean => {
+        loadFromCache(m, slot);
+        return true;
+      };
+      return { locked: false, body };
+    }
     const reason = register === 'efer' ? 'wrmsr' : (`mov-${register}` as const);
     return exitFor(m, { reason }, () => setRegister(m, write));
   },
@@ -129,7 +141,9 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
     efer: (m.reg('efer') & ~EFER_LMA) | (long ? EFER_LMA : 0n),
   });
   if (long) return registers;
-  const pdptrs = Array.from({ length: PAE_ROOTS }, (_, index) => m.word(paeRootWord(m.vcpu, index)));
+  const pdptrs = Array.from({ length: PAE_ROOTS }, (_, index) =>
+    m.word(paeRootWord(m.vcpu, index, rowOf(m))),
+  );
   return { ...registers, pdptrs };
 }
 

@@ -13,7 +13,7 @@ import { pfnOfGfn, slotOfGfn } from './memslots.ts';
 import { rmapAdd, rmapRemove } from './rmap.ts';
 import { isShadowed, shadowPageAt, unshadow } from './shadow-page.ts';
 import { isTracked, leafSpte } from './spte-2007.ts';
-import { flushTlb } from './vendor.ts';
+import { changedBy, flushTlb } from './flush-2007.ts';
 
 export interface LeafPlan {
   readonly word: number;
@@ -106,7 +106,8 @@ export function setLeafForFault(m: Machine, plan: LeafPlan, request: AccessReque
       request,
     );
     const built = shadowed ? spte(granted & ~PTE_W) : granted;
-    if (isTracked(spte(m.word(plan.word))) && (built & PTE_W) === 0n) flushTlb(m, 'shadowed');
+    if (isTracked(spte(m.word(plan.word))) && (built & PTE_W) === 0n)
+      flushTlb(m, 'shadowed', changedBy(m, [plan.word]));
     writeLeaf(m, plan, { built, shadowed });
     return shadowed && write && (granted & PTE_W) !== 0n ? 'write-to-table' : 'fixed';
   });

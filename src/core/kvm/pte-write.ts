@@ -25,7 +25,7 @@ import { rmapRemove } from './rmap.ts';
 import { levelOfRole, roleOf, type Role } from './role-2007.ts';
 import { isSplit, removeParent, shadowPageAt, shadowPagesOf, zapPage } from './shadow-page.ts';
 import { accessOfField, ALL_ACCESS, isPresent, isTracked } from './spte-2007.ts';
-import { flushEverybody, oweFlush } from './vendor.ts';
+import { changedBy, flushBelow, flushesFirst, flushEverybody, oweFlush, type Changed } from './flush-2007.ts';
 
 /** Writes in a row into one frame after which its shadow is given up. */
 const FLOOD_LIMIT = 3n;
@@ -119,11 +119,17 @@ function zapEntry(m: Machine, { page, index }: EntryWrite): void {
     const leftReverseMap = level === 1 && isTracked(entry);
     const child = isPresent(entry) && level > 1 ? shadowPageAt(m.world, pfnOfEntry(entry)) : undefined;
     const split = child !== undefined && isSplit(child);
+    const owes = leftReverseMap || split;
+    const changed = owes ? changedBy(m, [word]) : { words: [word] };
+    if (owes && flushesFirst(m)) settleFlush(m, changed);
+    if (child !== undefined && !split) flushBelow(m, [word]);
     if (isPresent(entry) && level === 1) rmapRemove(m, { gfn: gfnOfPfn(pfnOfEntry(entry)) ?? gfn(0), word });
     else if (child !== undefined) removeParent(m, child.serial, word);
     m.step('spte-clear', { level, why: 'guest write' }, [word]);
     m.set('word', word, 0n);
-    if (leftReverseMap || split) settleFlush(m, word);
+    if (!owes) return;
+    oweFlush(m, hasBug(m, 'C-B6') ? { words: [word], bug: 'C-B6' } : { words: [word] });
+    if (!flushesFirst(m)) settleFlush(m, changed);
   });
 }
 
@@ -132,14 +138,11 @@ function zapEntry(m: Machine, { page, index }: EntryWrite): void {
  * invalidates one address of it: enough for one large translation, not for the small ones into which its shadow splits
  * it. Eras before 2007c left this flush out.
  */
-function settleFlush(m: Machine, word: number): void {
-  if (hasBug(m, 'C-B6')) {
-    oweFlush(m, { words: [word], bug: 'C-B6' });
-    return;
-  }
-  oweFlush(m, { words: [word] });
+function settleFlush(m: Machine, changed: Changed): void {
+  if (hasBug(m, 'C-B6')) return;
   m.preempt('mmu_pte_write_zap_pte/before-flush');
-  flushEverybody(m, 'zap');
+  flushEverybody(m, 'zap', changed);
+  m.preempt('mmu_pte_write_zap_pte/after-flush');
 }
 
 function buildEntry(m: Machine, { page, index, entry, entryBytes, wholeEntry }: EntryWrite): void {

@@ -17,6 +17,7 @@ import {
 } from '../hardware/registers.ts';
 import { PTE_ADDRESS } from '../hardware/x86-entry.ts';
 import type { Machine } from '../machine/machine.ts';
+import { cachedPdptes, cachedSlot } from './cr3-cache.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { pagingNewCr3, resetContext } from './roots.ts';
 
@@ -46,6 +47,15 @@ export function setRegister(m: Machine, { register, value }: RegisterWrite): boo
     else resetContext(m);
     return true;
   });
+}
+
+/** The slot of the cache of roots from which the guest loads this CR3 by itself; undefined where it has to exit. */
+export function loadableFromCache(m: Machine, { register, value }: RegisterWrite): number | undefined {
+  const slot = register === 'cr3' ? cachedSlot(m, value) : undefined;
+  if (slot === undefined) return undefined;
+  const now = pdptesAfter(m, 'cr3', value);
+  if (now === 'malformed') return undefined;
+  return cachedPdptes(m, slot).every((entry, index) => entry === (now[index] ?? entry)) ? slot : undefined;
 }
 
 function fits(m: Machine, register: Name, value: bigint): boolean {

@@ -7,6 +7,7 @@
  * old entry.
  */
 import { must } from '../assert.ts';
+import { hasMistake } from '../flush-settings.ts';
 import {
   countSwept,
   invalidationOf,
@@ -44,7 +45,7 @@ export function flushRemoteTlbs(m: Machine, tagOf: TagOf): void {
 /** Tables are written before the mode is looked at, and the request set before: so no vCPU can enter in between unseen. */
 function request(m: Machine, vcpu: number): boolean {
   const { mode } = m.must('vcpu', vcpu);
-  m.step('request-set', { vcpu, request: 'TLB_FLUSH', kick: mode === 'guest' });
+  m.step('request-set', { vcpu, request: 'TLB_FLUSH', kick: mode === 'guest', needless: false });
   m.set('request', vcpu, Object.freeze(['TLB_FLUSH']));
   return mode === 'guest';
 }
@@ -67,19 +68,21 @@ function leaveGuest(m: Machine, vcpu: number): void {
 export function serviceRequests(m: Machine, tagOf: TagOf): void {
   const pending = m.get('request', m.vcpu);
   if (pending === undefined) return;
-  const sweep = vendorFlush(m, tagOf(m.vcpu));
-  m.step('request-serve', { request: pending.join(' '), dropped: countSwept(m, sweep) });
+  const { by, ...sweep } = vendorFlush(m, tagOf(m.vcpu));
+  m.step('request-serve', { request: pending.join(' '), by, dropped: countSwept(m, sweep) });
   m.set('request', m.vcpu, undefined);
   sweepCaches(m, sweep);
   m.count('tlb_flush');
 }
 
 /** A flush of all contexts of the vCPU: by ASID, by VPID, of all EPT contexts, or by the entry itself. */
-function vendorFlush(m: Machine, tag: CacheTag): Sweep {
+function vendorFlush(m: Machine, tag: CacheTag): Sweep & { readonly by: string } {
   const { cpu } = m.settings;
-  if (cpu === 'svm') return sweepBy('tlb-control-asid', tag);
-  if (tag.root !== 0) return sweepBy('invept-all', tag);
-  return cpu === 'vmx-vpid' ? sweepBy('invvpid-single', tag) : SWEEP_OF_WORLD_SWITCH;
+  if (cpu === 'svm') return { ...sweepBy('tlb-control-asid', tag), by: 'TLB_CONTROL' };
+  if (tag.root !== 0 && !hasMistake(m, 'B-B3')) return { ...sweepBy('invept-all', tag), by: 'INVEPT' };
+  return cpu === 'vmx-vpid'
+    ? { ...sweepBy('invvpid-single', tag), by: 'INVVPID' }
+    : { ...SWEEP_OF_WORLD_SWITCH, by: 'the entry itself' };
 }
 
 function sweepBy(name: InvalidationName, tag: CacheTag): Sweep {

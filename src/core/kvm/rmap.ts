@@ -3,14 +3,13 @@
  * its only client is write protection.
  */
 import { pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
-import { assert } from '../assert.ts';
 import { HostStopped, type Machine } from '../machine/machine.ts';
 import { PTE_W } from '../hardware/x86-entry.ts';
 import { traitsOf } from './era-2007.ts';
 import { pfnOfGfn } from './memslots.ts';
 import { addPointer, firstPointer, pointers, removePointer, RMAP_LIST } from './pointer-list.ts';
 import { isTracked } from './spte-2007.ts';
-import { flushEverybody, oweFlush } from './vendor.ts';
+import { changedBy, flushesFirst, flushEverybody, oweFlush } from './flush-2007.ts';
 
 export const rmapCount = (m: Machine, pfn: Pfn): number =>
   pointers(m.world, RMAP_LIST, m.get('rmap', pfn)).length;
@@ -32,10 +31,9 @@ export function rmapRemove(m: Machine, options: { gfn: Gfn; word: number }): voi
   if (!isTracked(entry)) return;
   const pfn = pfnOfEntry(entry);
   const head = m.get('rmap', pfn);
-  assert(
-    head !== undefined && pointers(m.world, RMAP_LIST, head).includes(options.word),
-    'a tracked leaf is in its reverse map',
-  );
+  // Where a guest entry has changed unseen, the leaf was built anew for another frame, which does not know of it.
+  if (head === undefined || !pointers(m.world, RMAP_LIST, head).includes(options.word))
+    throw new HostStopped('rmap_remove met a leaf that is not in the reverse map of its frame');
   m.call('rmap_remove', { gfn: options.gfn }, () => {
     m.step('rmap-remove', { pfn, count: rmapCount(m, pfn) - 1 }, [options.word]);
     m.set('rmap', pfn, removePointer(m, RMAP_LIST, head, options.word));
@@ -51,7 +49,8 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
   const { gfn } = options;
   const pfn = pfnOfGfn(m.world, gfn);
   if (pfn === undefined) return;
-  const { remoteFlush } = traitsOf(m.settings);
+  // Eras before several vCPUs always flush first.
+  const first = !traitsOf(m.settings).remoteFlush || flushesFirst(m);
   m.call('rmap_write_protect', { gfn, flushTlb: options.flushTlb }, () => {
     m.step('rmap-look', { pfn, count: rmapCount(m, pfn) });
     m.reads('rmap', pfn);
@@ -60,20 +59,21 @@ export function rmapWriteProtect(m: Machine, options: { gfn: Gfn; flushTlb: bool
       if (word === undefined) return;
       if (!isTracked(spte(m.word(word))))
         throw new HostStopped('rmap_write_protect met a leaf that is not writable');
-      assert(pfnOfEntry(spte(m.word(word))) === pfn, 'the reverse map holds leaves of its frame');
+      if (pfnOfEntry(spte(m.word(word))) !== pfn)
+        throw new HostStopped('rmap_write_protect met a leaf of another frame');
       rmapRemove(m, { gfn, word });
-      if (!remoteFlush) flushOrSay(m, word, options.flushTlb);
+      if (first) flushOrSay(m, word, options.flushTlb);
       m.step('write-protect', { gfn, forLog: false }, [word]);
       m.set('word', word, m.word(word) & ~PTE_W);
       oweFlush(m, m.settings.flush === 'never' ? { words: [word], bug: 'C-B1' } : { words: [word] });
-      if (remoteFlush) flushOrSay(m, word, options.flushTlb);
+      if (!first) flushOrSay(m, word, options.flushTlb);
     }
   });
 }
 
 function flushOrSay(m: Machine, word: number, flush: boolean): void {
   m.preempt('rmap_write_protect/before-flush');
-  if (flush) flushEverybody(m, 'write-protect', [word]);
+  if (flush) flushEverybody(m, 'write-protect', changedBy(m, [word]));
   else m.step('flush-left-out', { why: m.settings.flush === 'never' ? 'policy' : 'cr3 load follows' });
   m.preempt('rmap_write_protect/after-flush');
 }

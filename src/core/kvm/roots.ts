@@ -13,23 +13,28 @@ import {
   rootLevelOf,
   ROOT_REGISTERS,
 } from './context-2007.ts';
+import { emptyCr3Cache, keepInCache, makeRoom, rootsStay, rowOf } from './cr3-cache.ts';
 import { freeSomePages, getPage } from './shadow-page.ts';
-import { flushTlb } from './vendor.ts';
+import { flushTlb } from './flush-2007.ts';
 
 /** `paging_new_cr3`: the guest has loaded CR3; `cr3` is stored by the caller. */
 export function pagingNewCr3(m: Machine, cr3: bigint): void {
   m.call('paging_new_cr3', { root: gfnOfAddress(cr3) }, () => {
     freeRoots(m);
     freeSomePages(m);
+    makeRoom(m, cr3);
     allocRoots(m);
     flushTlb(m, 'cr3');
     programCr3(m);
+    keepInCache(m);
   });
 }
 
 /** `kvm_mmu_reset_context`: CR0, CR4 or EFER changed in a way that changes how tables are read. */
 export function resetContext(m: Machine): void {
   m.call('kvm_mmu_reset_context', { root: gfnOfAddress(m.reg('cr3')) }, () => {
+    // Other registers mean other tables: nothing in the cache of roots is right any more.
+    emptyCr3Cache(m);
     freeRoots(m);
     freeSomePages(m);
     allocRoots(m);
@@ -43,8 +48,12 @@ function programCr3(m: Machine): void {
   const root =
     contextOf(m).shadowRootLevel === 4 ? m.must('sp', Number(m.reg('root_serial'))).pfn : paeRootPfn(m.vcpu);
   m.step('set-cr3', { root });
-  m.setReg('root_hpa', BigInt(root) << 12n);
+  m.setReg('root_hpa', (BigInt(root) << 12n) + rowOffset(m));
 }
+
+/** A row of root entries takes 32 bytes. */
+const rowOffset = (m: Machine): bigint =>
+  contextOf(m).shadowRootLevel === 4 ? 0n : BigInt(rowOf(m) * PAE_ROOTS * 8);
 
 /** `mmu_free_roots`: each old root loses one user; nothing is zapped. */
 function freeRoots(m: Machine): void {
@@ -52,7 +61,11 @@ function freeRoots(m: Machine): void {
   const [first] = inUse;
   if (first === undefined) return;
   m.call('mmu_free_roots', { serial: Number(m.reg(first)) }, () => {
-    for (const name of inUse) unpin(m, name);
+    if (!rootsStay(m)) for (const name of inUse) unpin(m, name);
+    else {
+      m.step('cr3-cache-stay', { slot: rowOf(m), count: inUse.length });
+      for (const name of inUse) m.setReg(name, 0n);
+    }
   });
 }
 
@@ -81,7 +94,7 @@ function allocRoots(m: Machine): void {
 /** One of four: the directory of a quarter of the addresses. PAE guests have their own four; the others share one. */
 function allocPaeRoot(m: Machine, index: number, root: Gfn): void {
   const { mode } = contextOf(m);
-  const word = paeRootWord(m.vcpu, index);
+  const word = paeRootWord(m.vcpu, index, rowOf(m));
   const own = m.reg(`pdptr${String(index)}`);
   if (mode === 'pae' && (own & PTE_P) === 0n) {
     m.step('pae-root', { index, serial: 0 });

@@ -1,25 +1,29 @@
 /**
  * Shadow pages of 2007: finding or making one, the links from parent entries, and giving one up.
  */
-import { gfn, pfn, pfnOfEntry, spte, type Gfn, type Pfn } from '../quantities.ts';
+import { gfn, pfn, pfnOfEntry, spte, type Gfn } from '../quantities.ts';
 import { assert } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { FrameAllocator, Parents, ShadowPage } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN, type World } from '../machine/world.ts';
 import { hasBug } from './era-2007.ts';
 import { gfnOfPfn } from './memslots.ts';
-import {
-  addPointer,
-  firstPointer,
-  PARENT_LIST,
-  pointers,
-  removePointer,
-  type PointerHead,
-} from './pointer-list.ts';
+import { addPointer, firstPointer, PARENT_LIST, removePointer } from './pointer-list.ts';
 import { rmapRemove, rmapWriteProtect } from './rmap.ts';
 import { levelOfRole, roleOf, roleWord, type Role } from './role-2007.ts';
 import { isPresent, isTracked } from './spte-2007.ts';
-import { flushEverybody, oweFlush } from './vendor.ts';
+import {
+  changedBy,
+  flushBelow,
+  flushesByLinks,
+  flushesFirst,
+  flushEverybody,
+  oweFlush,
+  type Changed,
+} from './flush-2007.ts';
+import { headOf, parentWords, shadowPageAt } from './shadow-links.ts';
+
+export { parentWords, shadowPageAt };
 
 /** `KVM_MIN_FREE` and `KVM_REFILL_PAGES`. */
 const MIN_FREE = 5;
@@ -44,12 +48,6 @@ export function unshadow(m: Machine, gfn: Gfn): void {
   const pages = shadowPagesOf(m.world, gfn);
   m.step('shadowed-check', { gfn, pages: pages.length });
   for (const page of pages) if (m.get('sp', page.serial) !== undefined) zapPage(m, page.serial);
-}
-
-/** The shadow page whose table lies in a host frame. */
-export function shadowPageAt(world: World, pfn: Pfn): ShadowPage | undefined {
-  const serial = world.get('owner', pfn);
-  return serial === undefined ? undefined : world.get('sp', serial);
 }
 
 /**
@@ -124,11 +122,6 @@ function makePage(m: Machine, key: { gfn: Gfn; role: number }): ShadowPage {
 }
 
 const NO_PARENTS: Parents = Object.freeze({ kind: 'none' });
-const headOf = (parents: Parents): PointerHead | undefined => (parents.kind === 'none' ? undefined : parents);
-
-export const parentWords = (world: World, page: ShadowPage): readonly number[] =>
-  pointers(world, PARENT_LIST, headOf(page.parents));
-
 function addParent(m: Machine, serial: number, word: number): void {
   const page = m.must('sp', serial);
   m.step('parent-add', { serial, count: parentWords(m.world, page).length + 1 });
@@ -154,8 +147,12 @@ export function removeParent(m: Machine, serial: number, word: number): void {
 /** `kvm_mmu_zap_page`. Gives whether the page was freed (a root in use is only emptied). */
 export function zapPage(m: Machine, serial: number): boolean {
   return m.call('kvm_mmu_zap_page', { serial }, () => {
+    const changed = takenAway(m, serial);
+    if (changed !== undefined && flushesFirst(m)) flushBeforeFree(m, changed);
+    flushBelow(m, linksOf(m, serial));
     unlinkParents(m, serial);
     unlinkChildren(m, serial);
+    if (changed !== undefined && !flushesFirst(m)) flushBeforeFree(m, changed);
     return releasePage(m, serial);
   });
 }
@@ -171,10 +168,41 @@ function unlinkParents(m: Machine, serial: number): void {
   }
 }
 
+/**
+ * What the TLBs may still give of a page that is zapped, and has to be flushed; undefined where nothing is. Leaves leave the
+ * reverse map. Children of split large pages lose what the guest will invalidate by one address of many: see C-B6.
+ */
+function takenAway(m: Machine, serial: number): Changed | undefined {
+  const page = m.must('sp', serial);
+  const present = presentIn(m, page);
+  if (levelOfRole(page.role) === 1)
+    return changedBy(
+      m,
+      present.filter((word) => isTracked(spte(m.word(word))) || flushesByLinks(m)),
+    );
+  const split = present.filter((word) => {
+    const child = shadowPageAt(m.world, pfnOfEntry(spte(m.word(word))));
+    return child !== undefined && isSplit(child);
+  });
+  return split.length === 0 || hasBug(m, 'C-B6') ? undefined : changedBy(m, split);
+}
+
+const presentIn = (m: Machine, { pfn }: ShadowPage): readonly number[] =>
+  m.world.wordsOfShadowFrame(pfn).filter((word) => isPresent(spte(m.word(word))));
+
+function linksOf(m: Machine, serial: number): readonly number[] {
+  const page = m.must('sp', serial);
+  return levelOfRole(page.role) === 1 ? [] : presentIn(m, page);
+}
+
+function flushBeforeFree(m: Machine, changed: Changed): void {
+  m.preempt('kvm_mmu_zap_page/before-flush');
+  flushEverybody(m, 'zap', { ...changed, beforeFree: true });
+}
+
 function unlinkChildren(m: Machine, serial: number): void {
   const page = m.must('sp', serial);
   const level = levelOfRole(page.role);
-  let split = false;
   for (const word of m.world.wordsOfShadowFrame(page.pfn)) {
     const entry = spte(m.word(word));
     let lost = false;
@@ -185,7 +213,6 @@ function unlinkChildren(m: Machine, serial: number): void {
       const child = shadowPageAt(m.world, pfnOfEntry(entry));
       lost = child !== undefined && isSplit(child);
       if (child !== undefined) removeParent(m, child.serial, word);
-      split ||= lost;
     }
     m.step('spte-clear', { level, why: 'zap' }, [word]);
     m.set('word', word, 0n);
@@ -193,10 +220,6 @@ function unlinkChildren(m: Machine, serial: number): void {
     const bug = level > 1 && hasBug(m, 'C-B6') ? { bug: 'C-B6' } : {};
     oweFlush(m, { words: [word], ...bug });
   }
-  // Children of split large pages lose what the guest will invalidate by one address of many: see C-B6.
-  if (level > 1 && (!split || hasBug(m, 'C-B6'))) return;
-  m.preempt('kvm_mmu_zap_page/before-flush');
-  flushEverybody(m, 'zap');
 }
 
 function releasePage(m: Machine, serial: number): boolean {

@@ -18,7 +18,7 @@ const searches = Object.entries(WRONG_POLICIES).flatMap(([id, line]) =>
   'notFound' in line ? [] : [[id, line] as const],
 );
 
-test('every wrong value of a setting of this machine has its line, and no line is for anything else', () => {
+test('every wrong value of a setting has its line, and no line is for anything else', () => {
   expect(Object.keys(WRONG_POLICIES).sort()).toEqual([...wrongValues()].sort());
 });
 

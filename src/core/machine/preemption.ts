@@ -8,6 +8,7 @@ export const PREEMPTION_NAMES = [
   'rmap_write_protect/before-flush',
   'rmap_write_protect/after-flush',
   'mmu_pte_write_zap_pte/before-flush',
+  'mmu_pte_write_zap_pte/after-flush',
   'kvm_mmu_zap_page/before-flush',
   'kvm_mmu_zap_page/before-free',
   'kvm_vm_ioctl_get_dirty_log/before-clear',
@@ -17,6 +18,7 @@ export const PREEMPTION_NAMES = [
   'kvm_set_memslot/invalid',
   'mmu_notifier/started',
   'kvm_make_all_cpus_request/kicked',
+  'kvm_flush_remote_tlbs/before-request',
   'kvm_flush_remote_tlbs/before-kick',
 ] as const;
 

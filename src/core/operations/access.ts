@@ -181,6 +181,7 @@ function touchData(
   else m.step('data-write', { gva, value: operation.value & mask, bytes }, [word]);
   const completed = { ...by.request, gva, pfn: pfnOfAddress(address) };
   if (engine.judged) judgeAccess(m, stale === undefined ? completed : { ...completed, stale });
+  else engine.judgeAccess?.(m, completed);
   if (access === 'write' && backed)
     m.set('word', word, mergeBytes(m.word(word), { value: operation.value, bytes, offset }));
   return access === 'read' ? { completed: true, value: held, physical } : { completed: true, physical };

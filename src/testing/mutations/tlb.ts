@@ -173,7 +173,7 @@ export const BROKEN_TLB: readonly BrokenRule[] = [
   {
     id: 'gpa-dirty',
     rule: 'A write by a guest physical address needs the dirty mark.',
-    file: 'tlb.ts',
+    file: 'stage-cache.ts',
     find: 'if (write && !(entry.writable && entry.dirty)) continue;',
     replace: 'if (write && !entry.writable) continue;',
     by: 'caches',
@@ -181,7 +181,7 @@ export const BROKEN_TLB: readonly BrokenRule[] = [
   {
     id: 'gpa-read',
     rule: 'A guest physical translation serves what it allows.',
-    file: 'tlb.ts',
+    file: 'stage-cache.ts',
     find: '(read && !entry.readable) || (execute && !entry.executable)',
     replace: 'execute && !entry.executable',
     by: 'caches',
@@ -189,7 +189,7 @@ export const BROKEN_TLB: readonly BrokenRule[] = [
   {
     id: 'gpa-fetch',
     rule: 'EL0 fetches by its own right of stage 2.',
-    file: 'tlb.ts',
+    file: 'stage-cache.ts',
     find: 'if (userExecute === true && !entry.userExecutable) continue;',
     replace: 'void userExecute;',
     by: 'caches',
@@ -197,7 +197,7 @@ export const BROKEN_TLB: readonly BrokenRule[] = [
   {
     id: 'gpa-root',
     rule: 'A guest physical translation belongs to the tables that it came from.',
-    file: 'tlb.ts',
+    file: 'stage-cache.ts',
     find: 'entry.asid !== by.tag.asid || entry.root !== by.tag.root',
     replace: 'entry.asid !== by.tag.asid',
     by: 'caches',
@@ -205,7 +205,7 @@ export const BROKEN_TLB: readonly BrokenRule[] = [
   {
     id: 'gpa-mark',
     rule: 'A mark in a table of the guest asks the second stage, where that has not allowed to write.',
-    file: 'tlb.ts',
+    file: 'stage-cache.ts',
     find: 'if (!use.forTable || (entry.writable && entry.dirty)) return place;',
     replace: 'if (use.row >= 0) return place;',
     by: 'caches',
