@@ -52,6 +52,9 @@ export default defineConfig({
   ],
   build: {
     target: 'es2022',
+    // One per cent smaller than the bundler's own.
+    minify: 'terser',
+    terserOptions: { module: true, compress: { passes: 3 } },
     // Lists of what each later part needs would stand in the first load; the browser finds it a moment later by itself.
     modulePreload: false,
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: firstLoad }] } } },

@@ -8,7 +8,7 @@ import {
   STAGE_2_LEAF_BITS,
   STAGE_2_TABLE_BITS,
 } from '../core/hardware/arm-bits.ts';
-import { DESC_TABLE, LAST_LEVEL } from '../core/hardware/arm-format.ts';
+import { DESC_TABLE, LAST_LEVEL } from '../core/hardware/arm-levels.ts';
 import { EPT_BITS } from '../core/hardware/ept-format.ts';
 import {
   PDPTE_BITS,

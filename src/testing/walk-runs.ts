@@ -6,7 +6,8 @@ import { Journal } from '../core/machine/journal.ts';
 import { Machine } from '../core/machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../core/settings.ts';
 import { gfn } from '../core/quantities.ts';
-import { eptFormat, eptLevels, EPT_BITS, EPT_WRITE_BACK } from '../core/hardware/ept-format.ts';
+import { eptLevels } from '../core/hardware/ept-levels.ts';
+import { eptFormat, EPT_BITS, EPT_WRITE_BACK } from '../core/hardware/ept-format.ts';
 import { indexIn, writeEntry, type TableLevel } from '../core/hardware/format.ts';
 import {
   CR0_PG,

@@ -3,15 +3,8 @@
  * Nobody maintains them; a scenario may change an entry, and nothing is flushed for it.
  */
 import { assert, must } from '../assert.ts';
-import {
-  DESC_AF,
-  DESC_TABLE,
-  DESC_VALID,
-  LAST_LEVEL,
-  S2AP_READ,
-  S2AP_WRITE,
-  type ArmFormatOptions,
-} from '../hardware/arm-format.ts';
+import { DESC_AF, DESC_TABLE, DESC_VALID, LAST_LEVEL } from '../hardware/arm-levels.ts';
+import { S2AP_READ, S2AP_WRITE, type ArmFormatOptions } from '../hardware/arm-format.ts';
 import { hostLevels } from '../hardware/encode.ts';
 import { EPT_PS, EPT_R, EPT_W, EPT_WRITE_BACK, EPT_X } from '../hardware/ept-format.ts';
 import { indexIn, type TableLevel } from '../hardware/format.ts';

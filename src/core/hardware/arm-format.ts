@@ -1,34 +1,22 @@
 /**
- * Translation tables of AArch64 as data (Arm ARM, "The AArch64 virtual memory system architecture"): geometry by granule
- * and address size, and the descriptors of stage 1 (EL1&0) and stage 2.
+ * Translation tables of AArch64 as data (Arm ARM, "The AArch64 virtual memory system architecture"): where they may
+ * start, and the descriptors of stage 1 (EL1&0) and stage 2.
  *
  * Levels count downwards as Arm counts them: 0 is the top, 3 holds pages. Leaves out: 52-bit addresses, the contiguous
  * hint, and TTBR1.
  */
+import {
+  armLevels,
+  DESC_AF,
+  DESC_TABLE,
+  DESC_VALID,
+  indexBits,
+  LAST_LEVEL,
+  shiftOf,
+  type Granule,
+} from './arm-levels.ts';
 import type { EntryKind, PagingFormat, TableLevel } from './format.ts';
 import { bitRange } from './x86-format.ts';
-
-/** Bytes of the smallest page, as a power of two. */
-export type Granule = 12 | 14 | 16;
-
-export const LAST_LEVEL = 3;
-const LEVEL_NAMES = ['level 0', 'level 1', 'level 2', 'level 3'] as const;
-
-/** Bits that an index has in a whole table. */
-const indexBits = (granule: Granule): number => granule - 3;
-const shiftOf = (granule: Granule, level: number): number =>
-  granule + (LAST_LEVEL - level) * indexBits(granule);
-
-/** The levels from `start` down; the first has as many entries as the address size asks for, also over several tables. */
-export function armLevels(granule: Granule, inputBits: number, start: number): readonly TableLevel[] {
-  return [0, 1, 2, 3]
-    .filter((level) => level >= start)
-    .map((level) => {
-      const shift = shiftOf(granule, level);
-      const bits = level === start ? Math.max(0, inputBits - shift) : indexBits(granule);
-      return { level, name: LEVEL_NAMES[level] as string, shift, bits };
-    });
-}
 
 /** The start level of stage 1: as few levels as resolve the input. */
 export const stage1Start = (granule: Granule, inputBits: number): number =>
@@ -76,9 +64,6 @@ export interface ArmFormatOptions {
   readonly hpd: boolean;
 }
 
-export const DESC_VALID = 1n;
-export const DESC_TABLE = 2n;
-export const DESC_AF = 1n << 10n;
 /** Stage 1, nG: the translation belongs to one address space. */
 export const DESC_NOT_GLOBAL = 1n << 11n;
 export const DESC_DBM = 1n << 51n;

@@ -6,6 +6,7 @@
  *
  * Leaves out: small translation tables (FEAT_TTST), 52-bit addresses, and every field that no walk here asks for.
  */
+import { type Granule } from './arm-levels.ts';
 import {
   inputFits,
   lowestRootBit,
@@ -14,7 +15,6 @@ import {
   stage1Start,
   stage2StartFits,
   type ArmFormatOptions,
-  type Granule,
 } from './arm-format.ts';
 import { bitRange } from './x86-format.ts';
 

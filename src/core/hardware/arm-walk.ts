@@ -5,10 +5,10 @@
 import { must } from '../assert.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { TlbEntry } from '../machine/tables.ts';
+import { LAST_LEVEL } from './arm-levels.ts';
 import {
   AP_READ_ONLY,
   DESC_NOT_GLOBAL,
-  LAST_LEVEL,
   S2AP_WRITE,
   inputFits,
   stage1Format,

@@ -3,14 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { must } from '../assert.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
-import {
-  armLevels,
-  stage1Start,
-  stage2Format,
-  type ArmFormatOptions,
-  type Granule,
-  inputFits,
-} from './arm-format.ts';
+import { armLevels, type Granule } from './arm-levels.ts';
+import { stage1Start, stage2Format, type ArmFormatOptions, inputFits } from './arm-format.ts';
 import { stage1Of, stage2Of, type ArmStage } from './arm-registers.ts';
 import { armStage, walkArm, type ArmRequest } from './arm-walk.ts';
 import type { StageFault } from './second-stage.ts';

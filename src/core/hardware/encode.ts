@@ -8,8 +8,8 @@
  */
 import { must } from '../assert.ts';
 import type { Settings } from '../settings.ts';
-import { armLevels, DESC_AF, DESC_TABLE, DESC_VALID } from './arm-format.ts';
-import { eptLevels } from './ept-format.ts';
+import { armLevels, DESC_AF, DESC_TABLE, DESC_VALID } from './arm-levels.ts';
+import { eptLevels } from './ept-levels.ts';
 import type { TableLevel } from './format.ts';
 import { PTE_A, PTE_D, PTE_G, PTE_NX, PTE_P, PTE_PS, PTE_U, PTE_W } from './x86-entry.ts';
 import type { PagingMode } from './paging-mode.ts';

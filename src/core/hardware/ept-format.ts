@@ -5,6 +5,7 @@
  * Leaves out: mode-based execute control, sub-page permissions, shadow-stack and #VE bits.
  */
 import { entryBits, type EntryBit } from './x86-entry.ts';
+import { eptLevels } from './ept-levels.ts';
 import type { EntryKind, PagingFormat, TableLevel } from './format.ts';
 import { bitRange } from './x86-format.ts';
 
@@ -54,15 +55,6 @@ const RESERVED_TYPES: readonly bigint[] = [2n, 3n, 7n];
 
 /** What the walk calls an entry that is a misconfiguration. */
 export const EPT_MISCONFIGURED = 'malformed';
-
-const LEVELS: readonly TableLevel[] = [5, 4, 3, 2, 1].map((level) => ({
-  level,
-  name: ['', 'PT', 'PD', 'PDPT', 'PML4', 'PML5'][level] as string,
-  shift: 3 + 9 * level,
-  bits: 9,
-}));
-
-export const eptLevels = (levels: 4 | 5): readonly TableLevel[] => LEVELS.slice(5 - levels);
 
 const formats = new Map<string, PagingFormat<EptRights>>();
 

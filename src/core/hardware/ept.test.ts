@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { must } from '../assert.ts';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
+import { eptLevels } from './ept-levels.ts';
 import {
   EPT_A,
   EPT_D,
   EPT_PS,
   EPT_WRITE_BACK,
   eptFormat,
-  eptLevels,
   reservedInEpt,
   type EptOptions,
 } from './ept-format.ts';

@@ -10,10 +10,11 @@
 import { describe, expect, test } from 'vitest';
 import { Machine } from '../machine/machine.ts';
 import { DEFAULT_SETTINGS } from '../settings.ts';
-import { armLevels, type Granule } from './arm-format.ts';
+import { armLevels, type Granule } from './arm-levels.ts';
 import { stage1Of, stage2Of } from './arm-registers.ts';
 import { armStage } from './arm-walk.ts';
-import { EPT_MISCONFIGURED, eptFormat, eptLevels } from './ept-format.ts';
+import { eptLevels } from './ept-levels.ts';
+import { EPT_MISCONFIGURED, eptFormat } from './ept-format.ts';
 import { wordAt } from './format.ts';
 import type { AccessKind } from './registers.ts';
 import { eptStage } from './second-stage.ts';
