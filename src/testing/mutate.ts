@@ -17,32 +17,8 @@ import {
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BROKEN_ARM_RIGHTS, BROKEN_ARM_SYNDROMES } from './mutations/arm-access.ts';
-import { BROKEN_ARM_FLAGS, BROKEN_ARM_GEOMETRY } from './mutations/arm-tables.ts';
-import { BROKEN_EPT } from './mutations/ept.ts';
-import { BROKEN_PSC } from './mutations/psc.ts';
+import { misplaced, pathOf, RULES } from './mutations/all.ts';
 import type { BrokenRule } from './mutations/rule.ts';
-import { BROKEN_TLB } from './mutations/tlb.ts';
-import { BROKEN_NPT, BROKEN_WALK } from './mutations/walk.ts';
-import { BROKEN_X86_REGISTERS, BROKEN_X86_RIGHTS } from './mutations/x86-access.ts';
-import { BROKEN_X86_LEGACY } from './mutations/x86-legacy.ts';
-import { BROKEN_X86_LONG } from './mutations/x86-long.ts';
-
-const RULES: readonly BrokenRule[] = [
-  ...BROKEN_X86_LONG,
-  ...BROKEN_X86_LEGACY,
-  ...BROKEN_X86_REGISTERS,
-  ...BROKEN_X86_RIGHTS,
-  ...BROKEN_WALK,
-  ...BROKEN_NPT,
-  ...BROKEN_EPT,
-  ...BROKEN_ARM_GEOMETRY,
-  ...BROKEN_ARM_FLAGS,
-  ...BROKEN_ARM_RIGHTS,
-  ...BROKEN_ARM_SYNDROMES,
-  ...BROKEN_TLB,
-  ...BROKEN_PSC,
-];
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const VECTORS = 'src/testing/vectors';
@@ -57,10 +33,6 @@ type Verdict =
   | { readonly kind: 'not noticed' }
   /** The list is wrong: the text is gone, or what replaces it is no program. */
   | { readonly kind: 'unusable'; readonly why: string };
-
-const pathOf = (rule: BrokenRule): string => `src/core/hardware/${rule.file}`;
-const occurrences = (rule: BrokenRule): number =>
-  readFileSync(join(root, pathOf(rule)), 'utf8').split(rule.find).length - 1;
 
 /** A copy of the sources in which rules may be broken. */
 function makeCopy(directory: string): string {
@@ -172,18 +144,6 @@ function sayVerdict(rule: BrokenRule, verdict: Verdict): void {
   else console.log(`UNUSABLE     ${rule.id}: ${verdict.why}`);
 }
 
-/** Whether every text to find stands exactly once in its file, and every id once in the list. */
-function listIsSound(): boolean {
-  const ids = RULES.map(({ id }) => id);
-  const twice = ids.filter((id, index) => ids.indexOf(id) !== index);
-  const lost = RULES.filter((rule) => occurrences(rule) !== 1);
-  for (const id of twice) console.log(`${id}: stands twice in the list`);
-  for (const rule of lost) {
-    console.log(`${rule.id}: occurs ${String(occurrences(rule))} times in ${pathOf(rule)}: ${rule.find}`);
-  }
-  return twice.length + lost.length === 0;
-}
-
 async function judgeAll(scratch: string, rules: readonly BrokenRule[]): Promise<readonly Verdict[]> {
   const waiting = [...rules];
   const verdicts: Verdict[] = [];
@@ -202,7 +162,11 @@ async function judgeAll(scratch: string, rules: readonly BrokenRule[]): Promise<
 }
 
 async function main(parts: readonly string[]): Promise<number> {
-  if (!listIsSound()) return 1;
+  const wrong = misplaced();
+  wrong.forEach((line) => {
+    console.log(line);
+  });
+  if (wrong.length > 0) return 1;
   const scratch = mkdtempSync(join(tmpdir(), 'mmuscope-mutate-'));
   try {
     const whole = makeCopy(join(scratch, 'whole'));

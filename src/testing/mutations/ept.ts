@@ -126,14 +126,14 @@ const ENTRIES: readonly EptRule[] = [
   {
     id: 'ept-levels',
     rule: 'The number of levels is what EPTP says.',
-    file: 'ept-format.ts',
+    file: 'ept-levels.ts',
     find: 'LEVELS.slice(5 - levels)',
     replace: 'LEVELS.slice(levels - levels + 1)',
   },
   {
     id: 'ept-index',
     rule: 'The index of level L starts at bit 3 + 9L.',
-    file: 'ept-format.ts',
+    file: 'ept-levels.ts',
     find: 'shift: 3 + 9 * level,',
     replace: 'shift: level === 3 ? 31 : 3 + 9 * level,',
   },
