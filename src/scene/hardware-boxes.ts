@@ -207,7 +207,9 @@ function tlbBox(context: Context, vcpu: number, words: HardwareWords): SceneBox 
     fold: [
       live.length === 0 ? 'empty' : '',
       live.length > most ? `+${String(live.length - most)} older` : '',
-      dead > 0 ? `${String(dead)} of older ${words.tagName(context)}s${several ? '' : ', unusable'}` : '',
+      dead > 0
+        ? `${String(dead)} of older ${words.tagName(context)}s${several || live.length === 0 ? '' : ', unusable'}`
+        : '',
     ]
       .filter((part) => part !== '')
       .join(' · '),
