@@ -5,6 +5,7 @@
 import { countEntries, dropEntries, translates } from '../hardware/tlb.ts';
 import type { Machine } from '../machine/machine.ts';
 import { vcpusOf } from '../settings.ts';
+import { payOwed } from './owed.ts';
 
 /** In the order in which they are served before an entry. */
 export const REQUESTS = [
@@ -61,6 +62,7 @@ export function flushOwn(m: Machine, how: 'all' | 'current' | 'guest' | 'address
   const which = gva === undefined ? (entry: { asid: number }) => entry.asid === asid : translates(gva, asid);
   m.step('flush-own', { how, dropped: countEntries(m, which) });
   dropEntries(m, which);
+  if (gva === undefined) payOwed(m);
 }
 
 /** The tag of the vCPU's entries: its own for ever; a flush empties them instead of changing it. */
