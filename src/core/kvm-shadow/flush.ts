@@ -5,6 +5,7 @@
 import { countEntries, dropEntries, translates } from '../hardware/tlb.ts';
 import type { Machine } from '../machine/machine.ts';
 import { vcpusOf } from '../settings.ts';
+import { interrupt } from './exits.ts';
 import { payOwed } from './owed.ts';
 
 /** In the order in which they are served before an entry. */
@@ -45,9 +46,14 @@ export function requestAll(m: Machine, request: Request): boolean {
     m.count('ipis');
     kicked = true;
     m.preempt('kvm_make_all_cpus_request/kicked');
+    // What it was asked it may have done already, and be in the guest again.
+    if (isAsked(m, request, vcpu) && m.must('vcpu', vcpu).mode === 'guest') interrupt(m, vcpu);
   }
   return kicked;
 }
+
+const isAsked = (m: Machine, request: Request, vcpu: number): boolean =>
+  (m.get('request', vcpu) ?? []).includes(request);
 
 /** `kvm_flush_remote_tlbs`. */
 export function flushRemote(m: Machine, why: string): void {

@@ -21,11 +21,11 @@ import type { Machine, OpenCall } from '../machine/machine.ts';
 import type { Work } from '../machine/sections.ts';
 import { STEPS_TODAY } from '../machine/steps-today.ts';
 import { addSteps } from '../machine/steps.ts';
-import type { ExitReason } from '../machine/tables.ts';
 import { FIRST_SHADOW_PFN, hostFrameOf } from '../machine/world.ts';
 import { gfn as toGfn } from '../quantities.ts';
 import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
+import { vmExit } from './exits.ts';
 import { asidOf, makeRequest } from './flush.ts';
 import { ZERO_PFN } from './host-memory.ts';
 import { invalidateAddress } from './invalidate.ts';
@@ -212,15 +212,6 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
   });
   if (long) return registers;
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.word(paeRootWord(m.vcpu, index)) & ~SPTE_A) };
-}
-
-/** Leaves the guest. */
-function vmExit(m: Machine, exit: { reason: ExitReason; gva?: bigint; errorCode?: number }): void {
-  const { reason, gva = 0n, errorCode = 0 } = exit;
-  const exitSerial = m.must('vcpu', m.vcpu).exitSerial + 1;
-  m.step('vm-exit', { reason, gva, errorCode, dropped: 0 });
-  m.set('vcpu', m.vcpu, Object.freeze({ mode: 'hypervisor', exit: reason, exitSerial }));
-  m.count('exits');
 }
 
 /** From VM exit to VM entry. */
