@@ -2,8 +2,7 @@
  * Help while writing a scenario: what may stand at a place of the text, and what a word or number there means.
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
-import { judgingOf } from '../core/audit/judging.ts';
-import { RULES_2007 } from '../core/audit/rules.ts';
+import { rulesOf } from '../core/audit/rules-of.ts';
 import '../core/meanings.ts';
 import { invalidationOf } from '../core/hardware/invalidate.ts';
 import { invalidationMeaning } from '../core/hardware/invalidation-words.ts';
@@ -261,8 +260,11 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
   // `note at` is no word of its own.
   if (token.text === 'at' && at > 0) return undefined;
   const expected = line.tokens[0]?.text === 'expect' ? EXPECT_WORDS.get(token.text) : undefined;
-  const rules = judgingOf(settingsIn(text))?.rules ?? RULES_2007;
-  return expected ?? ALL_WORDS.get(token.text.replace(/(#\d+)?:$/, '')) ?? rules[token.text]?.words;
+  return (
+    expected ??
+    ALL_WORDS.get(token.text.replace(/(#\d+)?:$/, '')) ??
+    rulesOf(settingsIn(text))[token.text]?.words
+  );
 }
 
 /** What a choice of the text's own decides, on its name and on its values. */

@@ -4,7 +4,8 @@
  */
 import { complaints, kernelAuditOf, kernelAudits, type KernelAudits } from '../core/audit/kernel-audits.ts';
 import { judgingOf, type Judging } from '../core/audit/judging.ts';
-import { RULES_2007, type RuleSpec } from '../core/audit/rules.ts';
+import { rulesOf } from '../core/audit/rules-of.ts';
+import type { RuleSpec } from '../core/audit/rules.ts';
 import { frameOfSubject } from '../core/audit/slots-and-log.ts';
 import type { OwedFlush, Violation } from '../core/machine/tables.ts';
 import type { Settings } from '../core/settings.ts';
@@ -43,7 +44,7 @@ const isAtWork = ({ world }: Timeline): boolean =>
 export function ruleViews(timeline: Timeline, history: AuditHistory): readonly RuleView[] {
   const judging = judgingOf(timeline.program.settings);
   if (judging === undefined)
-    return Object.entries(RULES_2007).map(([id, spec]) => ({
+    return Object.entries(rulesOf(timeline.program.settings)).map(([id, spec]) => ({
       id,
       words: spec.words,
       spec,
@@ -54,12 +55,12 @@ export function ruleViews(timeline: Timeline, history: AuditHistory): readonly R
   return standings(timeline, history, judging).sort((a, b) => isWrong(b) - isWrong(a));
 }
 
-function standings(timeline: Timeline, { broken }: AuditHistory, { rules, scan }: Judging): RuleView[] {
-  const { world, position } = timeline;
+function standings(timeline: Timeline, { broken }: AuditHistory, { scan }: Judging): RuleView[] {
+  const { world, position, program } = timeline;
   const atWork = isAtWork(timeline);
   const falseNow = new Set(scan(world).map(({ rule }) => rule));
   if (world.tables.owed.size > 0) falseNow.add('INV-6');
-  return Object.entries(rules).map(([id, spec]) => {
+  return Object.entries(rulesOf(program.settings)).map(([id, spec]) => {
     const own = broken.filter(({ violation }) => violation.rule === id);
     const open = own.filter(({ found, mended }) => found < position && (mended ?? position) >= position);
     const coming = own.filter(({ cause, found }) => cause < position && found >= position);

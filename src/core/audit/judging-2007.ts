@@ -9,12 +9,10 @@ import { FIRST_SHADOW_PFN, type World } from '../machine/world.ts';
 import type { Pfn } from '../quantities.ts';
 import { scanFreed } from './freed.ts';
 import type { Judging } from './judging.ts';
-import { RULES_2007 } from './rules.ts';
 import { scan } from './scan.ts';
 import { suspectOf } from './suspects.ts';
 
 export const judging2007: Judging = {
-  rules: RULES_2007,
   scan,
   scanFreed,
   scannedTables: ['sp', 'rmap', 'rnode', 'pnode', 'slot', 'dirty', 'written'],

@@ -10,7 +10,6 @@ import type { World } from '../machine/world.ts';
 import type { Gfn, Pfn } from '../quantities.ts';
 import type { Settings } from '../settings.ts';
 import type { Falsity } from './falsity.ts';
-import type { Rules } from './rules.ts';
 
 /** What an access is judged by: `user`, and what it does. */
 export interface JudgedAccess {
@@ -20,7 +19,6 @@ export interface JudgedAccess {
 }
 
 export interface Judging {
-  readonly rules: Rules;
   /** What is false now. */
   readonly scan: (world: World) => readonly Falsity[];
   /** The same about a frame that is about to be given back. */

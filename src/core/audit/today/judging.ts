@@ -10,11 +10,9 @@ import { suspectAnywhere } from '../suspects.ts';
 import { formerFrames, forgetFormer, noteFormer } from './former.ts';
 import { scanFreed } from './freed.ts';
 import { shadowedFrames, hostFrameAt } from './overview.ts';
-import { RULES_TODAY } from './rules.ts';
 import { scan } from './scan.ts';
 
 export const judgingToday: Judging = {
-  rules: RULES_TODAY,
   scan,
   scanFreed,
   scannedTables: [
