@@ -1,6 +1,6 @@
 /** Makes the machine of a recorded scenario: slots, memory, vCPUs that have not run yet. */
 import { Journal } from '../core/machine/journal.ts';
-import { Machine } from '../core/machine/machine.ts';
+import { Machine, type MachineOptions } from '../core/machine/machine.ts';
 import { hostFrameOf } from '../core/machine/world.ts';
 import { takeFrames } from '../core/kvm-shadow/host-memory.ts';
 import { startVm } from '../core/kvm-shadow/kvm-shadow.ts';
@@ -41,8 +41,11 @@ export const settingsOf = (scenario: RecordedScenario): Settings => ({
   'nx-huge-pages': scenario.module_params['nx_huge_pages'] === 'Y' ? 'on' : 'off',
 });
 
-export function recordedVm(scenario: RecordedScenario): Machine {
-  const m = new Machine({ settings: settingsOf(scenario), journal: new Journal() });
+/** Who looks on while a recording is run. */
+export type Onlookers = Pick<MachineOptions, 'audit' | 'wrote'>;
+
+export function recordedVm(scenario: RecordedScenario, onlookers: Onlookers = {}): Machine {
+  const m = new Machine({ settings: settingsOf(scenario), journal: new Journal(), ...onlookers });
   let frames = 0;
   let slots = 0;
   for (const record of scenario.memslots) {

@@ -7,7 +7,7 @@ import { gfn } from '../core/quantities.ts';
 import { compareEvents } from './events.ts';
 import { GuestCpu } from './guest-cpu.ts';
 import { GuestMemory, work } from './guest-memory.ts';
-import { recordedVm, wordAt } from './recorded-vm.ts';
+import { recordedVm, wordAt, type Onlookers } from './recorded-vm.ts';
 import type { ObservedStep, RecordedScenario, RecordedStep, Recording } from './recording.ts';
 import { readTrace, type TracedStep } from './trace-text.ts';
 import { compareState, Renaming, type Difference } from './state.ts';
@@ -54,13 +54,21 @@ export class ConformRun {
   private counters = new Map<string, number>();
   private readonly traced: ReadonlyMap<number, TracedStep>;
 
-  constructor(recording: Recording) {
+  constructor(recording: Recording, onlookers?: Onlookers) {
     this.recording = recording;
-    this.m = recordedVm(recording.scenario);
+    this.m = recordedVm(recording.scenario, onlookers);
     this.words = this.tableWords();
     this.traced = readTrace(recording.trace);
     // A vCPU that goes round in a loop serves what it is asked as soon as it is interrupted.
     this.m.preemption = (point) => point === 'kvm_make_all_cpus_request/kicked' && this.serveSpinning();
+  }
+
+  /** All steps, with nothing compared; the model has to go on to the end. */
+  replay(after: (step: RecordedStep) => void): void {
+    for (const step of this.recording.scenario.steps) {
+      this.runStep(step);
+      after(step);
+    }
   }
 
   /** All steps; stops after the first that ends in an error of the model. */

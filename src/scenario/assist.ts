@@ -2,7 +2,7 @@
  * Help while writing a scenario: what may stand at a place of the text, and what a word or number there means.
  * Everything comes from the same tables as the language itself: settings, counters, flags, calls, names in scope.
  */
-import { RULES } from '../core/audit/rules.ts';
+import { rulesOf } from '../core/audit/rules-of.ts';
 import '../core/meanings.ts';
 import { instructionOf } from '../core/hardware/invalidations.ts';
 import { invalidationMeaning } from '../core/hardware/invalidation-words.ts';
@@ -270,7 +270,11 @@ function meaningOf(text: string, line: Line, token: Token): string | undefined {
   // `note at` is no word of its own.
   if (token.text === 'at' && at > 0) return undefined;
   const expected = line.tokens[0]?.text === 'expect' ? EXPECT_WORDS.get(token.text) : undefined;
-  return expected ?? ALL_WORDS.get(token.text.replace(/(#\d+)?:$/, '')) ?? RULES[token.text];
+  return (
+    expected ??
+    ALL_WORDS.get(token.text.replace(/(#\d+)?:$/, '')) ??
+    rulesOf(settingsIn(text))[token.text]?.words
+  );
 }
 
 /** What a choice of the text's own decides, on its name and on its values. */

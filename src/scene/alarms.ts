@@ -1,5 +1,5 @@
 /** What breaks and what is harmed in a step, as sentences: fetched for the first step in which anything does. */
-import { RULES } from '../core/audit/rules.ts';
+import { rulesOf } from '../core/audit/rules-of.ts';
 import { originOf, type Origin } from '../core/audit/origin.ts';
 import type { Harm, Violation } from '../core/machine/tables.ts';
 import type { Settings } from '../core/settings.ts';
@@ -25,7 +25,7 @@ export function alarmsOf(step: StepView, settings: Settings): readonly string[] 
     if (place.table !== 'violation' || before !== undefined) return [];
     const { rule, bug } = after as Violation;
     return [
-      `Rule ${rule} breaks here${bug === undefined ? '' : ` (${originWords(bug, settings)})`}. ${RULES[rule] ?? ''}`,
+      `Rule ${rule} breaks here${bug === undefined ? '' : ` (${originWords(bug, settings)})`}. ${rulesOf(settings)[rule]?.words ?? ''}`,
     ];
   });
 }

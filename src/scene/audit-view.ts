@@ -3,13 +3,12 @@
  * whole run, everything that broke or did harm. Facts for a panel, and the names of the things that they are about.
  */
 import { complaints, kernelAuditOf, kernelAudits, type KernelAudits } from '../core/audit/kernel-audits.ts';
-import { RULE_SPECS, RULES, type RuleSpec } from '../core/audit/rules.ts';
-import { scan } from '../core/audit/scan.ts';
+import { judgingOf, type Judging } from '../core/audit/judging.ts';
+import { rulesOf } from '../core/audit/rules-of.ts';
+import type { RuleSpec } from '../core/audit/rules.ts';
 import { frameOfSubject } from '../core/audit/slots-and-log.ts';
-import { must } from '../core/assert.ts';
 import type { OwedFlush, Violation } from '../core/machine/tables.ts';
 import type { Settings } from '../core/settings.ts';
-import { engineOf } from '../core/operations/engines.ts';
 import { wordOf, pfn } from '../core/quantities.ts';
 import { flushesDue, type AuditHistory, type BrokenRule, type HarmDone } from '../timeline/audit-history.ts';
 import type { Timeline } from '../timeline/timeline.ts';
@@ -33,7 +32,7 @@ export interface RuleView {
 }
 
 /** Whether anything of this machine is audited: only a hypervisor that keeps tables of its own is. */
-export const isAudited = (settings: Settings): boolean => engineOf(settings).judged;
+export const isAudited = (settings: Settings): boolean => judgingOf(settings) !== undefined;
 
 /** What is wrong comes first, so that nobody has to look for it. */
 const isWrong = ({ standing }: RuleView): number => Number(standing === 'broken' || standing === 'coming');
@@ -41,26 +40,27 @@ const isWrong = ({ standing }: RuleView): number => Number(standing === 'broken'
 const isAtWork = ({ world }: Timeline): boolean =>
   [...world.tables.vcpu.values()].some(({ mode }) => mode === 'hypervisor');
 
-/** Every rule, at the position of the timeline. */
+/** Every rule of the machine, at the position of the timeline; those of 2007 where none applies. */
 export function ruleViews(timeline: Timeline, history: AuditHistory): readonly RuleView[] {
-  if (!isAudited(timeline.program.settings))
-    return Object.entries(RULES).map(([id, words]) => ({
+  const judging = judgingOf(timeline.program.settings);
+  if (judging === undefined)
+    return Object.entries(rulesOf(timeline.program.settings)).map(([id, spec]) => ({
       id,
-      words,
-      spec: must(RULE_SPECS[id], id),
+      words: spec.words,
+      spec,
       standing: 'not applicable',
       isFalse: false,
       cases: [],
     }));
-  return standings(timeline, history).sort((a, b) => isWrong(b) - isWrong(a));
+  return standings(timeline, history, judging).sort((a, b) => isWrong(b) - isWrong(a));
 }
 
-function standings(timeline: Timeline, { broken }: AuditHistory): RuleView[] {
-  const { world, position } = timeline;
+function standings(timeline: Timeline, { broken }: AuditHistory, { scan }: Judging): RuleView[] {
+  const { world, position, program } = timeline;
   const atWork = isAtWork(timeline);
   const falseNow = new Set(scan(world).map(({ rule }) => rule));
   if (world.tables.owed.size > 0) falseNow.add('INV-6');
-  return Object.entries(RULES).map(([id, words]) => {
+  return Object.entries(rulesOf(program.settings)).map(([id, spec]) => {
     const own = broken.filter(({ violation }) => violation.rule === id);
     const open = own.filter(({ found, mended }) => found < position && (mended ?? position) >= position);
     const coming = own.filter(({ cause, found }) => cause < position && found >= position);
@@ -76,7 +76,7 @@ function standings(timeline: Timeline, { broken }: AuditHistory): RuleView[] {
             : mended.length > 0
               ? ['mended', mended]
               : ['holds', []];
-    return { id, words, spec: must(RULE_SPECS[id], id), standing, isFalse, cases: [...cases].reverse() };
+    return { id, words: spec.words, spec, standing, isFalse, cases: [...cases].reverse() };
   });
 }
 
@@ -88,9 +88,10 @@ export interface KernelView {
   readonly finds: (violation: Violation) => ReturnType<typeof kernelAuditOf>;
 }
 
-/** The kernel's own checks, at the position of the timeline. */
-export function kernelView(timeline: Timeline): KernelView {
+/** The kernel's own checks, at the position of the timeline; the kernels of today have none. */
+export function kernelView(timeline: Timeline): KernelView | undefined {
   const { world, program } = timeline;
+  if (program.settings.machine !== 'kvm-2007') return undefined;
   const audits = kernelAudits(world, program.settings);
   return {
     audits,

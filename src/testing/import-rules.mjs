@@ -18,7 +18,7 @@ const STOREYS = {
     'src/core/(machine|hardware|bare|kvm/memslots|kvm/remote-flush|engine|operations/operation|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   'src/core/audit': [
-    'src/core/(machine|hardware|kvm|audit|engine|assert|bounds|counters|quantities|settings|flush-settings)',
+    'src/core/(machine|hardware|kvm|kvm-shadow|audit|engine|assert|bounds|counters|quantities|settings|flush-settings)',
   ],
   'src/core/operations': ['src/core'],
   'src/conform': ['src/core', 'src/conform', 'node_modules/valibot'],

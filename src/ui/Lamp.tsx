@@ -25,8 +25,6 @@ function useLight(side: 0 | 1): Light | undefined {
   const judged = engineOf(program.settings).judged || world.tables.violation.size > 0;
   const state = judged ? auditState(world) : ({ kind: 'none' } as const);
   const { kind } = state;
-  if (kind === 'none' && program.settings.machine.startsWith('kvm-'))
-    return { kind, label: STRINGS.auditNotYet, rules: STRINGS.auditNotYetMeaning };
   if (kind !== 'broken') return { kind, label: LABELS[kind], rules: STRINGS.auditMeaning[kind] };
   const broken = [...new Set(state.violations.map(({ rule }) => rule))];
   return {

@@ -286,8 +286,6 @@ export const AUDIT = {
   titleOf: (side: string) => `Audit of run ${side}`,
   whose: 'Whose audit',
   side: (side: string) => `Run ${side}`,
-  notYet:
-    'The audit does not judge this machine yet. Its rules are written for the KVM of 2007. Nothing in this panel, and no lamp, says that all is well here.',
   none: 'Nothing is audited on this machine: no hypervisor keeps tables of its own that could go wrong.',
   now: {
     broken: (rules: number): string => `${many(rules, 'rule is', 'rules are')} broken at this step.`,

@@ -37,8 +37,6 @@ export const STRINGS = {
   auditInFlight: 'Audit: in flight',
   auditBroken: 'Audit broken',
   auditNone: 'No audit here',
-  auditNotYet: 'Not audited yet',
-  auditNotYetMeaning: 'The audit does not judge this machine yet: nothing here says that all is well.',
   role: 'role',
   auditOpen: 'Press for every rule and the steps that break one (A).',
   auditMeaning: {

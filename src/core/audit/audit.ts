@@ -3,25 +3,18 @@
  * and keeps it as a violation. INV-6 is about obligations: an owed flush that is past due while a TLB entry still
  * grants more than the tables.
  */
+import { must } from '../assert.ts';
+import { slotOfGfn } from '../kvm/memslots.ts';
 import type { Machine } from '../machine/machine.ts';
-import { idText, type AuditPoint, type TableName, type Violation } from '../machine/tables.ts';
-import { FIRST_SHADOW_PFN } from '../machine/world.ts';
-import { ROOT_REGISTERS } from '../kvm/context-2007.ts';
-import { gfnOfPfn, slotOfGfn } from '../kvm/memslots.ts';
-import { shadowPagesOf } from '../kvm/shadow-page.ts';
+import { idText, type AuditPoint, type TlbEntry, type Violation } from '../machine/tables.ts';
 import { frameOfWord, type Pfn } from '../quantities.ts';
 import type { PagingRegisters } from '../hardware/registers.ts';
 import { grantsMoreThanTables } from '../hardware/tlb.ts';
-import { hardwareRegisters } from '../kvm/kvm-2007.ts';
-import { derivesFrom, usableEntries } from '../kvm/vendor.ts';
 import type { Falsity } from './falsity.ts';
-import { scanFreed } from './freed.ts';
-import { suspectedFlush, suspectOf } from './suspects.ts';
-import { scan } from './scan.ts';
+import { judgingOf, type Judging } from './judging.ts';
+import { suspectedFlush } from './suspects.ts';
 
-/** Tables and registers that the scan reads: while none of them changes, nothing that it says changes. */
-const SCANNED_TABLES: readonly TableName[] = ['sp', 'rmap', 'rnode', 'pnode', 'slot', 'dirty', 'written'];
-const SCANNED_REGISTERS: readonly string[] = ['cr0', 'efer', ...ROOT_REGISTERS];
+const judging = (m: Machine): Judging => must(judgingOf(m.settings), 'a machine that is judged');
 
 interface Finding {
   readonly rule: string;
@@ -36,7 +29,7 @@ export function audit(m: Machine, point: AuditPoint, frame?: Pfn): void {
     return;
   }
   // Who enters the guest while another holds the lock finds tables half changed, and flushes that are not due yet.
-  if (m.lockHolder !== undefined && m.lockHolder !== m.vcpu) return;
+  if (judging(m).isHalfDone(m)) return;
   if (point === 'entry') callOverdue(m, [m.vcpu]);
   // The others that run the guest while the lock is released use what they have.
   if (point === 'unlock') callOverdue(m, runningOthers(m));
@@ -44,7 +37,11 @@ export function audit(m: Machine, point: AuditPoint, frame?: Pfn): void {
   const flushes = m.world.tables.owed.size > 0 || openViolations(m, 'INV-6').length > 0;
   if (!scanned && !flushes) return;
   const findings = [
-    ...(scanned ? scan(m.world).map((falsity) => nameCause(m, falsity)) : []),
+    ...(scanned
+      ? judging(m)
+          .scan(m.world)
+          .map((falsity) => nameCause(m, falsity))
+      : []),
     ...overdueFlushes(m),
   ];
   const covered = (rule: string): boolean => rule === 'INV-6' || (scanned && rule !== 'INV-14');
@@ -61,7 +58,9 @@ export function audit(m: Machine, point: AuditPoint, frame?: Pfn): void {
 function auditFreed(m: Machine, frame: Pfn): void {
   callOverdue(m, runningOthers(m), (word) => frameOfWord(word) === frame);
   const findings = [
-    ...scanFreed(m.world, frame).map((falsity) => nameCause(m, falsity)),
+    ...judging(m)
+      .scanFreed(m.world, frame)
+      .map((falsity) => nameCause(m, falsity)),
     ...overdueFlushes(m),
   ];
   if (findings.length === 0) return;
@@ -73,19 +72,15 @@ function auditFreed(m: Machine, frame: Pfn): void {
 /** Whether something has changed that the scan reads; forgets what has changed. Data frames do not matter to it. */
 function mattersToScan(m: Machine): boolean {
   const { frames, registers, tables } = m.changed;
+  const { scannedTables, scannedRegisters, scansFrames } = judging(m);
   const matters =
-    SCANNED_TABLES.some((table) => tables.has(table)) ||
-    SCANNED_REGISTERS.some((register) => registers.has(register)) ||
-    [...frames].some((frame) => frame >= FIRST_SHADOW_PFN || isShadowedFrame(m, frame));
+    scannedTables.some((table) => tables.has(table)) ||
+    scannedRegisters.some((register) => registers.has(register)) ||
+    (frames.size > 0 && scansFrames(m.world, frames));
   frames.clear();
   registers.clear();
   tables.clear();
   return matters;
-}
-
-function isShadowedFrame(m: Machine, frame: Pfn): boolean {
-  const gfn = gfnOfPfn(frame);
-  return gfn !== undefined && shadowPagesOf(m.world, gfn).length > 0;
 }
 
 /** Adds a violation that an operation itself has seen. */
@@ -120,18 +115,19 @@ function mend(m: Machine, findings: readonly Finding[], covered: (rule: string) 
 
 function nameCause(m: Machine, falsity: Falsity): Finding {
   const subject = typeof falsity.subject === 'number' ? idText('word', falsity.subject) : falsity.subject;
-  const bug = suspectOf(m, falsity.rule);
+  const bug = judging(m).suspectOf(m, falsity.rule);
   const finding = { rule: falsity.rule, subject, cause: lastStepAmong(m, falsity) };
   return bug === undefined ? finding : { ...finding, bug };
 }
 
 /** The step of the latest change among what decides a rule. */
-function lastStepAmong(m: Machine, { decidedBy, logOf }: Falsity): number {
+function lastStepAmong(m: Machine, { decidedBy, places = [], logOf }: Falsity): number {
   const { journal } = m;
   if (journal === undefined) return m.steps - 1;
   const slot = logOf === undefined ? undefined : slotOfGfn(m.world, logOf);
   const changes = [
     ...decidedBy.map((word) => journal.lastChange('word', word)),
+    ...places.map(({ table, key }) => journal.lastChange(table, key)),
     ...(logOf === undefined
       ? []
       : [journal.lastChange('dirty', logOf), journal.lastChange('written', logOf)]),
@@ -146,6 +142,9 @@ const runningOthers = (m: Machine): readonly number[] =>
     .filter(([vcpu, { mode }]) => vcpu !== m.vcpu && mode === 'guest')
     .map(([vcpu]) => vcpu);
 
+const derivesFrom = (entry: TlbEntry, words: readonly number[]): boolean =>
+  words.some((word) => entry.filledFrom.includes(word));
+
 const anyWord = (): boolean => true;
 
 /**
@@ -155,7 +154,9 @@ const anyWord = (): boolean => true;
 function callOverdue(m: Machine, vcpus: readonly number[], about: (word: number) => boolean = anyWord): void {
   for (const owed of [...m.world.tables.owed.values()]) {
     if (!vcpus.includes(owed.vcpu) || owed.overdue === true || !owed.words.some(about)) continue;
-    const needed = usableEntries(m, owed.vcpu).some((entry) => derivesFrom(entry, owed.words));
+    const needed = judging(m)
+      .usableEntries(m, owed.vcpu)
+      .some((entry) => derivesFrom(entry, owed.words));
     m.amendLastStep(() => {
       if (needed) countFor(m, owed.vcpu);
       m.set(
@@ -179,9 +180,9 @@ function overdueFlushes(m: Machine): readonly Finding[] {
   return [...m.world.tables.owed.values()].flatMap((owed) => {
     if (owed.overdue !== true) return [];
     const registers = registersOf(m, owed.vcpu);
-    const entry = usableEntries(m, owed.vcpu).find(
-      (e) => derivesFrom(e, owed.words) && grantsMoreThanTables(m, e, registers),
-    );
+    const entry = judging(m)
+      .usableEntries(m, owed.vcpu)
+      .find((e) => derivesFrom(e, owed.words) && grantsMoreThanTables(m, e, registers));
     if (entry === undefined) return [];
     const finding = {
       rule: 'INV-6',
@@ -192,11 +193,11 @@ function overdueFlushes(m: Machine): readonly Finding[] {
   });
 }
 
-/** How the processor of a vCPU walks its shadow tables. */
+/** How the processor of a vCPU walks the hypervisor's tables. */
 function registersOf(m: Machine, vcpu: number): PagingRegisters {
   const acting = m.vcpu;
   m.vcpu = vcpu;
-  const registers = hardwareRegisters(m);
+  const registers = judging(m).hardwareRegisters(m);
   m.vcpu = acting;
   return registers;
 }

@@ -3,6 +3,7 @@
  * the guest invalidates it, so what was once given correctly stays excused until then; all else is compared with a
  * walk of the guest's own tables.
  */
+import { must } from '../assert.ts';
 import { gfn, pfnOfAddress, type Pfn } from '../quantities.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ArchitecturalTranslation, Harm, TlbEntry } from '../machine/tables.ts';
@@ -11,7 +12,7 @@ import type { AccessRequest } from '../hardware/fault.ts';
 import type { HostPlace } from '../hardware/page-walk.ts';
 import { walk } from '../hardware/walk.ts';
 import type { RegisterWrite } from '../engine.ts';
-import { pfnOfGfn } from '../kvm/memslots.ts';
+import { judgingOf, type Judging } from './judging.ts';
 
 export interface CompletedAccess extends AccessRequest {
   readonly gva: bigint;
@@ -21,6 +22,8 @@ export interface CompletedAccess extends AccessRequest {
   readonly stale?: TlbEntry;
 }
 
+const judging = (m: Machine): Judging => must(judgingOf(m.settings), 'a machine that is judged');
+
 /** Judges an access inside its own step, before what it stores takes effect. */
 export function judgeAccess(m: Machine, access: CompletedAccess): void {
   const held = m.get('held', heldKey(m, access.gva)) ?? [];
@@ -28,8 +31,8 @@ export function judgeAccess(m: Machine, access: CompletedAccess): void {
   const overdue = staleByOwedFlush(m, access.stale);
   if (!overdue && held.some((translation) => covers(translation, access))) return;
   const correct = correctFrame(m, access);
-  if (!overdue && correct === access.pfn) {
-    hold(m, access, correct);
+  if (!overdue && (correct === access.pfn || isFormer(m, access))) {
+    hold(m, access, access.pfn);
     return;
   }
   const serial = m.serial('harm');
@@ -37,6 +40,12 @@ export function judgeAccess(m: Machine, access: CompletedAccess): void {
   const harm = { serial, kind, gva: access.gva, got: access.pfn };
   m.set('harm', serial, Object.freeze(correct === undefined ? harm : { ...harm, correct }));
 }
+
+/** Whether the guest's tables gave this frame at some moment since the guest last invalidated it. */
+const isFormer = (m: Machine, access: CompletedAccess): boolean =>
+  judging(m)
+    .formerFrames(m, access, () => correctFrame(m, access))
+    .includes(access.pfn);
 
 /**
  * Another vCPU may act in the middle of the access, and change tables that this one has read already: what they say now
@@ -81,7 +90,8 @@ function staleByOwedFlush(m: Machine, stale: TlbEntry | undefined): boolean {
 
 /** The host frame that the guest's own tables name for this access, or undefined where they refuse it. */
 function correctFrame(m: Machine, access: Omit<CompletedAccess, 'pfn'>): Pfn | undefined {
-  const named = walkNow(m, access) ?? (access.user ? undefined : walkNow(m, access, { wp: false }));
+  const excused = !access.user && judging(m).kernelWritesStay;
+  const named = walkNow(m, access) ?? (excused ? walkNow(m, access, { wp: false }) : undefined);
   return named?.pfn;
 }
 
@@ -104,7 +114,7 @@ function walkNow(
 ): Named | undefined {
   const registers = { ...guestRegisters(m), ...instead };
   const host = (address: bigint): HostPlace<never> => {
-    const frame = pfnOfGfn(m.world, gfn(Number(address >> 12n)));
+    const frame = judging(m).pfnOfGfn(m.world, gfn(Number(address >> 12n)));
     return {
       kind: 'ok',
       pageBits: 12,
@@ -120,9 +130,7 @@ function walkNow(
 
 function guestRegisters(m: Machine): PagingRegisters {
   const raw = { cr0: m.reg('cr0'), cr3: m.reg('cr3'), cr4: m.reg('cr4'), efer: m.reg('efer') };
-  // Two stated deviations of the era are not harm: its walker ignores reserved address bits, and a leaf that the kernel
-  // may write because CR0.WP was 0 stays so when WP is set again.
-  const decoded = { ...pagingRegisters(raw), physicalBits: 52 };
+  const decoded = judging(m).guestRegisters(m, pagingRegisters(raw));
   const pdptrs = [0, 1, 2, 3].map((index) => m.reg(`pdptr${String(index)}`));
   return decoded.mode === 'pae' ? { ...decoded, pdptrs } : decoded;
 }
@@ -137,6 +145,7 @@ export function dropsTranslations({ register, value }: RegisterWrite, before: bi
 
 /** The guest invalidates: what a correct TLB may still hold ends here. Inside the step marked last. */
 export function forgetHeld(m: Machine, gva?: bigint): void {
+  judging(m).invalidated(m, gva);
   if (gva !== undefined) {
     const key = heldKey(m, gva);
     if (m.get('held', key) !== undefined) m.set('held', key, undefined);

@@ -1,6 +1,7 @@
 /**
- * What the rules of the audit mean in the kernel's own terms, and where the model holds each of them to account. The
- * rules in plain words stand at the end; what finds them false is scan.ts.
+ * What the rules of the audit mean in the terms of the kernel of 2007, and where the model holds each of them to account.
+ * The rules in plain words stand at the end; what finds them false is scan.ts. Those of a KVM of today are in
+ * today/rules.ts.
  */
 import type { Violation } from '../machine/tables.ts';
 
@@ -11,10 +12,16 @@ export interface RuleSpec {
   readonly points: readonly Violation['point'][];
 }
 
+/** A rule in plain words, and precisely. */
+export interface Rule extends RuleSpec {
+  readonly words: string;
+}
+export type Rules = Readonly<Record<string, Rule>>;
+
 /** The end of an exit's handling, the guest about to run, the end of an operation. */
-const BETWEEN_WORK = ['unlock', 'entry', 'op'] as const;
+export const BETWEEN_WORK = ['unlock', 'entry', 'op'] as const;
 /** And in the middle of the work, where a frame is given back: for what is about that frame. */
-const EVERYWHERE = ['unlock', 'entry', 'free', 'op'] as const;
+export const EVERYWHERE = ['unlock', 'entry', 'free', 'op'] as const;
 
 export const RULE_SPECS: Readonly<Record<string, RuleSpec>> = {
   'INV-1': {
@@ -78,3 +85,7 @@ export const RULES: Readonly<Record<string, string>> = {
   'INV-13': "A shadow leaf grants no right that the guest's own tables refuse.",
   'INV-14': 'No access faults more than 8 times in a row without any table having changed.',
 };
+
+export const RULES_2007: Rules = Object.fromEntries(
+  Object.entries(RULE_SPECS).map(([id, spec]) => [id, { ...spec, words: RULES[id] ?? '' }]),
+);

@@ -20,20 +20,26 @@ export function checkSlot(world: World, leaf: { word: number; entry: Spte }): re
  * since the last fetch, and no leaf lets the guest write it unseen.
  */
 export function checkLog(world: World, writable: ReadonlyMap<Pfn, readonly number[]>): readonly Falsity[] {
-  const unnoted = (frame: Gfn): boolean => world.get('dirty', frame) === undefined;
-  const missed = [...world.tables.written.keys()].filter(unnoted).map((frame) => ({
-    rule: 'INV-12',
-    subject: idText('written', frame),
-    decidedBy: [],
-    logOf: frame,
-  }));
   const open = [...writable].flatMap(([pfn, words]) => {
     const frame = gfnOfPfn(pfn);
-    if (frame === undefined || !isLogged(world, frame) || !unnoted(frame)) return [];
+    if (frame === undefined || !isLogged(world, frame) || !isUnnoted(world, frame)) return [];
     return words.map((word) => ({ rule: 'INV-12', subject: word, decidedBy: [word], logOf: frame }));
   });
-  return [...missed, ...open];
+  return [...missedWrites(world), ...open];
 }
+
+const isUnnoted = (world: World, frame: Gfn): boolean => world.get('dirty', frame) === undefined;
+
+/** Frames that were written since user space was last given them, and are not in the log. */
+export const missedWrites = (world: World): readonly Falsity[] =>
+  [...world.tables.written.keys()]
+    .filter((frame) => isUnnoted(world, frame))
+    .map((frame) => ({
+      rule: 'INV-12',
+      subject: idText('written', frame),
+      decidedBy: [],
+      logOf: frame,
+    }));
 
 /** The frame of a subject of INV-12 that is no shadow entry: `written:64`. */
 export function frameOfSubject(subject: string): Gfn | undefined {

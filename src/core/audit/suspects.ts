@@ -29,11 +29,14 @@ const BROKEN_UNSEEN: readonly string[] = ['INV-1', 'INV-12'];
  * The id of what has most likely broken a rule on this machine; undefined where nothing known can have. A flush that is
  * owed knows its own.
  */
-export function suspectOf(m: Machine, rule: string): string | undefined {
+export const suspectOf = (m: Machine, rule: string): string | undefined =>
+  suspectAnywhere(m, rule) ?? BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
+
+/** The same for a machine that has no bugs of its own. */
+export function suspectAnywhere(m: Machine, rule: string): string | undefined {
   if (isFlipped(m.world)) return 'flip';
   const overdue = [...m.world.tables.owed.values()].find((owed) => owed.overdue === true)?.bug;
-  if (BROKEN_UNSEEN.includes(rule) && overdue !== undefined) return overdue;
-  return BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
+  return BROKEN_UNSEEN.includes(rule) ? overdue : undefined;
 }
 
 /** The wrong policy by which a flush that was asked for did not reach what it was for: of its own vCPU, or of another. */

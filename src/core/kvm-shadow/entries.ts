@@ -15,6 +15,7 @@ import {
   patchPage,
   today,
 } from './page.ts';
+import { oweFlush, owesFlush } from './owed.ts';
 import { addPte, ptesIn, removePte } from './pte-list.ts';
 import { isDirect, levelOfRole, roleField } from './role.ts';
 import {
@@ -66,6 +67,7 @@ export const setAccess = (m: Machine, word: number, access: number): void => {
 export function updateEntry(m: Machine, word: number, entry: bigint): boolean {
   const old = m.word(word);
   m.set('word', word, entry);
+  if (owesFlush(old, entry)) oweFlush(m, word);
   if (!isPresent(old)) return false;
   return (
     (isMmuWritable(old) && !isWritable(entry)) ||
@@ -86,6 +88,7 @@ export function dropEntry(m: Machine, word: number): void {
   m.step('leaf-drop', { level, entry }, [word]);
   m.set('word', word, undefined);
   if (!isPresent(entry)) return;
+  oweFlush(m, word);
   countPages(m, level, -1);
   removeRmap(m, word);
 }
@@ -180,6 +183,7 @@ export function unlinkPage(m: Machine, word: number, child: ShadowPage): void {
       parents: removePte(m, 'pnode', head, word) ?? Object.freeze({ kind: 'none' }),
     });
   m.set('word', word, undefined);
+  oweFlush(m, word);
 }
 
 /** `mmu_page_zap_pte`: whatever an entry holds. Gives whether it was present. */

@@ -5,7 +5,8 @@
 import { countEntries, dropEntries, translates } from '../hardware/tlb.ts';
 import type { Machine } from '../machine/machine.ts';
 import { vcpusOf } from '../settings.ts';
-import { leaveGuest } from './exit.ts';
+import { interrupt } from './exit.ts';
+import { payOwed } from './owed.ts';
 
 /** In the order in which they are served before an entry. */
 export const REQUESTS = [
@@ -48,19 +49,14 @@ export function requestAll(m: Machine, request: Request): boolean {
     m.count('ipis');
     kicked = true;
     m.preempt('kvm_make_all_cpus_request/kicked');
-    const waits = (m.get('request', vcpu) ?? []).includes(request);
-    if (waits && m.get('vcpu', vcpu)?.mode === 'guest') interrupt(m, vcpu);
+    // What it was asked it may have done already, and be in the guest again.
+    if (isAsked(m, request, vcpu) && m.must('vcpu', vcpu).mode === 'guest') interrupt(m, vcpu);
   }
   return kicked;
 }
 
-/** The interrupt makes the vCPU leave the guest; it serves what it is asked before it goes on. */
-function interrupt(m: Machine, vcpu: number): void {
-  const sender = m.vcpu;
-  m.vcpu = vcpu;
-  leaveGuest(m, { reason: 'IPI' });
-  m.vcpu = sender;
-}
+const isAsked = (m: Machine, request: Request, vcpu: number): boolean =>
+  (m.get('request', vcpu) ?? []).includes(request);
 
 /** `kvm_flush_remote_tlbs`. */
 export function flushRemote(m: Machine, why: string): void {
@@ -75,6 +71,7 @@ export function flushOwn(m: Machine, how: 'all' | 'current' | 'guest' | 'address
   const which = gva === undefined ? (entry: { asid: number }) => entry.asid === asid : translates(gva, asid);
   m.step('flush-own', { how, dropped: countEntries(m, which) });
   dropEntries(m, which);
+  if (gva === undefined) payOwed(m);
 }
 
 /** The tag of the vCPU's entries: its own for ever; a flush empties them instead of changing it. */

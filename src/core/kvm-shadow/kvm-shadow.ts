@@ -96,7 +96,7 @@ export const kvmShadow: Engine = {
       ? shadowPath(m, operation.gva).find(({ level }) => level === operation.level)?.word
       : undefined,
   flippedRegister: () => undefined,
-  judged: false,
+  judged: true,
   pageFault: (m, fault) =>
     exitFor(m, { reason: '#PF', gva: fault.gva, errorCode: fault.errorCode }, () => pageFault(m, fault)),
   writeRegister: (m, write) => {
@@ -225,7 +225,11 @@ function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
       leaveGuest(m, exit);
     },
     locked: false,
-    body: handle,
+    body: () => {
+      const result = handle();
+      m.point('unlock');
+      return result;
+    },
     after: () => {
       enterGuest(m);
       if (call !== undefined) m.close(call);
@@ -241,5 +245,6 @@ export function enterGuest(m: Machine): void {
     const { exitSerial } = m.must('vcpu', m.vcpu);
     m.step('vm-entry', { asid: asidOf(m), dropped: 0, freshAsid: false });
     m.set('vcpu', m.vcpu, Object.freeze({ mode: 'guest', exitSerial }));
+    m.point('entry');
   });
 }

@@ -15,6 +15,7 @@ import { isDirect, levelOfRole } from './role.ts';
 import { activePages, commitZap, prepareZap, type Doomed } from './shadow-page.ts';
 import { isObsolete, pageOfSerial } from './page.ts';
 import { MMIO_GEN_MASK } from './spte.ts';
+import { forgetWritten, writtenFrames } from './written.ts';
 import { baseOf, framesOf, initLarge, patchVm, RMAP_LEVELS, vmOf, type SlotAt } from './vm.ts';
 
 /** Every update moves the generation on by the number of address spaces: normal and SMM. */
@@ -46,9 +47,18 @@ export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() =
   const end = (): void => {
     settleSlots(m, id);
     if (change === 'create' && slot !== undefined) created(m, { id, slot });
-    if (change === 'delete') m.amendLastStep(() => clearSlot(m, id));
+    if (change === 'delete' && old !== undefined)
+      m.amendLastStep(() => {
+        forgetWritten(m, writtenFrames(m, old));
+        clearSlot(m, id);
+      });
     if (change === 'flags' && slot !== undefined && (old?.logged === true) !== (slot.logged === true))
       applyLogging(m, { id, slot });
+    // User space copies a slot when a log of it has begun; of one that is not logged nobody asks.
+    if (change === 'flags' && (old?.logged === true) !== (slot?.logged === true))
+      m.amendLastStep(() => {
+        forgetWritten(m, writtenFrames(m, m.must('slot', id)));
+      });
     if (call !== undefined) m.close(call);
   };
   if (old === undefined || slot !== undefined)
@@ -150,6 +160,7 @@ export function getDirtyLog(m: Machine, at: SlotAt): readonly Gfn[] {
     m.step('log-fetch', { slot: at.id, count: found.length });
     if (vmOf(m).manualLog) return found;
     for (const gfn of found) m.set('dirty', gfn, undefined);
+    forgetWritten(m, found);
     for (const gfn of found) protectRmap(m, at, { gfn, level: 1, forTable: false });
     if (found.length > 0) flushRemote(m, 'the dirty log is fetched');
     return found;
@@ -162,6 +173,7 @@ export function clearDirtyLog(m: Machine, at: SlotAt, frames: readonly Gfn[]): v
     const cleared = frames.filter((gfn) => m.get('dirty', gfn) === 1);
     m.step('log-clear', { slot: at.id, count: cleared.length });
     for (const gfn of cleared) m.set('dirty', gfn, undefined);
+    forgetWritten(m, cleared);
     for (const gfn of cleared) protectRmap(m, at, { gfn, level: 1, forTable: false });
     if (cleared.length > 0) flushRemote(m, 'the dirty log is cleared');
   });

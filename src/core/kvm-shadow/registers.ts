@@ -111,8 +111,8 @@ function invalidatePcid(m: Machine, pcid: bigint): void {
   freeRoots(m, { current: false, previous: same });
 }
 
-const isPae = (m: Machine): boolean =>
-  (m.reg('cr0') & CR0_PG) !== 0n && (m.reg('cr4') & CR4_PAE) !== 0n && (m.reg('efer') & EFER_LMA) === 0n;
+const isPae = (m: Machine, cr4 = m.reg('cr4')): boolean =>
+  (m.reg('cr0') & CR0_PG) !== 0n && (cr4 & CR4_PAE) !== 0n && (m.reg('efer') & EFER_LMA) === 0n;
 
 const RESERVED_PDPTE = reservedInPdpte(PHYSICAL_BITS);
 
@@ -128,13 +128,13 @@ export function loadPdptrs(m: Machine, cr3: bigint): boolean {
   return true;
 }
 
-/** `kvm_set_cr0` and `kvm_post_set_cr0`. */
+/** `kvm_set_cr0` and `kvm_post_set_cr0`. Where the guest gets #GP, nothing has changed. */
 function setCr0(m: Machine, value: bigint): boolean {
   const changed = m.reg('cr0') ^ value;
   const pagingOn = (changed & value & CR0_PG) !== 0n;
   const pae = (m.reg('cr4') & CR4_PAE) !== 0n && (m.reg('efer') & EFER_LMA) === 0n;
-  put(m, 'cr0', value);
   if (pagingOn && pae && !loadPdptrs(m, m.reg('cr3'))) return false;
+  put(m, 'cr0', value);
   if (changed === CR0_WP && (value & CR0_PG) === 0n) return true;
   if ((changed & CR0_PG) !== 0n && (value & CR0_PG) === 0n) makeRequest(m, 'TLB_FLUSH_GUEST');
   if ((changed & (CR0_PG | CR0_WP)) !== 0n) resetContext(m);
@@ -145,9 +145,9 @@ function setCr0(m: Machine, value: bigint): boolean {
 function setCr4(m: Machine, value: bigint): boolean {
   const old = m.reg('cr4');
   const changed = old ^ value;
+  const readsPdptrs = isPae(m, value) && (changed & (CR4_PGE | CR4_PSE | CR4_PAE | CR4_SMEP)) !== 0n;
+  if (readsPdptrs && !loadPdptrs(m, m.reg('cr3'))) return false;
   put(m, 'cr4', value);
-  if (isPae(m) && (changed & (CR4_PGE | CR4_PSE | CR4_PAE | CR4_SMEP)) !== 0n && !loadPdptrs(m, m.reg('cr3')))
-    return false;
   if ((changed & CR4_ROLE) !== 0n) resetContext(m);
   if ((changed & value & CR4_PCIDE) !== 0n) unloadMmu(m);
   if ((changed & CR4_PGE) !== 0n || (changed & old & CR4_PCIDE) !== 0n) makeRequest(m, 'TLB_FLUSH_GUEST');

@@ -248,6 +248,7 @@ export function commitZap(m: Machine, doomed: Doomed): void {
 
 function freePage(m: Machine, serial: number): void {
   const page = pageOfSerial(m, serial);
+  m.point('free', page.pfn);
   m.step('sp-free', { serial, pfn: page.pfn });
   const bucket = bucketOf(page.gfn);
   const left = (m.get('hash', bucket) ?? []).filter((other) => other !== serial);

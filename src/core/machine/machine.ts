@@ -28,9 +28,11 @@ export interface MachineOptions {
   /** Called where invariants must hold; at `free` with the frame that is about to be given back. */
   readonly audit?: Auditor;
   /** Called for each word of memory that is written, inside the step that writes it. */
-  readonly wrote?: (m: Machine, frame: Pfn) => void;
+  readonly wrote?: Witness;
 }
 
+/** Is told the word that is written, and what it read before. */
+export type Witness = (m: Machine, frame: Pfn, written: { word: number; before: bigint }) => void;
 export type Auditor = (m: Machine, point: AuditPoint, frame?: Pfn) => void;
 
 /** Thrown where the modelled host kernel would stop itself (BUG_ON); the runner turns it into a statement about the run. */
@@ -59,6 +61,8 @@ export class Machine {
   place = -1;
   /** What other vCPUs do at a preemption point; set while an operation runs that has such plans. */
   preemption: ((point: PreemptionPoint) => boolean) | undefined;
+  /** How many vCPUs are in the middle of something while another acts. */
+  interrupted = 0;
   private readonly openCalls: OpenCall[] = [];
   private stepOpen = false;
   private aside: Undo[] | undefined;
@@ -122,18 +126,19 @@ export class Machine {
   set<T extends TableName>(table: T, key: TableKeys[T], value: TableValues[T] | undefined): void {
     assert(this.stepOpen, 'a write belongs to a step');
     const before = this.world.get(table, key);
+    const read = table === 'word' && this.wrote !== undefined ? this.world.word(Number(key)) : 0n;
     if (this.aside !== undefined) this.aside.push({ table, key, before });
     else this.journal?.addChange(table, key, before, value);
     this.world.put(table, key, value);
-    if (this.aside === undefined) this.noteChange(table, key);
+    if (this.aside === undefined) this.noteChange(table, key, read);
     if (table === 'word' && value !== before) this.wordChanges += 1;
   }
 
-  private noteChange(table: TableName, key: number | string): void {
+  private noteChange(table: TableName, key: number | string, before: bigint): void {
     if (table === 'word') {
       const frame = frameOfWord(Number(key));
       this.changed.frames.add(frame);
-      this.wrote?.(this, frame);
+      this.wrote?.(this, frame, { word: Number(key), before });
     } else if (table === 'reg') this.changed.registers.add(String(key).slice(String(key).indexOf('.') + 1));
     else this.changed.tables.add(table);
   }
@@ -200,9 +205,13 @@ export class Machine {
   preempt(point: PreemptionPoint): boolean {
     if (this.aside !== undefined || this.preemption === undefined) return false;
     const open = this.stepOpen;
-    const acted = this.preemption(point);
-    this.stepOpen = open;
-    return acted;
+    this.interrupted += 1;
+    try {
+      return this.preemption(point);
+    } finally {
+      this.interrupted -= 1;
+      this.stepOpen = open;
+    }
   }
 
   /** Runs `body` without a trace: nothing is recorded, and every change is taken back at the end. */

@@ -77,3 +77,10 @@ export interface VmState {
   /** With that: all frames count as written when logging begins. */
   readonly initiallySet: boolean;
 }
+
+/** What an entry of a guest's table was until a step changed it. */
+export interface FormerEntry {
+  readonly value: bigint;
+  /** Steps before the change. */
+  readonly until: number;
+}

@@ -7,7 +7,7 @@
  */
 
 import type { Gfn, Pfn } from '../quantities.ts';
-import type { HostPage, MmioInfo, MmuContext, TodaysPage, VmState } from './tables-today.ts';
+import type { FormerEntry, HostPage, MmioInfo, MmuContext, TodaysPage, VmState } from './tables-today.ts';
 
 /** Number of an 8-byte word of host memory: pfn * 512 + index. */
 export type WordKey = number;
@@ -274,6 +274,10 @@ export interface TableValues {
   disallowLpage: number;
   /** How many shadow pages above level 1 a guest frame has. */
   writeTrack: number;
+  /** What a word of a guest's shadowed table held before, as long as a correct TLB may still hold it; oldest first. */
+  former: readonly FormerEntry[];
+  /** The number of steps at which a vCPU's guest last invalidated: everything, or one page. */
+  invalidated: number;
 }
 
 /** The key of each table. */
@@ -316,6 +320,10 @@ export interface TableKeys {
   disallowLpage: string;
   /** By slot and guest frame: `0.20`. */
   writeTrack: string;
+  /** By number of the word. */
+  former: number;
+  /** By vCPU, and by page number of the address: `0`, `0:400`. */
+  invalidated: string;
 }
 
 export type TableName = keyof TableValues;
@@ -355,6 +363,8 @@ export const TABLE_FORM: Readonly<Record<TableName, 'word' | 'number' | 'record'
   slotRmap: 'record',
   disallowLpage: 'number',
   writeTrack: 'number',
+  former: 'record',
+  invalidated: 'number',
 };
 
 export const TABLE_NAMES = Object.keys(TABLE_FORM) as readonly TableName[];

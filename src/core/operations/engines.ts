@@ -1,9 +1,12 @@
-/** Which engine runs a machine. Engines that the first picture does not need are loaded when first wanted. */
+/** Which engine runs a machine, and what judges it. Engines that the first picture does not need are loaded when first wanted. */
 import { must } from '../assert.ts';
+import { addJudging } from '../audit/judging.ts';
+import { judging2007 } from '../audit/judging-2007.ts';
 import type { Engine } from '../engine.ts';
 import { kvm2007 } from '../kvm/kvm-2007.ts';
 import type { Settings } from '../settings.ts';
 
+addJudging('kvm-2007', judging2007);
 const loaded = new Map<string, Engine>([['kvm-2007', kvm2007]]);
 
 export const engineOf = ({ machine }: Pick<Settings, 'machine'>): Engine =>
@@ -13,7 +16,11 @@ export const engineOf = ({ machine }: Pick<Settings, 'machine'>): Engine =>
 export async function loadEngine({ machine }: Pick<Settings, 'machine'>): Promise<void> {
   if (loaded.has(machine)) return;
   if (machine === 'kvm-shadow') {
-    const { kvmShadow } = await import('../kvm-shadow/kvm-shadow.ts');
+    const [{ kvmShadow }, { judgingToday }] = await Promise.all([
+      import('../kvm-shadow/kvm-shadow.ts'),
+      import('../audit/today/judging.ts'),
+    ]);
+    addJudging(machine, judgingToday);
     loaded.set(machine, kvmShadow);
     return;
   }

@@ -8,11 +8,11 @@ import { AssertionFailed, must } from '../assert.ts';
 import { BoundHit } from '../bounds.ts';
 import { isGauge } from '../counters.ts';
 import { audit } from '../audit/audit.ts';
+import { judgingOf } from '../audit/judging.ts';
 import { isFlipped } from '../audit/suspects.ts';
 import type { Engine } from '../engine.ts';
 import { Journal } from '../machine/journal.ts';
 import { HostStopped, Machine } from '../machine/machine.ts';
-import { noteWritten } from '../kvm/written.ts';
 import { hostFrameOf, type World } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import type { AccessResult } from './access.ts';
@@ -76,9 +76,10 @@ export class Recorder {
   constructor(program: Program, options: RecorderOptions = {}, from?: { world: World; operation: number }) {
     this.program = program;
     this.engine = options.engine ?? engineOf(program.settings);
+    const judging = this.engine.judged ? judgingOf(program.settings) : undefined;
     this.machine = new Machine({
       settings: program.settings,
-      ...(this.engine.judged ? { audit, wrote: noteWritten } : {}),
+      ...(judging === undefined ? {} : { audit, wrote: judging.witness }),
       ...(options.record === false ? {} : { journal: new Journal() }),
       ...(options.stepsPerRun === undefined ? {} : { stepsPerRun: options.stepsPerRun }),
       ...(from === undefined ? {} : { world: from.world }),

@@ -78,14 +78,8 @@ export default function AuditPanel(): React.JSX.Element | null {
         <Audit run={at.run} cursor={at.cursor} />
       ) : (
         <div className="audit-body">
-          {at.run.timeline.program.settings.machine.startsWith('kvm-') ? (
-            <p className="verdict none">{AUDIT.notYet}</p>
-          ) : (
-            <>
-              <p className="verdict none">{AUDIT.none}</p>
-              <Rules run={at.run} cursor={at.cursor} views={ruleViews(at.run.timeline, NO_HISTORY)} />
-            </>
-          )}
+          <p className="verdict none">{AUDIT.none}</p>
+          <Rules run={at.run} cursor={at.cursor} views={ruleViews(at.run.timeline, NO_HISTORY)} />
         </div>
       )}
     </section>
@@ -113,7 +107,7 @@ function Audit({ run, cursor }: { run: Run; cursor: number }): React.JSX.Element
       <WholeRun run={run} cursor={cursor} history={history} />
       <Rules run={run} cursor={cursor} views={views} kernel={kernel} />
       <Owed run={run} cursor={cursor} />
-      <KernelChecks run={run} kernel={kernel} />
+      {kernel !== undefined && <KernelChecks run={run} kernel={kernel} />}
     </div>
   );
 }
@@ -122,7 +116,7 @@ function Rules(props: {
   run: Run;
   cursor: number;
   views: readonly RuleView[];
-  kernel?: KernelView;
+  kernel?: KernelView | undefined;
 }): React.JSX.Element {
   return (
     <section aria-labelledby="audit-rules">

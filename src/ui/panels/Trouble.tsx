@@ -1,5 +1,5 @@
 /** Broken rules and harm at the cursor, in words, with the step that began it: loaded with the first of them. */
-import { RULES } from '../../core/audit/rules.ts';
+import { rulesOf } from '../../core/audit/rules-of.ts';
 import { HARM_WORDS } from '../../scene/harm-words.ts';
 import { go } from '../../store/cursor.ts';
 import type { Run } from '../../store/state.ts';
@@ -9,12 +9,13 @@ export default function Trouble({ run: { timeline } }: { run: Run }): React.JSX.
   const violations = [...timeline.world.tables.violation.values()].filter(
     (violation) => violation.mended !== true,
   );
+  const rules = rulesOf(timeline.program.settings);
   return (
     <section className="trouble" role="status">
       {violations.map((violation) => (
         <p key={violation.serial}>
           <b>{violation.rule}</b>
-          {` ${RULES[violation.rule] ?? ''} `}
+          {` ${rules[violation.rule]?.words ?? ''} `}
           <button
             type="button"
             className="inline"

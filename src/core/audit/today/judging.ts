@@ -1,0 +1,58 @@
+/** What the audit knows of a KVM of today with nested paging off. */
+import { asidOf } from '../../kvm-shadow/flush.ts';
+import { hardwareRegisters } from '../../kvm-shadow/kvm-shadow.ts';
+import { paeRootFrame } from '../../kvm-shadow/shadow-walk.ts';
+import { noteLogged } from '../../kvm-shadow/written.ts';
+import { FIRST_SHADOW_PFN, type World } from '../../machine/world.ts';
+import type { Pfn } from '../../quantities.ts';
+import type { Judging } from '../judging.ts';
+import { suspectAnywhere } from '../suspects.ts';
+import { formerFrames, forgetFormer, noteFormer } from './former.ts';
+import { scanFreed } from './freed.ts';
+import { shadowedFrames, hostFrameAt } from './overview.ts';
+import { scan } from './scan.ts';
+
+export const judgingToday: Judging = {
+  scan,
+  scanFreed,
+  scannedTables: [
+    'sp',
+    'owner',
+    'slotRmap',
+    'rnode',
+    'pnode',
+    'shadowed',
+    'unsyncBit',
+    'writeTrack',
+    'slot',
+    'dirty',
+    'written',
+    'hostPage',
+    'vm',
+    'mmu',
+    'request',
+  ],
+  scannedRegisters: [],
+  scansFrames,
+  // Its lock is not told apart from its work: whoever acts in the middle of what another does finds it half done.
+  isHalfDone: ({ interrupted }) => interrupted > 0,
+  suspectOf: suspectAnywhere,
+  usableEntries: ({ world }, vcpu) =>
+    [...world.tables.tlb.values()].filter((entry) => entry.vcpu === vcpu && entry.asid === asidOf({ vcpu })),
+  hardwareRegisters,
+  witness: (m, frame, written) => {
+    noteLogged(m, frame);
+    noteFormer(m, frame, written);
+  },
+  pfnOfGfn: hostFrameAt,
+  guestRegisters: (_m, decoded) => decoded,
+  kernelWritesStay: false,
+  formerFrames,
+  invalidated: forgetFormer,
+};
+
+function scansFrames(world: World, frames: ReadonlySet<Pfn>): boolean {
+  const roots = [...world.tables.vcpu.keys()].map(paeRootFrame);
+  if ([...frames].some((frame) => frame >= FIRST_SHADOW_PFN || roots.includes(frame))) return true;
+  return [...shadowedFrames(world)].some((frame) => frames.has(frame));
+}
