@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { parseRecording, type RecordingTexts } from './recording.ts';
 import { ConformRun } from './run.ts';
 
-const FOLDER = new URL('../testing/kvm-traces/6.12/', import.meta.url);
+const FOLDER = new URL('../../public/kvm-traces/6.12/', import.meta.url);
 const text = (scenario: string, name: string): string =>
   gunzipSync(readFileSync(new URL(`${scenario}/${name}.gz`, FOLDER))).toString();
 const textsOf = (scenario: string): RecordingTexts => ({
