@@ -1,6 +1,5 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { lazy, Suspense, useEffect, useState } from 'react';
-import { loadSentences } from '../scene/sentences.ts';
 import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
@@ -12,19 +11,13 @@ import { RightPanel } from './panels/RightPanel.tsx';
 import { Stage } from './stage/Stage.tsx';
 import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
-import { hasContext, Loading, useApp } from './use-app.ts';
+import { isNoLongerRecorded, Loading, sideOf, useApp } from './use-app.ts';
 
 const Troubles = lazy(() => import('./Troubles.tsx'));
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
-const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
 const Dialogs = lazy(() => import('./dialogs/Dialogs.tsx'));
-const MmuPanel = lazy(() => import('./mmu/MmuPanel.tsx'));
-const TranslationBench = lazy(async () => {
-  // What is tried out may come to steps that the run does not have.
-  await loadSentences();
-  return import('./probe/TranslationBench.tsx');
-});
+const SidePanel = lazy(() => import('./SidePanel.tsx'));
 
 /** Inside another page the address is that page's own, and nothing is kept. */
 const EMBEDDED = window.self !== window.top;
@@ -33,19 +26,17 @@ export function App(): React.JSX.Element {
   useOpening();
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
-  const troubled = useApp(({ linkTrouble, keepTrouble }) => linkTrouble.length > 0 || !!keepTrouble);
-  const probing = useApp((state) => state.probing);
-  const auditing = useApp((state) => state.auditing && !state.probing);
-  const context = useApp((state) => state.contextOpen && hasContext(state));
+  const troubled = useApp(
+    (state) => state.linkTrouble.length > 0 || !!state.keepTrouble || isNoLongerRecorded(state),
+  );
+  const side = useApp(sideOf);
   const tabled = useApp((state) => state.varied !== undefined && state.runs.length > 0);
   const comparing = useApp((state) => state.runs.length > 1) && !tabled;
   const shape = [
     leftOpen ? '' : 'no-left',
     rightOpen && !tabled ? '' : 'no-right',
     editing && leftOpen ? 'editing' : '',
-    probing ? 'probing' : '',
-    auditing ? 'auditing' : '',
-    context ? 'context' : '',
+    side ?? '',
     comparing ? 'comparing' : '',
   ];
   return (
@@ -70,17 +61,9 @@ export function App(): React.JSX.Element {
           </>
         )}
       </main>
-      {probing ? (
-        <Suspense>
-          <TranslationBench />
-        </Suspense>
-      ) : auditing ? (
-        <Suspense>
-          <AuditPanel />
-        </Suspense>
-      ) : context ? (
-        <Suspense>
-          <MmuPanel />
+      {side !== undefined ? (
+        <Suspense fallback={<Loading />}>
+          <SidePanel name={side} />
         </Suspense>
       ) : (
         rightOpen && !tabled && <RightPanel />
@@ -163,7 +146,7 @@ function useIdleSignal(): void {
 
 function useOpening(): void {
   useEffect(() => {
-    if (innerWidth < 1000) set({ rightOpen: false });
+    if (innerWidth < 1000) set({ rightOpen: false, traceOpen: false });
     if (innerWidth < 1360) set({ leftOpen: false });
     // Tooltips have their words a moment later.
     void openTab().then(() => import('../core/meanings.ts'));

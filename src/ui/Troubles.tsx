@@ -1,16 +1,39 @@
 /** What is seldom wrong: a link that is damaged or ends elsewhere, a browser that keeps nothing. */
 import { openScenario } from '../store/document.ts';
-import { set } from '../store/state.ts';
+import { set, store } from '../store/state.ts';
 import { STRINGS } from './strings.ts';
 import { LINK_TROUBLE } from './strings-later.ts';
-import { useApp } from './use-app.ts';
+import { TRACE } from './trace/words.ts';
+import { isNoLongerRecorded, useApp } from './use-app.ts';
 
 export default function Troubles(): React.JSX.Element {
   return (
     <>
+      <NoLongerRecorded />
       <LinkTrouble />
       <KeepTrouble />
     </>
+  );
+}
+
+/** A recorded program was opened, and what runs now is not it. */
+function NoLongerRecorded(): React.JSX.Element | null {
+  const said = useApp(isNoLongerRecorded);
+  if (!said) return null;
+  return (
+    <div className="banner" role="status">
+      <b>{TRACE.changed.title}</b>
+      <p>{TRACE.changed.text}</p>
+      <button
+        type="button"
+        onClick={() => {
+          const { original } = store.getState();
+          if (original !== undefined) void openScenario({ original, text: original.text, settings: {} });
+        }}
+      >
+        {TRACE.changed.back}
+      </button>
+    </div>
   );
 }
 

@@ -30,7 +30,6 @@ export const STRINGS = {
   marks: 'marks',
   help: 'Keys',
   translate: 'Translate',
-  context: 'MMU context',
   close: 'Close',
   theme: { label: 'Colours', system: 'System colours', light: 'Light', dark: 'Dark' },
   auditHolds: 'Audit holds',
