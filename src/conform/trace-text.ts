@@ -20,7 +20,10 @@ export interface TraceLine {
 
 /** Events of one step. */
 export interface TracedStep {
-  /** All lines, but for the recorder's own: its marks, and the exits by which it makes the guest stop between steps. */
+  /**
+   * All lines, but for the recorder's own: the making of the VM, its marks, and the exits by which it makes the guest
+   * stop between steps.
+   */
   readonly lines: readonly TraceLine[];
   readonly events: readonly TraceEvent[];
   /** Interrupts of the host's own, by which a vCPU left the guest for a moment. */
@@ -34,6 +37,7 @@ const START_MARK = /^oracle: vcpu_start vcpu=\d+ before_step=(\d+)/;
 export function readTrace(trace: string): ReadonlyMap<number, TracedStep> {
   const steps = new Map<number, Reading>();
   let current = nothingRead();
+  let begun = false;
   steps.set(0, current);
   for (const [index, line] of trace.split('\n').entries()) {
     const found = LINE.exec(line);
@@ -44,11 +48,12 @@ export function readTrace(trace: string): ReadonlyMap<number, TracedStep> {
       const mark = STEP_MARK.exec(text) ?? START_MARK.exec(text);
       if (mark?.[1] === undefined) continue;
       const step = Number(mark[1]);
+      begun = true;
       current = steps.get(step) ?? nothingRead();
       steps.set(step, current);
       continue;
     }
-    if (!isOfRecorder(name, text)) current.lines.push({ line: index + 1, task, name, text });
+    if (begun && !isOfRecorder(name, text)) current.lines.push({ line: index + 1, task, name, text });
     const vcpu = task.startsWith('vcpu') ? Number(task.slice('vcpu'.length)) : 0;
     if (name === 'kvm_exit' && text.includes('reason interrupt'))
       current.interrupts.set(vcpu, (current.interrupts.get(vcpu) ?? 0) + 1);

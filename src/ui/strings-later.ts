@@ -109,7 +109,7 @@ export const SCENARIOS = {
     about:
       "Guest programs that ran under KVM itself. The model runs the same program, and the kernel's own trace stands beside its steps.",
     random: 'From a real kernel: programs made at random',
-    steps: (steps: number): string => `${String(steps)} recorded steps, under`,
+    steps: (steps: number): string => `${String(steps)} steps`,
     kernel: (kernel: string): string => `Linux ${kernel}`,
   },
   template: [

@@ -3,6 +3,7 @@ import { openSide, sideOf, useApp } from '../use-app.ts';
 import { set } from '../../store/state.ts';
 import { TRACE } from '../trace/words.ts';
 import { MMU } from './words.ts';
+import './mmu.css';
 
 export default function Openers(): React.JSX.Element {
   const side = useApp(sideOf);
@@ -23,13 +24,15 @@ export default function Openers(): React.JSX.Element {
         <button
           type="button"
           data-opens="trace"
+          aria-label={TRACE.title}
+          title={TRACE.title}
           aria-pressed={side === 'tracing'}
           onClick={() => {
             if (side === 'tracing') set({ traceOpen: false });
             else openSide('tracing');
           }}
         >
-          {TRACE.title}
+          {TRACE.short}
         </button>
       )}
     </>

@@ -12,6 +12,13 @@ import './trace.css';
 
 export default function TracePanel(): React.JSX.Element | null {
   const at = useSettledRun();
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    // Beside the stage it opens by itself, and leaves the focus where it is; below it somebody has asked for it.
+    if (!isNarrow()) return;
+    heading.current?.focus();
+    heading.current?.scrollIntoView();
+  }, []);
   if (at === undefined) return null;
   const close = (): void => {
     set({ traceOpen: false });
@@ -28,7 +35,9 @@ export default function TracePanel(): React.JSX.Element | null {
       }}
     >
       <header>
-        <h2>{TRACE.title}</h2>
+        <h2 ref={heading} tabIndex={-1}>
+          {TRACE.title}
+        </h2>
         <button type="button" onClick={close}>
           {STRINGS.close}
         </button>

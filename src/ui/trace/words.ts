@@ -3,7 +3,8 @@ export const TRACE = {
   title: "Kernel's trace",
   about: (kernel: string): string =>
     `What Linux ${kernel} itself said while it ran this program, beside what the model does. Its own lines, without clock and processor.`,
-  left: 'Left out: the exits and interrupts by which the recorder makes the guest stop between two steps.',
+  short: 'Trace',
+  left: 'Left out: the making of the VM, and the exits and interrupts by which the recorder makes the guest stop between two steps.',
   step: (number: number, of: number): string => `Step ${String(number)} of ${String(of)}`,
   before: 'Nothing has run yet. Step forward.',
   none: 'The kernel traced nothing in this step: the guest ran without it.',
