@@ -183,3 +183,20 @@ describe('the settings that a text was written for', () => {
     expect(settingsNotMeant(planOf(text, choices))).toEqual(expected);
   });
 });
+
+test('figures are claimed on the machine of the text, and on those that a condition names; all else on every machine', () => {
+  const text = textOf(
+    'native guest=4-level',
+    'expect refs=0',
+    'expect exits=0 when machine=two-stage',
+    'expect tlb_misses=0 when guest=4-level',
+    'expect no harm',
+  );
+  const claimed = (choices: SettingChoices): readonly string[] =>
+    planOf(text, choices).expectations.map((expectation) => expectation.text);
+  expect(claimed({})).toEqual(['expect refs=0', 'expect tlb_misses=0 when guest=4-level', 'expect no harm']);
+  expect(claimed({ machine: 'two-stage' })).toEqual([
+    'expect exits=0 when machine=two-stage',
+    'expect no harm',
+  ]);
+});

@@ -146,7 +146,7 @@ class Planner {
       choices: this.source.choices,
       picks: this.chosen.picks,
       leftOut: linesLeftOut(this.source.statements, this.chosen),
-      ...remarksOf(this.source.statements, this.chosen),
+      ...remarksOf(this.source.statements, this.chosen, this.ownSettings),
       program: {
         settings: this.settings,
         slots: this.slots,

@@ -35,8 +35,19 @@ export interface Remarks {
   readonly suggestions: readonly Suggestion[];
 }
 
-/** Gathers what an author says, each with its place among the operations; `statements` are all of the text's. */
-export function remarksOf(statements: readonly Statement[], chosen: Chosen): Remarks {
+/**
+ * Gathers what an author says, each with its place among the operations; `statements` are all of the text's. What a
+ * hypervisor counts is its own: figures hold for the machine of the text, `own`, and for others that their condition names.
+ */
+export function remarksOf(
+  statements: readonly Statement[],
+  chosen: Chosen,
+  own: Pick<Settings, 'machine'>,
+): Remarks {
+  const counted = ({ expectation, when }: Extract<Statement, { kind: 'expect' }>): boolean =>
+    expectation.kind !== 'counters' ||
+    own.machine === chosen.settings.machine ||
+    when.some(({ name }) => name === 'machine');
   const notes: Note[] = [];
   const expectations: PlannedExpectation[] = [];
   const suggestions: Suggestion[] = [];
@@ -54,6 +65,7 @@ export function remarksOf(statements: readonly Statement[], chosen: Chosen): Rem
       const note = { text: statement.text, section, after };
       notes.push(statement.at === undefined ? note : { ...note, at: statement.at });
     } else if (statement.kind === 'expect') {
+      if (!counted(statement)) continue;
       const text = printLines([{ ...statement.line, indent: 0 }]);
       expectations.push({
         expectation: statement.expectation,

@@ -7,8 +7,8 @@ import {
   sweepOfCr3,
   sweepOfGuest,
   sweepOfSpace,
-  type InvalidationName,
 } from './invalidate.ts';
+import type { InvalidationName } from './invalidations.ts';
 
 const A = 0x40_0000n;
 const B = 0x80_0000n;
