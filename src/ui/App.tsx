@@ -9,7 +9,6 @@ import { listenForKeys } from './keys.ts';
 import { LeftPanel } from './panels/LeftPanel.tsx';
 import { RightPanel } from './panels/RightPanel.tsx';
 import { Stage } from './stage/Stage.tsx';
-import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
 import { isNoLongerRecorded, Loading, sideOf, useApp } from './use-app.ts';
 
@@ -27,7 +26,12 @@ export function App(): React.JSX.Element {
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
   const troubled = useApp(
-    (state) => state.linkTrouble.length > 0 || !!state.keepTrouble || isNoLongerRecorded(state),
+    (state) =>
+      state.linkTrouble.length > 0 ||
+      state.problems.length > 0 ||
+      !!state.keepTrouble ||
+      !!state.runs[0]?.timeline.stop ||
+      isNoLongerRecorded(state),
   );
   const side = useApp(sideOf);
   const tabled = useApp((state) => state.varied !== undefined && state.runs.length > 0);
@@ -49,8 +53,6 @@ export function App(): React.JSX.Element {
             <Troubles />
           </Suspense>
         )}
-        <Problems />
-        <Stopped />
         {comparing || tabled ? (
           <Suspense fallback={<Loading />}>{tabled ? <RunsTable /> : <Panes />}</Suspense>
         ) : (
@@ -93,34 +95,6 @@ function Signals(): null {
   usePlayback();
   useTheme();
   return null;
-}
-
-function Problems(): React.JSX.Element | null {
-  const problems = useApp((state) => state.problems);
-  if (problems.length === 0) return null;
-  return (
-    <div className="banner" role="alert">
-      <b>{STRINGS.problemsTitle}</b>
-      {problems.slice(0, 4).map((problem) => (
-        <p
-          key={`${String(problem.line)}:${String(problem.column)}${problem.message}`}
-        >{`${problem.line === 0 ? '' : `Line ${String(problem.line)}: `}${problem.message}. ${problem.remedy}`}</p>
-      ))}
-    </div>
-  );
-}
-
-/** A run that hit a bound, or in which the host itself stopped, says so at its end. */
-function Stopped(): React.JSX.Element | null {
-  const message = useApp((state) => state.runs[0]?.timeline.stop?.message);
-  const atEnd = useApp((state) => state.settled === state.runs[0]?.timeline.length);
-  if (message === undefined || !atEnd) return null;
-  return (
-    <div className="banner" role="status">
-      <b>{STRINGS.stoppedTitle}</b>
-      <p>{message}</p>
-    </div>
-  );
 }
 
 const isBusy = (state: AppState): boolean =>

@@ -27,6 +27,7 @@ export function Header(): React.JSX.Element {
   const side = useApp(sideOf);
   const today = useApp(hasContext);
   const instead = side !== undefined;
+  const recorded = useApp((state) => state.runs[0]?.recording !== undefined);
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   return (
     <header className="top">
@@ -113,7 +114,7 @@ export function Header(): React.JSX.Element {
         aria-label={STRINGS.rightPanel}
         onClick={() => {
           openSide();
-          set({ rightOpen: instead || !rightOpen, traceOpen: false });
+          set({ rightOpen: instead || !rightOpen, ...(recorded && { traceOpen: false }) });
         }}
       >
         ☷

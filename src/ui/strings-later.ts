@@ -423,8 +423,9 @@ export const STAGE_LATER = {
   overview: 'The whole picture, with the part that the window shows. Press to go there.',
 };
 
-/** Of a link in which something is wrong. */
-export const LINK_TROUBLE = {
+/** Of a link in which something is wrong, and of a run that had to stop. */
+export const TROUBLES = {
+  stopped: 'The run stops here',
   title: 'About this link',
   text: 'The text that arrived',
   open: 'Open this text',

@@ -90,7 +90,6 @@ export const STRINGS = {
     title: 'Do something here',
   },
   walk: 'Walk',
-  stoppedTitle: 'The run stops here',
   problemsTitle: 'This scenario cannot run yet',
   scenarioMissing: 'There is no scenario of that name. Choose one from the list.',
   leftPanel: 'Left panel',
