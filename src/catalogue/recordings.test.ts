@@ -1,36 +1,23 @@
 /** The index of recorded programs says what is there, and every one of them can be linked to. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { parseLink } from '../scenario/links.ts';
-import type { RecordedEntry } from './entry.ts';
+import { recordedFile, RECORDINGS } from '../testing/recordings.ts';
 import { isRecording, recordingId } from './recordings.ts';
 import { readIndex, readRecordings } from './vite-plugin.ts';
 
-const FOLDER = new URL('../../public/kvm-traces/', import.meta.url);
-const KERNELS = readdirSync(FOLDER);
 const INDEX = readRecordings();
 /** What the list of all scenarios costs to fetch, in characters. */
 const MOST_CHARACTERS = 12_000;
 
 test('the index has every recording, and of each what its own file says', () => {
-  for (const kernel of KERNELS) {
-    const there = readdirSync(new URL(`${kernel}/`, FOLDER)).sort();
-    const listed = INDEX.filter(({ kernels }) => kernels.includes(kernel)).map(({ name }) => name);
-    expect(listed.sort()).toEqual(there);
-    for (const entry of INDEX) {
-      const packed = readFileSync(new URL(`${kernel}/${entry.name}/scenario.json.gz`, FOLDER));
-      const said = JSON.parse(gunzipSync(packed).toString()) as Pick<RecordedEntry, 'title' | 'about'> & {
-        steps: readonly unknown[];
-      };
-      const { title, about, steps } = entry;
-      expect({ title, about, steps }).toEqual({
-        title: said.title,
-        about: said.about,
-        steps: said.steps.length,
-      });
+  const listed = INDEX.flatMap(({ name, kernels }) => kernels.map((kernel) => `${kernel}/${name}`));
+  expect(listed.sort()).toEqual([...RECORDINGS].sort());
+  for (const { name, kernels, title, about, steps } of INDEX)
+    for (const kernel of kernels) {
+      const said = JSON.parse(recordedFile(`${kernel}/${name}`, 'scenario.json')) as (typeof INDEX)[number];
+      expect({ title, about }).toEqual({ title: said.title, about: said.about });
+      expect(said.steps).toHaveLength(steps);
     }
-  }
   expect(JSON.stringify(INDEX).length).toBeLessThan(MOST_CHARACTERS);
 });
 

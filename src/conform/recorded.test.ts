@@ -1,8 +1,7 @@
 /** Every recording that the app opens: its text, its run as a timeline, and the kernel's trace beside it. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { planScenario } from '../scenario/plan.ts';
+import { recordedFile, RECORDINGS } from '../testing/recordings.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { KernelTrace, type TracePart } from './kernel-trace.ts';
 import { openRecording, type OpenedRecording } from './opened.ts';
@@ -10,15 +9,11 @@ import { RecordedTimeline } from './recorded-timeline.ts';
 import { isProblems } from './recording.ts';
 import { readTrace } from './trace-text.ts';
 
-const FOLDER = new URL('../../public/kvm-traces/', import.meta.url);
-const ALL = readdirSync(FOLDER)
-  .filter((kernel) => kernel.startsWith('6'))
-  .flatMap((kernel) => readdirSync(new URL(`${kernel}/`, FOLDER)).map((name) => `${kernel}/${name}`));
-
 function opened(id: string, change: (trace: string) => string = (trace) => trace): OpenedRecording {
-  const read = (file: string): string =>
-    gunzipSync(readFileSync(new URL(`${id}/${file}.gz`, FOLDER))).toString();
-  const recording = openRecording({ scenario: read('scenario.json'), trace: change(read('trace.txt')) });
+  const recording = openRecording({
+    scenario: recordedFile(id, 'scenario.json'),
+    trace: change(recordedFile(id, 'trace.txt')),
+  });
   if (isProblems(recording)) throw new Error(recording.problems.join(' '));
   return recording;
 }
@@ -37,7 +32,7 @@ const bodyOf = (timeline: Timeline) => timeline.operations.filter(({ section }) 
 const stepsIn = ({ lines }: TracePart, task: string): readonly number[] =>
   lines.filter((line) => line.task === task).flatMap(({ step }) => (step === undefined ? [] : [step]));
 
-describe.each(ALL)('%s', (id) => {
+describe.each(RECORDINGS)('%s', (id) => {
   const recording = opened(id);
   const timeline = timelineOf(recording);
 
