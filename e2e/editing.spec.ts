@@ -2,6 +2,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Page } from '@playwright/test';
 import { counter, idle, openApp, press } from './app.ts';
+import { RECORDINGS } from '../src/testing/recordings.ts';
 import { CATALOGUE_IDS } from '../src/testing/scenarios.ts';
 
 const stageText = async (page: Page): Promise<string> =>
@@ -330,7 +331,7 @@ test('the catalogue says what one will understand and how long it takes, and fin
 }) => {
   await openApp(page, '#/scenarios');
   const dialog = page.getByRole('dialog');
-  await expect(dialog.getByRole('link')).toHaveCount(CATALOGUE_IDS.length);
+  await expect(dialog.getByRole('link')).toHaveCount(CATALOGUE_IDS.length + RECORDINGS.length);
   await expect(dialog).toContainText('min');
   await dialog.getByLabel('Search the scenarios').fill('device');
   await expect(dialog.getByRole('link').first()).toContainText('Reading a device');

@@ -6,7 +6,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { parseRecording, type Recording, type RecordingTexts } from '../conform/recording.ts';
-import { ConformRun, cannotRun } from '../conform/run.ts';
+import { cannotRun } from '../conform/recorded-run.ts';
+import { ConformRun } from '../conform/run.ts';
 import type { Print } from './run.ts';
 
 /** Differences that are printed of one scenario. */

@@ -2,15 +2,13 @@
  * That the comparison with recorded kernels sees: each kind of thing that it compares, changed in a recording, is found
  * out. The recordings themselves are run by the command `conform`.
  */
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { recordedFile } from '../testing/recordings.ts';
 import { parseRecording, type RecordingTexts } from './recording.ts';
 import { ConformRun } from './run.ts';
 
-const FOLDER = new URL('../testing/kvm-traces/6.12/', import.meta.url);
-const text = (scenario: string, name: string): string =>
-  gunzipSync(readFileSync(new URL(`${scenario}/${name}.gz`, FOLDER))).toString();
+const text = (scenario: string, name: Parameters<typeof recordedFile>[1]): string =>
+  recordedFile(`6.12/${scenario}`, name);
 const textsOf = (scenario: string): RecordingTexts => ({
   scenario: text(scenario, 'scenario.json'),
   observed: text(scenario, 'observed.json'),

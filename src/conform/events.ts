@@ -1,10 +1,9 @@
 /** The model's steps as the kernel's trace events, and their order compared with the recorded one. */
 import { CR0_PG, CR0_WP } from '../core/hardware/registers.ts';
-import type { Machine } from '../core/machine/machine.ts';
-import type { Facts } from '../core/machine/journal.ts';
+import type { Facts, Journal } from '../core/machine/journal.ts';
 import { roleField } from '../core/kvm-shadow/role.ts';
 import type { Difference } from './state.ts';
-import type { TracedStep } from './trace-text.ts';
+import type { TraceEvent, TracedStep } from './trace-text.ts';
 
 const hex = (value: unknown): string => BigInt(value as number | bigint).toString(16);
 const FRAME_BITS = 0x000f_ffff_ffff_f000n;
@@ -57,58 +56,95 @@ function exitText({ reason, gva, errorCode }: Facts, cr0: bigint): string | unde
   return reason === 'invlpg' ? 'exit invlpg' : undefined;
 }
 
+/** What holds the model's steps: a machine that records, or the timeline of its run. */
+export interface Journalled {
+  readonly journal: Journal | undefined;
+}
+
+/** A step of the model that the kernel's trace would have a line for. */
+interface ModelEvent {
+  readonly step: number;
+  readonly text: string;
+}
+
 /** Events of one vCPU between two steps of the model. A fault is delivered at the entry. */
-export function modelEvents(m: Machine, of: { vcpu: number; first: number; end: number }): readonly string[] {
-  const { journal } = m;
-  const events: string[] = [];
+function modelEvents(
+  { journal }: Journalled,
+  of: { vcpu: number; first: number; end: number },
+): readonly ModelEvent[] {
+  const events: ModelEvent[] = [];
   let pending: string | undefined;
-  for (let at = of.first; journal !== undefined && at < of.end; at += 1) {
-    if (journal.vcpu(at) !== of.vcpu) continue;
-    const kind = journal.kind(at);
-    const facts = journal.factsOf(at);
+  for (let step = of.first; journal !== undefined && step < of.end; step += 1) {
+    if (journal.vcpu(step) !== of.vcpu) continue;
+    const kind = journal.kind(step);
+    const facts = journal.factsOf(step);
     if (kind === 'inject') pending = `kvm_inj_exception ${hex(facts['errorCode'])}`;
     else if (kind === 'vm-entry' && pending !== undefined) {
-      events.push(pending);
+      events.push({ step, text: pending });
       pending = undefined;
     } else {
-      const text = kind === 'vm-exit' ? exitText(facts, cr0At(m, of.vcpu, at)) : SAY[kind]?.(facts);
-      if (text !== undefined) events.push(text);
+      const text = kind === 'vm-exit' ? exitText(facts, cr0At(journal, of.vcpu, step)) : SAY[kind]?.(facts);
+      if (text !== undefined) events.push({ step, text });
     }
   }
   return events;
 }
 
 /** CR0 of a vCPU before a step: what the last change of it before that set. */
-function cr0At(m: Machine, vcpu: number, step: number): bigint {
-  const { journal } = m;
+function cr0At(journal: Journal, vcpu: number, step: number): bigint {
   const key = `${String(vcpu)}.cr0`;
-  let change = journal?.lastChange('reg', key);
-  while (change !== undefined && (journal?.stepOfChange(change) ?? 0) >= step)
-    change = journal?.previousChange(change);
-  const value = change === undefined ? 0n : journal?.valueAfter(change);
+  let change = journal.lastChange('reg', key);
+  while (change !== undefined && journal.stepOfChange(change) >= step)
+    change = journal.previousChange(change);
+  const value = change === undefined ? 0n : journal.valueAfter(change);
   return typeof value === 'bigint' ? value : 0n;
 }
 
-/** The first event in which they differ, for each vCPU. */
-export function compareEvents(
-  m: Machine,
-  of: { traced: TracedStep; vcpus: number; first: number; end: number },
-): readonly Difference[] {
-  return Array.from({ length: of.vcpus }, (_, vcpu): Difference[] => {
+/** What is compared of one recorded step: the kernel's events, and where the model's steps lie. */
+export interface ComparedStep {
+  readonly traced: TracedStep;
+  readonly vcpus: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** An event of the kernel's trace and the step of the model that gave the same one; or one of them alone, or two that differ. */
+export interface EventPair {
+  readonly vcpu: number;
+  readonly event: TraceEvent | undefined;
+  readonly model: ModelEvent | undefined;
+}
+
+export const agrees = ({ event, model }: EventPair): boolean =>
+  event !== undefined && event.text === model?.text;
+
+/** The events of each vCPU, the kernel's beside the model's, in their order: the first with the first, and so on. */
+export const pairEvents = (m: Journalled, of: ComparedStep): readonly EventPair[] =>
+  Array.from({ length: of.vcpus }, (_, vcpu): readonly EventPair[] => {
     const expected = of.traced.events.filter((event) => event.vcpu === vcpu);
-    const got = modelEvents(m, { vcpu, ...of });
-    const length = Math.max(expected.length, got.length);
-    for (let at = 0; at < length; at += 1) {
-      const event = expected[at];
-      if (event?.text === got[at]) continue;
-      return [
-        {
-          what: `event ${String(at + 1)} of vcpu ${String(vcpu)}${event === undefined ? '' : ` (trace line ${String(event.line)})`}`,
-          expected: event?.text ?? 'no more',
-          got: got[at] ?? 'no more',
-        },
-      ];
-    }
-    return [];
+    const got = modelEvents(m, { ...of, vcpu });
+    return Array.from({ length: Math.max(expected.length, got.length) }, (_one, at) => ({
+      vcpu,
+      event: expected[at],
+      model: got[at],
+    }));
   }).flat();
+
+/** The first event in which they differ, for each vCPU. */
+export function compareEvents(m: Journalled, of: ComparedStep): readonly Difference[] {
+  const pairs = pairEvents(m, of);
+  return Array.from({ length: of.vcpus }, (_, vcpu): readonly Difference[] => {
+    const own = pairs.filter((pair) => pair.vcpu === vcpu);
+    const at = own.findIndex((pair) => !agrees(pair));
+    return at < 0 ? [] : [differenceOf(own[at], at)];
+  }).flat();
+}
+
+function differenceOf(pair: EventPair | undefined, at: number): Difference {
+  const { event, model } = pair ?? {};
+  return {
+    what: `event ${String(at + 1)} of vcpu ${String(pair?.vcpu)}${event === undefined ? '' : ` (trace line ${String(event.line)})`}`,
+    expected: event?.text ?? 'no more',
+    got: model?.text ?? 'no more',
+  };
 }

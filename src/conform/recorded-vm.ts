@@ -32,20 +32,35 @@ const RET = 0xc3n;
 /** The first slot has data pages below its large page only. */
 const DATA_PAGES = 256;
 
+const GUESTS: Readonly<Record<RecordedScenario['mode'], Settings['guest']>> = {
+  long64: '4-level',
+  pae32: 'pae',
+  legacy32: '2-level',
+  nonpaging32: 'nonpaging',
+};
+
+/** What user space asked of the dirty log. */
+function logClearOf({ name, about }: RecordedScenario): Settings['log-clear'] {
+  if (INITIALLY_SET.has(name)) return 'apart-all-set';
+  return /dirty log manual|CLEAR_DIRTY_LOG/.test(about) ? 'apart' : 'with-fetch';
+}
+
 export const settingsOf = (scenario: RecordedScenario): Settings => ({
   ...DEFAULT_SETTINGS,
   machine: 'kvm-shadow',
   era: scenario.kernel.startsWith('6.12') ? '6.12' : '6.1',
   cpu: 'svm',
+  guest: GUESTS[scenario.mode],
   vcpus: String(scenario.vcpus.length),
+  'log-clear': logClearOf(scenario),
   'nx-huge-pages': scenario.module_params['nx_huge_pages'] === 'Y' ? 'on' : 'off',
 });
 
-/** Who looks on while a recording is run. */
-export type Onlookers = Pick<MachineOptions, 'audit' | 'wrote'>;
+/** Who looks on while a recording is run, and how many steps it may take. */
+export type RecordedVmOptions = Pick<MachineOptions, 'audit' | 'wrote' | 'stepsPerRun'>;
 
-export function recordedVm(scenario: RecordedScenario, onlookers: Onlookers = {}): Machine {
-  const m = new Machine({ settings: settingsOf(scenario), journal: new Journal(), ...onlookers });
+export function recordedVm(scenario: RecordedScenario, options: RecordedVmOptions = {}): Machine {
+  const m = new Machine({ settings: settingsOf(scenario), journal: new Journal(), ...options });
   let frames = 0;
   let slots = 0;
   for (const record of scenario.memslots) {
@@ -67,8 +82,13 @@ export function recordedVm(scenario: RecordedScenario, onlookers: Onlookers = {}
     frames += at.pages;
     slots += 1;
   }
-  const manualLog = /dirty log manual|CLEAR_DIRTY_LOG/.test(scenario.about);
-  startVm(m, { slots, frames, manualLog, initiallySet: INITIALLY_SET.has(scenario.name) });
+  const protocol = m.settings['log-clear'];
+  startVm(m, {
+    slots,
+    frames,
+    manualLog: protocol !== 'with-fetch',
+    initiallySet: protocol === 'apart-all-set',
+  });
   fillMemory(m, scenario);
   for (const { id, cr0, cr3, cr4, efer } of scenario.vcpus) {
     m.vcpu = id;

@@ -148,26 +148,40 @@ export interface RecordingTexts {
   readonly trace: string;
 }
 
-/** A recording, or sentences that say what is wrong with its files and where. */
-export function parseRecording(texts: RecordingTexts): Recording | { readonly problems: readonly string[] } {
-  const problems: string[] = [];
-  const read = <T>(file: string, schema: v.GenericSchema<unknown, T>, text: string): T | undefined => {
-    let json: unknown;
-    try {
-      json = JSON.parse(text);
-    } catch (error) {
-      problems.push(`${file}: this is no JSON (${error instanceof Error ? error.message : 'unreadable'}).`);
-      return undefined;
-    }
-    const parsed = v.safeParse(schema, json, { abortEarly: true });
-    if (parsed.success) return parsed.output;
-    for (const issue of parsed.issues)
-      problems.push(`${file}: ${v.getDotPath(issue) ?? 'the whole'}: ${issue.message}.`);
-    return undefined;
+/** Sentences that say what is wrong with a file and where. */
+export interface Problems {
+  readonly problems: readonly string[];
+}
+
+function read<T>(file: string, schema: v.GenericSchema<unknown, T>, text: string): T | Problems {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'unreadable';
+    return { problems: [`${file}: this is no JSON (${why}).`] };
+  }
+  const parsed = v.safeParse(schema, json, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  return {
+    problems: parsed.issues.map(
+      (issue) => `${file}: ${v.getDotPath(issue) ?? 'the whole'}: ${issue.message}.`,
+    ),
   };
-  const scenario = read('scenario.json', recordedScenario, texts.scenario);
+}
+
+export const isProblems = (of: object): of is Problems => 'problems' in of;
+
+/** The input of a recorded scenario alone, or what is wrong with it. */
+export const parseScenario = (text: string): RecordedScenario | Problems =>
+  read('scenario.json', recordedScenario, text);
+
+/** A recording, or sentences that say what is wrong with its files and where. */
+export function parseRecording(texts: RecordingTexts): Recording | Problems {
+  const scenario = parseScenario(texts.scenario);
   const seen = read('observed.json', observed, texts.observed);
   const states = read('state.json', state, texts.state);
-  if (scenario === undefined || seen === undefined || states === undefined) return { problems };
+  if (isProblems(scenario) || isProblems(seen) || isProblems(states))
+    return { problems: [scenario, seen, states].flatMap((of) => (isProblems(of) ? of.problems : [])) };
   return { scenario, observed: seen, state: states, trace: texts.trace };
 }

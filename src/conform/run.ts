@@ -1,23 +1,14 @@
 /** Runs a recorded scenario through the model, and compares after every step. */
-import { kvmShadow, startVcpu } from '../core/kvm-shadow/kvm-shadow.ts';
-import { collapsePages, dropPages, protectPages } from '../core/kvm-shadow/host-operations.ts';
-import { clearDirtyLog, getDirtyLog, setMemslot } from '../core/kvm-shadow/memslots.ts';
 import type { Machine } from '../core/machine/machine.ts';
-import { gfn } from '../core/quantities.ts';
 import { compareEvents } from './events.ts';
-import { GuestCpu } from './guest-cpu.ts';
-import { GuestMemory, work } from './guest-memory.ts';
-import { recordedVm, wordAt, type Onlookers } from './recorded-vm.ts';
-import type { ObservedStep, RecordedScenario, RecordedStep, Recording } from './recording.ts';
+import { RecordedRun, type RanStep } from './recorded-run.ts';
+import { wordAt } from './recorded-vm.ts';
+import type { ObservedStep, Recording } from './recording.ts';
 import { readTrace, type TracedStep } from './trace-text.ts';
 import { compareState, Renaming, type Difference } from './state.ts';
 
-/** Why no machine of ours can run a recorded scenario yet; undefined where one can. */
-export function cannotRun({ module_params }: RecordedScenario): string | undefined {
-  return module_params['npt'] === 'N'
-    ? undefined
-    : 'nested paging, for which there is no engine yet (machine kvm-tdp)';
-}
+/** Number of the register in which a recorded program reads. */
+const RBX = 3;
 
 export interface StepResult {
   readonly step: number;
@@ -28,58 +19,31 @@ export interface StepResult {
   readonly end: number;
 }
 
-/** Ports that the recorded programs write. */
-const MARK = 0x50;
-const RBX = 3;
-const MARK_FAULT = 0x51;
-const FINISHED = 0x53;
-
-interface Seen {
-  faults: { cr2: bigint; errorCode: number; rip: bigint }[];
-  dirty: readonly number[] | undefined;
-}
-
-interface Running {
-  readonly cpu: GuestCpu;
-  spinning: boolean;
-}
-
 export class ConformRun {
-  readonly m: Machine;
+  private readonly recorded: RecordedRun;
+  private readonly m: Machine;
   private readonly recording: Recording;
   private readonly renaming = new Renaming();
-  private readonly running = new Map<number, Running>();
-  private seen: Seen = { faults: [], dirty: undefined };
   private words = new Map<number, bigint>();
   private counters = new Map<string, number>();
   private readonly traced: ReadonlyMap<number, TracedStep>;
 
-  constructor(recording: Recording, onlookers?: Onlookers) {
+  constructor(recording: Recording) {
     this.recording = recording;
-    this.m = recordedVm(recording.scenario, onlookers);
+    this.recorded = new RecordedRun(recording.scenario);
+    this.m = this.recorded.m;
     this.words = this.tableWords();
     this.traced = readTrace(recording.trace);
-    // A vCPU that goes round in a loop serves what it is asked as soon as it is interrupted.
-    this.m.preemption = (point) => point === 'kvm_make_all_cpus_request/kicked' && this.serveSpinning();
-  }
-
-  /** All steps, with nothing compared; the model has to go on to the end. */
-  replay(after: (step: RecordedStep) => void): void {
-    for (const step of this.recording.scenario.steps) {
-      this.runStep(step);
-      after(step);
-    }
   }
 
   /** All steps; stops after the first that ends in an error of the model. */
   run(): readonly StepResult[] {
     const results: StepResult[] = [];
     for (const step of this.recording.scenario.steps) {
-      const first = results.length === 0 ? 0 : this.m.steps;
+      const first = this.m.steps;
       let differences: readonly Difference[];
       try {
-        this.runStep(step);
-        differences = this.compare(step, { first, end: this.m.steps });
+        differences = this.compare(this.recorded.advance());
       } catch (error) {
         differences = [{ what: 'the model', expected: 'goes on', got: String(error) }];
       }
@@ -89,211 +53,44 @@ export class ConformRun {
     return results;
   }
 
-  private runStep(step: RecordedStep): void {
-    const { m } = this;
-    this.seen = { faults: [], dirty: undefined };
-    const running = this.running.get(step.vcpu) ?? this.startCpu(step.vcpu);
-    if (step.op.startsWith('host_')) this.hostOperation(step);
-    this.resume(step.vcpu, running);
-    for (const [vcpu, other] of this.running) {
-      m.vcpu = vcpu;
-      if (!other.spinning) continue;
-      if (vcpu !== step.vcpu) this.resume(vcpu, other);
-    }
-  }
-
-  private serveSpinning(): boolean {
-    const { m } = this;
-    const outer = { vcpu: m.vcpu, place: m.place };
-    let served = false;
-    for (const [vcpu, { spinning }] of this.running) {
-      if (!spinning || vcpu === outer.vcpu || m.get('request', vcpu) === undefined) continue;
-      m.vcpu = vcpu;
-      kvmShadow.leave(m, 'user-space');
-      kvmShadow.enter(m);
-      served = true;
-    }
-    m.vcpu = outer.vcpu;
-    m.place = outer.place;
-    return served;
-  }
-
-  private startCpu(vcpu: number): Running {
+  private compare(ran: RanStep): readonly Difference[] {
     const { m, recording } = this;
-    const start = recording.scenario.vcpus[vcpu];
-    if (start === undefined) throw new Error(`the scenario has no vCPU ${String(vcpu)}`);
-    startVcpu(m, vcpu, { enter: false });
-    const long = recording.scenario.mode === 'long64';
-    const window = long
-      ? 0xffff_8000_0000_0000n
-      : recording.scenario.mode === 'nonpaging32'
-        ? 0n
-        : 0xc000_0000n;
-    const page = window + (vcpu === 0 ? 0x14000n : 0x17000n);
-    const memory = new GuestMemory(m, vcpu);
-    const cpu = new GuestCpu(
-      {
-        long,
-        rip: BigInt(start.rip),
-        rsp: BigInt(start.kernel_stack_top),
-        gdt: page,
-        idt: page + 0x200n,
-        tss: page + 0x80n,
-      },
-      memory,
-      {
-        out: (port, value) => this.marked(vcpu, port, value),
-        pageFault: (of) => this.seen.faults.push(of),
-        setControl: (register, value) => {
-          work(kvmShadow.writeRegister(m, { register, value }));
-        },
-        invlpg: (gva) => {
-          kvmShadow.invlpg(m, gva);
-        },
-        spins: () => {
-          const running = this.running.get(vcpu);
-          if (running !== undefined) running.spinning = true;
-          return true;
-        },
-      },
-    );
-    const running: Running = { cpu, spinning: false };
-    this.running.set(vcpu, running);
-    this.resume(vcpu, running);
-    return running;
-  }
-
-  private resume(vcpu: number, running: Running): void {
-    running.spinning = false;
-    this.m.vcpu = vcpu;
-    kvmShadow.enter(this.m);
-    running.cpu.run();
-  }
-
-  /** The vCPU leaves for the recorder; false where it waits there for its next step. */
-  private marked(vcpu: number, port: number, value: number): boolean {
-    const { m } = this;
-    m.vcpu = vcpu;
-    kvmShadow.leave(m, 'user-space');
-    const stops = port === FINISHED || (port === MARK && value >>> 16 === 0);
-    if (!stops && port !== MARK && port !== MARK_FAULT)
-      throw new Error(
-        `assertion failed: the guest meets no exception but page faults: port ${port.toString(16)}`,
-      );
-    if (!stops) kvmShadow.enter(m);
-    return !stops;
-  }
-
-  private hostOperation(step: RecordedStep): void {
-    const { m, recording } = this;
-    m.vcpu = step.vcpu;
-    const id = step.slot ?? 0;
-    const record = recording.scenario.memslots.find(({ slot }) => slot === id);
-    const range = (): { hva: number; pages: number } => {
-      const gpa = BigInt(step.gpa ?? '0');
-      const memory = recording.scenario.memslots.find(
-        (slot) => gpa >= BigInt(slot.gpa) && gpa < BigInt(slot.gpa) + BigInt(slot.size),
-      );
-      const hva = BigInt(memory?.hva ?? '0') + gpa - BigInt(memory?.gpa ?? '0');
-      return { hva: Number(hva >> 12n), pages: Number(BigInt(step.len ?? '0') >> 12n) };
-    };
-    switch (step.op) {
-      case 'host_set_slot_flags': {
-        setMemslot(m, { id, slot: this.slotWith(id, step.flags ?? 0) });
-        return;
-      }
-      case 'host_add_slot': {
-        setMemslot(m, { id, slot: this.slotWith(id, record?.flags ?? 0) });
-        return;
-      }
-      case 'host_delete_slot': {
-        setMemslot(m, { id });
-        return;
-      }
-      case 'host_get_dirty_log':
-        this.seen.dirty = getDirtyLog(m, { id, slot: m.must('slot', id) });
-        return;
-      case 'host_clear_dirty_log': {
-        const { hva, pages } = range();
-        const slot = m.must('slot', id);
-        const first = slot.firstGfn + hva - (slot.hva ?? 0);
-        const frames = Array.from({ length: pages }, (_, at) => gfn(first + at));
-        clearDirtyLog(m, { id, slot }, frames);
-        return;
-      }
-      case 'host_madvise_dontneed': {
-        dropPages(m, range());
-        return;
-      }
-      case 'host_mprotect_readonly': {
-        protectPages(m, range(), false);
-        return;
-      }
-      case 'host_mprotect_readwrite': {
-        protectPages(m, range(), true);
-        return;
-      }
-      case 'host_madvise_collapse': {
-        collapsePages(m, range());
-        return;
-      }
-      default:
-        throw new Error(`the host operation ${step.op} is not known`);
-    }
-  }
-
-  private slotWith(id: number, flags: number) {
-    const record = this.recording.scenario.memslots.find(({ slot }) => slot === id);
-    if (record === undefined) throw new Error(`the scenario has no slot ${String(id)}`);
-    return Object.freeze({
-      firstGfn: gfn(Number(BigInt(record.gpa) >> 12n)),
-      frames: Number(BigInt(record.size) >> 12n),
-      hva: Number(BigInt(record.hva) >> 12n),
-      ...((flags & 1) === 0 ? {} : { logged: true as const }),
-      ...((flags & 2) === 0 ? {} : { readonly: true as const }),
-    });
-  }
-
-  private compare(step: RecordedStep, extent: { first: number; end: number }): readonly Difference[] {
-    const { m, recording } = this;
+    const { step, first, end } = ran;
     const observed = recording.observed.steps[step.step];
     const traced = this.traced.get(step.step);
     const state = recording.state.steps.find((of) => of.step === step.step)?.state;
     if (observed === undefined || state === undefined)
       return [{ what: 'the recording', expected: 'a state', got: 'none' }];
     return [
-      ...this.compareSeen(step, observed, extent),
+      ...this.compareSeen(ran, observed),
       ...compareState(m, state, this.renaming),
       ...(traced === undefined
         ? []
-        : compareEvents(m, { traced, vcpus: recording.scenario.vcpus.length, ...extent })),
+        : compareEvents(m, { traced, vcpus: recording.scenario.vcpus.length, first, end })),
     ];
   }
 
-  private compareSeen(
-    step: RecordedStep,
-    observed: ObservedStep,
-    extent: { first: number; end: number },
-  ): readonly Difference[] {
+  private compareSeen(ran: RanStep, observed: ObservedStep): readonly Difference[] {
+    const { step, faults, dirty = [] } = ran;
     const differences: Difference[] = [];
     const same = (what: string, expected: string, got: string): void => {
       if (expected !== got) differences.push({ what, expected, got });
     };
     if (observed.value !== undefined && step.op === 'read') {
       // The recorder takes the whole register.
-      same('value', observed.value, hex(this.running.get(step.vcpu)?.cpu.regs[RBX] ?? 0n));
+      same('value', observed.value, hex(this.recorded.register(step.vcpu, RBX)));
     }
     same(
       'guest faults',
       (observed.guest_faults ?? []).map((f) => `${f.cr2} ${f.error_code} ${f.rip}`).join(', '),
-      this.seen.faults.map((f) => `${hex(f.cr2)} ${hex(f.errorCode)} ${hex(f.rip)}`).join(', '),
+      faults.map((f) => `${hex(f.cr2)} ${hex(f.errorCode)} ${hex(f.rip)}`).join(', '),
     );
     same(
       'device accesses',
       (observed.mmio ?? []).map((a) => `${a.gpa} ${String(a.len)} ${String(a.write)} ${a.value}`).join(', '),
-      this.deviceAccesses(extent).join(', '),
+      this.deviceAccesses(ran).join(', '),
     );
-    same('dirty log', (observed.dirty_gfns ?? []).join(' '), (this.seen.dirty ?? []).map(hex).join(' '));
+    same('dirty log', (observed.dirty_gfns ?? []).join(' '), dirty.map(hex).join(' '));
     const words = this.tableWords();
     same(
       'guest tables',
@@ -308,7 +105,7 @@ export class ConformRun {
     return differences;
   }
 
-  private deviceAccesses({ first, end }: { first: number; end: number }): readonly string[] {
+  private deviceAccesses({ first, end }: RanStep): readonly string[] {
     const { journal } = this.m;
     const found: string[] = [];
     for (let at = first; at < end; at += 1) {

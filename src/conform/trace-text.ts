@@ -8,8 +8,23 @@ export interface TraceEvent {
   readonly text: string;
 }
 
+/** A line of the trace as it stands there, without the columns of clock and processor. */
+export interface TraceLine {
+  /** Of the file, from 1. */
+  readonly line: number;
+  /** The thread: `vcpu0`, or `oracle` for the recorder's own. */
+  readonly task: string;
+  readonly name: string;
+  readonly text: string;
+}
+
 /** Events of one step. */
 export interface TracedStep {
+  /**
+   * All lines, but for the recorder's own: the making of the VM, its marks, and the exits by which it makes the guest
+   * stop between steps.
+   */
+  readonly lines: readonly TraceLine[];
   readonly events: readonly TraceEvent[];
   /** Interrupts of the host's own, by which a vCPU left the guest for a moment. */
   readonly interrupts: ReadonlyMap<number, number>;
@@ -20,8 +35,9 @@ const STEP_MARK = /^oracle: step=(\d+) vcpu=\d+/;
 const START_MARK = /^oracle: vcpu_start vcpu=\d+ before_step=(\d+)/;
 
 export function readTrace(trace: string): ReadonlyMap<number, TracedStep> {
-  const steps = new Map<number, { events: TraceEvent[]; interrupts: Map<number, number> }>();
-  let current = { events: [] as TraceEvent[], interrupts: new Map<number, number>() };
+  const steps = new Map<number, Reading>();
+  let current = nothingRead();
+  let begun = false;
   steps.set(0, current);
   for (const [index, line] of trace.split('\n').entries()) {
     const found = LINE.exec(line);
@@ -32,10 +48,12 @@ export function readTrace(trace: string): ReadonlyMap<number, TracedStep> {
       const mark = STEP_MARK.exec(text) ?? START_MARK.exec(text);
       if (mark?.[1] === undefined) continue;
       const step = Number(mark[1]);
-      current = steps.get(step) ?? { events: [], interrupts: new Map() };
+      begun = true;
+      current = steps.get(step) ?? nothingRead();
       steps.set(step, current);
       continue;
     }
+    if (begun && !isOfRecorder(name, text)) current.lines.push({ line: index + 1, task, name, text });
     const vcpu = task.startsWith('vcpu') ? Number(task.slice('vcpu'.length)) : 0;
     if (name === 'kvm_exit' && text.includes('reason interrupt'))
       current.interrupts.set(vcpu, (current.interrupts.get(vcpu) ?? 0) + 1);
@@ -44,6 +62,20 @@ export function readTrace(trace: string): ReadonlyMap<number, TracedStep> {
   }
   return steps;
 }
+
+interface Reading {
+  readonly lines: TraceLine[];
+  readonly events: TraceEvent[];
+  readonly interrupts: Map<number, number>;
+}
+
+const nothingRead = (): Reading => ({ lines: [], events: [], interrupts: new Map() });
+
+/** The guest stops for the recorder by writing to a port; interrupts are those of the recorder's own host. */
+const isOfRecorder = (name: string, text: string): boolean =>
+  name === 'kvm_pio' ||
+  (name === 'kvm_exit' && /reason (io|interrupt) /.test(text)) ||
+  (name === 'kvm_userspace_exit' && text.includes('KVM_EXIT_IO'));
 
 type Reader = (text: string) => string | undefined;
 

@@ -2,10 +2,11 @@
  * What is open: a text, its settings, the other settings while comparing. Every change goes through here, is
  * remembered in one history, and runs anew; a text with problems leaves the last good run on the stage.
  */
+import type { OpenedRecording } from '../conform/opened.ts';
 import { choicesOf, misfit, settingOf, type SettingName, type Settings } from '../core/settings.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import { isOwnName } from '../scenario/own-choices.ts';
-import { planScenario, type PlanResult } from '../scenario/plan.ts';
+import { planScenario, type Plan } from '../scenario/plan.ts';
 import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
 import type { Opening } from './opening.ts';
@@ -30,13 +31,21 @@ function newest(): () => boolean {
   return () => token === latest;
 }
 
+/** A version, and the scenario of the catalogue that it was before anybody changed it. */
+interface Planned extends Version, Pick<AppState, 'original'> {
+  readonly plan: Plan;
+}
+
+/** As it was opened a recorded program runs itself; with any change it is a text like others. */
+const recordingOf = ({ text, settings, versus, original }: Planned): OpenedRecording | undefined =>
+  original?.text === text && versus === undefined && Object.keys(settings).length === 0
+    ? original.recording
+    : undefined;
+
 /** Runs a version: one run, or two; or says what is wrong with its text. Undefined where it is not wanted any more. */
-async function runVersion(
-  version: Version,
-  good: Extract<PlanResult, { kind: 'ok' }>,
-  isWanted: () => boolean,
-): Promise<Ran | undefined> {
-  const first = await runPlan(version.text, good.plan, isWanted);
+async function runVersion(version: Planned, isWanted: () => boolean): Promise<Ran | undefined> {
+  const { text, plan } = version;
+  const first = await runPlan({ text, plan, recording: recordingOf(version) }, isWanted);
   if (first === undefined) return undefined;
   if (version.versus === undefined) return { runs: [first], comparison: undefined, problems: [] };
   const other = planScenario(version.text, version.versus);
@@ -44,7 +53,7 @@ async function runVersion(
     const problems = other.problems.map((problem) => ({ ...problem, message: `Run B: ${problem.message}` }));
     return { runs: [first], comparison: undefined, problems };
   }
-  const second = await runPlan(version.text, other.plan, isWanted);
+  const second = await runPlan({ text, plan: other.plan }, isWanted);
   if (second === undefined) return undefined;
   const { compareRuns } = await import('../timeline/compare.ts');
   if (!isWanted()) return undefined;
@@ -89,7 +98,7 @@ export async function openScenario(opening: Opening): Promise<void> {
       setState({ ...start, problems: planned.problems, linkTrouble: said });
       return;
     }
-    const ran = await runVersion(version, planned, isWanted);
+    const ran = await runVersion({ ...version, original, plan: planned.plan }, isWanted);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
     const { timeline } = run;
@@ -122,7 +131,7 @@ async function runAnew(goTo?: number): Promise<void> {
     }
     // What finds the same place again is fetched with the first change.
     const { samePlace } = await import('./same-place.ts');
-    const ran = await runVersion(version, planned, isWanted);
+    const ran = await runVersion({ ...version, original: getState().original, plan: planned.plan }, isWanted);
     const run = ran?.runs[0];
     if (ran === undefined || run === undefined) return;
     const { runs, cursor } = getState();

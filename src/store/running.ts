@@ -1,4 +1,5 @@
 /** Turns plans into runs, giving the browser its turns. */
+import type { OpenedRecording } from '../conform/opened.ts';
 import { loadEngine } from '../core/operations/engines.ts';
 import type { Plan } from '../scenario/plan.ts';
 import { judge } from '../scenario/expectations.ts';
@@ -11,24 +12,46 @@ import type { Run } from './state.ts';
 /** A run gives way after so many milliseconds, so that the page lives while a long one is recorded. */
 const TURN_MS = 12;
 
+/** A run in progress. */
+interface Advancing {
+  readonly done: boolean;
+  advance: () => void;
+  timeline: () => Timeline;
+}
+
 /** Records to the end; undefined when `isWanted` says that nobody waits for it any more. */
-export async function recordPlan(plan: Plan, isWanted: () => boolean): Promise<Timeline | undefined> {
+export async function recordPlan(
+  plan: Plan,
+  isWanted: () => boolean,
+  recording?: OpenedRecording,
+): Promise<Timeline | undefined> {
   await loadEngine(plan.program.settings);
-  const recording = new RecordingRun(plan.program);
+  const run: Advancing =
+    recording === undefined
+      ? new RecordingRun(plan.program)
+      : new (await import('../conform/recorded-timeline.ts')).RecordedTimeline(plan.program, recording);
   let turn = performance.now();
-  while (!recording.done) {
-    recording.advance();
+  while (!run.done) {
+    run.advance();
     if (performance.now() - turn < TURN_MS) continue;
     await nextTurn();
     if (!isWanted()) return undefined;
     turn = performance.now();
   }
-  return recording.timeline();
+  return run.timeline();
+}
+
+/** What of a version runs: with a recording the recorded program itself, not the text. */
+export interface Wanted {
+  readonly text: string;
+  readonly plan: Plan;
+  readonly recording?: OpenedRecording | undefined;
 }
 
 /** A recorded run with what it takes to draw it. */
-export async function runPlan(text: string, plan: Plan, isWanted: () => boolean): Promise<Run | undefined> {
-  const timeline = await recordPlan(plan, isWanted);
+export async function runPlan(wanted: Wanted, isWanted: () => boolean): Promise<Run | undefined> {
+  const { text, plan, recording } = wanted;
+  const timeline = await recordPlan(plan, isWanted, recording);
   if (timeline === undefined) return undefined;
   const results = judge(timeline, plan.expectations);
   await loadSentences(timeline.kinds());
@@ -37,7 +60,15 @@ export async function runPlan(text: string, plan: Plan, isWanted: () => boolean)
   if (machine === 'kvm-shadow') {
     const { todaysCast, todaysShow } = await import('../scene/today/show.ts');
     return isWanted()
-      ? { text, plan, timeline, cast: todaysCast(timeline), show: todaysShow, results }
+      ? {
+          text,
+          plan,
+          timeline,
+          cast: todaysCast(timeline),
+          show: todaysShow,
+          results,
+          ...(recording && { recording }),
+        }
       : undefined;
   }
   if (machine === 'kvm-2007') return { text, plan, timeline, cast: castOf(timeline), show: kvmShow, results };

@@ -3,6 +3,7 @@
  * never mutated; worlds live in the runs' timelines. What can be computed from it is computed, not stored.
  */
 import { createStore } from 'zustand/vanilla';
+import type { OpenedRecording } from '../conform/opened.ts';
 import type { Problem, SettingChoices } from '../scenario/ast.ts';
 import type { Varied } from '../scenario/sweep.ts';
 import type { ExpectationResult } from '../scenario/expectations.ts';
@@ -22,6 +23,8 @@ export interface Run {
   readonly cast: Cast;
   readonly show: Show;
   readonly results: readonly ExpectationResult[];
+  /** The recorded program of a real kernel's guest, where it is this that ran, and not the text. */
+  readonly recording?: OpenedRecording;
 }
 
 export type Theme = 'system' | 'light' | 'dark';
@@ -33,6 +36,8 @@ export type Dialog = 'help' | 'share' | 'scenarios' | 'language';
 export interface Original {
   readonly id: string;
   readonly text: string;
+  /** The text is that of a recorded program. */
+  readonly recording?: OpenedRecording;
 }
 
 export interface AppState {
@@ -88,6 +93,8 @@ export interface AppState {
   readonly auditing: boolean;
   /** The MMU context is open, on machines that have one. */
   readonly contextOpen: boolean;
+  /** The kernel's trace is open, beside a recorded program. */
+  readonly traceOpen: boolean;
   /** Reasons for which the app is not idle. */
   readonly busy: number;
 }
@@ -122,6 +129,7 @@ export const START: AppState = {
   probing: false,
   auditing: false,
   contextOpen: false,
+  traceOpen: true,
   busy: 0,
 };
 
@@ -155,6 +163,7 @@ export const set = (
       | 'probing'
       | 'auditing'
       | 'contextOpen'
+      | 'traceOpen'
       | 'speed'
       | 'linkTrouble'
       | 'linkText'

@@ -28,7 +28,7 @@ const STAGES: readonly Stage[] = [
   { name: 'units and properties', ...npm('unit') },
   { name: 'catalogue', ...npm('mmuscope', 'run', '--catalogue') },
   { name: 'recorded walks', ...npm('mmuscope', 'walk', ...vectors) },
-  { name: 'recorded kernels', ...npm('mmuscope', 'conform', 'src/testing/kvm-traces') },
+  { name: 'recorded kernels', ...npm('mmuscope', 'conform', 'public/kvm-traces') },
   { name: 'build', ...npm('build') },
   { name: 'size of the first load', ...npm('size'), after: 'build' },
   { name: 'browser journeys', ...npm('e2e'), after: 'build' },

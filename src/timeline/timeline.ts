@@ -8,6 +8,7 @@
 import { BOUNDS } from '../core/bounds.ts';
 import { assert, must } from '../core/assert.ts';
 import type { AnyValue, Journal, Place } from '../core/machine/journal.ts';
+import type { Machine } from '../core/machine/machine.ts';
 import {
   STEPS,
   type Actor,
@@ -55,6 +56,16 @@ interface Checkpoint {
   readonly world: World;
 }
 
+/** What has been recorded: by the recorder of programs, or by whoever else ran a machine with a journal. */
+export interface Recorded {
+  readonly machine: Pick<Machine, 'journal'>;
+  readonly program: Program;
+  readonly operations: readonly OperationRecord[];
+  /** Number of steps before `begin`; counters start there. */
+  readonly beginStep: number;
+  readonly stop: Stop | undefined;
+}
+
 export class Timeline {
   readonly journal: Journal;
   readonly program: Program;
@@ -67,12 +78,12 @@ export class Timeline {
   position: number;
   private readonly checkpoints: readonly Checkpoint[];
 
-  constructor(recorder: Recorder, checkpoints: readonly Checkpoint[]) {
-    this.journal = must(recorder.machine.journal, 'journal');
-    this.program = recorder.program;
-    this.operations = recorder.operations;
-    this.begin = recorder.beginStep;
-    this.stop = recorder.stop;
+  constructor(recorded: Recorded, checkpoints: readonly Checkpoint[]) {
+    this.journal = must(recorded.machine.journal, 'journal');
+    this.program = recorded.program;
+    this.operations = recorded.operations;
+    this.begin = recorded.beginStep;
+    this.stop = recorded.stop;
     this.checkpoints = checkpoints;
     this.world = new World();
     this.position = 0;
@@ -216,11 +227,24 @@ export function record(program: Program): Timeline {
   return run.timeline();
 }
 
+/** Copies of a world between operations, at least so many changes apart. */
+export class Checkpoints {
+  readonly taken: Checkpoint[] = [];
+  private changes = 0;
+
+  /** An operation has ended: takes a copy if it is time. */
+  offer({ journal, world, steps }: Pick<Machine, 'journal' | 'world' | 'steps'>): void {
+    const changes = journal?.changes ?? 0;
+    if (changes - this.changes < Math.max(BOUNDS.changesPerCheckpoint, world.size())) return;
+    this.changes = changes;
+    this.taken.push({ position: steps, world: new World(world) });
+  }
+}
+
 /** A run in progress: the caller advances it by operations, so that a page lives while a long one runs. */
 export class RecordingRun {
   private readonly recorder: Recorder;
-  private readonly checkpoints: Checkpoint[] = [];
-  private changesAtCheckpoint = 0;
+  private readonly checkpoints = new Checkpoints();
 
   /** `stepsPerRun`: a lower bound than the usual one. */
   constructor(program: Program, stepsPerRun?: number) {
@@ -233,16 +257,11 @@ export class RecordingRun {
 
   advance(): void {
     this.recorder.advance();
-    const { machine } = this.recorder;
-    const changes = machine.journal?.changes ?? 0;
-    if (changes - this.changesAtCheckpoint < Math.max(BOUNDS.changesPerCheckpoint, machine.world.size()))
-      return;
-    this.changesAtCheckpoint = changes;
-    this.checkpoints.push({ position: machine.steps, world: new World(machine.world) });
+    this.checkpoints.offer(this.recorder.machine);
   }
 
   timeline(): Timeline {
-    return new Timeline(this.recorder, this.checkpoints);
+    return new Timeline(this.recorder, this.checkpoints.taken);
   }
 
   /** The recorder's own world, to compare with the view's. */

@@ -1,6 +1,5 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { lazy, Suspense, useEffect, useState } from 'react';
-import { loadSentences } from '../scene/sentences.ts';
 import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
@@ -10,21 +9,14 @@ import { listenForKeys } from './keys.ts';
 import { LeftPanel } from './panels/LeftPanel.tsx';
 import { RightPanel } from './panels/RightPanel.tsx';
 import { Stage } from './stage/Stage.tsx';
-import { STRINGS } from './strings.ts';
 import { TimelineBar } from './timeline/TimelineBar.tsx';
-import { hasContext, Loading, useApp } from './use-app.ts';
+import { isNoLongerRecorded, Loading, sideOf, useApp } from './use-app.ts';
 
 const Troubles = lazy(() => import('./Troubles.tsx'));
 const RunsTable = lazy(() => import('./compare/RunsTable.tsx'));
 const Panes = lazy(() => import('./compare/Panes.tsx'));
-const AuditPanel = lazy(() => import('./audit/AuditPanel.tsx'));
 const Dialogs = lazy(() => import('./dialogs/Dialogs.tsx'));
-const MmuPanel = lazy(() => import('./mmu/MmuPanel.tsx'));
-const TranslationBench = lazy(async () => {
-  // What is tried out may come to steps that the run does not have.
-  await loadSentences();
-  return import('./probe/TranslationBench.tsx');
-});
+const SidePanel = lazy(() => import('./SidePanel.tsx'));
 
 /** Inside another page the address is that page's own, and nothing is kept. */
 const EMBEDDED = window.self !== window.top;
@@ -33,19 +25,22 @@ export function App(): React.JSX.Element {
   useOpening();
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   const editing = useApp((state) => state.editing);
-  const troubled = useApp(({ linkTrouble, keepTrouble }) => linkTrouble.length > 0 || !!keepTrouble);
-  const probing = useApp((state) => state.probing);
-  const auditing = useApp((state) => state.auditing && !state.probing);
-  const context = useApp((state) => state.contextOpen && hasContext(state));
+  const troubled = useApp(
+    (state) =>
+      state.linkTrouble.length > 0 ||
+      state.problems.length > 0 ||
+      !!state.keepTrouble ||
+      !!state.runs[0]?.timeline.stop ||
+      isNoLongerRecorded(state),
+  );
+  const side = useApp(sideOf);
   const tabled = useApp((state) => state.varied !== undefined && state.runs.length > 0);
   const comparing = useApp((state) => state.runs.length > 1) && !tabled;
   const shape = [
     leftOpen ? '' : 'no-left',
     rightOpen && !tabled ? '' : 'no-right',
     editing && leftOpen ? 'editing' : '',
-    probing ? 'probing' : '',
-    auditing ? 'auditing' : '',
-    context ? 'context' : '',
+    side ?? '',
     comparing ? 'comparing' : '',
   ];
   return (
@@ -58,8 +53,6 @@ export function App(): React.JSX.Element {
             <Troubles />
           </Suspense>
         )}
-        <Problems />
-        <Stopped />
         {comparing || tabled ? (
           <Suspense fallback={<Loading />}>{tabled ? <RunsTable /> : <Panes />}</Suspense>
         ) : (
@@ -70,17 +63,9 @@ export function App(): React.JSX.Element {
           </>
         )}
       </main>
-      {probing ? (
-        <Suspense>
-          <TranslationBench />
-        </Suspense>
-      ) : auditing ? (
-        <Suspense>
-          <AuditPanel />
-        </Suspense>
-      ) : context ? (
-        <Suspense>
-          <MmuPanel />
+      {side !== undefined ? (
+        <Suspense fallback={<Loading />}>
+          <SidePanel name={side} />
         </Suspense>
       ) : (
         rightOpen && !tabled && <RightPanel />
@@ -112,34 +97,6 @@ function Signals(): null {
   return null;
 }
 
-function Problems(): React.JSX.Element | null {
-  const problems = useApp((state) => state.problems);
-  if (problems.length === 0) return null;
-  return (
-    <div className="banner" role="alert">
-      <b>{STRINGS.problemsTitle}</b>
-      {problems.slice(0, 4).map((problem) => (
-        <p
-          key={`${String(problem.line)}:${String(problem.column)}${problem.message}`}
-        >{`${problem.line === 0 ? '' : `Line ${String(problem.line)}: `}${problem.message}. ${problem.remedy}`}</p>
-      ))}
-    </div>
-  );
-}
-
-/** A run that hit a bound, or in which the host itself stopped, says so at its end. */
-function Stopped(): React.JSX.Element | null {
-  const message = useApp((state) => state.runs[0]?.timeline.stop?.message);
-  const atEnd = useApp((state) => state.settled === state.runs[0]?.timeline.length);
-  if (message === undefined || !atEnd) return null;
-  return (
-    <div className="banner" role="status">
-      <b>{STRINGS.stoppedTitle}</b>
-      <p>{message}</p>
-    </div>
-  );
-}
-
 const isBusy = (state: AppState): boolean =>
   state.busy > 0 ||
   state.settled !== state.cursor ||
@@ -163,7 +120,7 @@ function useIdleSignal(): void {
 
 function useOpening(): void {
   useEffect(() => {
-    if (innerWidth < 1000) set({ rightOpen: false });
+    if (innerWidth < 1000) set({ rightOpen: false, traceOpen: false });
     if (innerWidth < 1360) set({ leftOpen: false });
     // Tooltips have their words a moment later.
     void openTab().then(() => import('../core/meanings.ts'));

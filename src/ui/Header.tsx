@@ -1,22 +1,33 @@
 /** Title, settings, what can be done with the scenario, audit lamp, theme and help. */
+import { lazy, Suspense } from 'react';
 import { compareWith } from '../store/document.ts';
-import { set, store, type Theme } from '../store/state.ts';
-import type { SettingChoices } from '../scenario/ast.ts';
+import { beginBusy, set, type Theme } from '../store/state.ts';
 import { Choices } from './Choice.tsx';
 import { LampSwitch } from './Lamp.tsx';
 import { STRINGS } from './strings.ts';
-import { hasContext, useApp } from './use-app.ts';
+import { hasContext, Loading, openSide, sideOf, useApp } from './use-app.ts';
+
+const Openers = lazy(() => import('./mmu/Openers.tsx'));
 
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 const THEME_SIGNS: Readonly<Record<Theme, string>> = { system: '◐', light: '☀', dark: '☾' };
+
+/** What to compare with first is worked out when it is wanted. */
+function compare(): void {
+  const done = beginBusy();
+  void import('./compare/other-settings.ts')
+    .then(({ otherSettings }) => compareWith(otherSettings()))
+    .finally(done);
+}
 
 export function Header(): React.JSX.Element {
   const title = useApp((state) => state.runs[0]?.plan.title ?? '');
   const tabled = useApp((state) => state.varied !== undefined);
   const comparing = useApp((state) => state.runs.length > 1);
-  const probing = useApp((state) => state.probing);
-  const context = useApp((state) => (hasContext(state) ? state.contextOpen : undefined));
-  const instead = useApp((state) => state.probing || state.auditing) || context === true;
+  const side = useApp(sideOf);
+  const today = useApp(hasContext);
+  const instead = side !== undefined;
+  const recorded = useApp((state) => state.runs[0]?.recording !== undefined);
   const [leftOpen, rightOpen] = [useApp((state) => state.leftOpen), useApp((state) => state.rightOpen)];
   return (
     <header className="top">
@@ -59,7 +70,8 @@ export function Header(): React.JSX.Element {
           onClick={() => {
             if (tabled) set({ varied: undefined });
             if (!comparing) set({ leftOpen: false });
-            if (comparing || !tabled) void compareWith(comparing ? undefined : otherSettings());
+            if (comparing) void compareWith(undefined);
+            else if (!tabled) compare();
           }}
         >
           {STRINGS.compare.title}
@@ -67,24 +79,17 @@ export function Header(): React.JSX.Element {
         <button
           type="button"
           data-opens="bench"
-          aria-pressed={probing}
+          aria-pressed={side === 'probing'}
           onClick={() => {
-            set({ probing: !probing, auditing: false, contextOpen: false });
+            openSide(side === 'probing' ? undefined : 'probing');
           }}
         >
           {STRINGS.translate}
         </button>
-        {context !== undefined && (
-          <button
-            type="button"
-            data-opens="context"
-            aria-pressed={context}
-            onClick={() => {
-              set({ contextOpen: !context, probing: false, auditing: false });
-            }}
-          >
-            {STRINGS.context}
-          </button>
+        {today && (
+          <Suspense fallback={<Loading />}>
+            <Openers />
+          </Suspense>
         )}
       </nav>
       {(!comparing || tabled) && <Choices />}
@@ -108,31 +113,14 @@ export function Header(): React.JSX.Element {
         aria-controls="right"
         aria-label={STRINGS.rightPanel}
         onClick={() => {
-          set({ rightOpen: instead || !rightOpen, probing: false, auditing: false, contextOpen: false });
+          openSide();
+          set({ rightOpen: instead || !rightOpen, ...(recorded && { traceOpen: false }) });
         }}
       >
         ☷
       </button>
     </header>
   );
-}
-
-/**
- * What the author suggests first and is not chosen yet; otherwise the other way to handle a guest entry's write, the
- * other kernel of today, or with and without caches of tables.
- */
-function otherSettings(): SettingChoices {
-  const run = store.getState().runs[0];
-  const settings = run?.plan.program.settings;
-  const chosen: Readonly<Record<string, string>> = { ...settings, ...run?.plan.picks };
-  const suggested = run?.plan.suggestions.find(({ choices }) =>
-    Object.entries(choices).some(([name, value]) => chosen[name] !== value),
-  );
-  if (suggested !== undefined) return suggested.choices;
-  if (settings?.machine === 'kvm-shadow') return { era: settings.era === '6.1' ? '6.12' : '6.1' };
-  return settings === undefined || settings.machine === 'kvm-2007'
-    ? { 'gpte-write': settings?.['gpte-write'] === 'zap' ? 'update' : 'zap' }
-    : { psc: settings.psc === 'off' ? 'guest' : 'off' };
 }
 
 /** Goes round: as the system has it, light, dark. */

@@ -1,9 +1,8 @@
 /** Says whether the audit, all rules together, holds at the cursor of a run; in the header, pressing it opens the audit. */
 import { auditState } from '../core/audit/audit.ts';
 import { engineOf } from '../core/operations/engines.ts';
-import { set } from '../store/state.ts';
 import { STRINGS } from './strings.ts';
-import { useApp, useSettledRun } from './use-app.ts';
+import { openSide, useApp, useSettledRun } from './use-app.ts';
 
 const LABELS = {
   none: STRINGS.auditNone,
@@ -58,7 +57,7 @@ export function LampSwitch(): React.JSX.Element | null {
       title={`${light.rules} ${STRINGS.auditOpen}`}
       aria-expanded={open}
       onClick={() => {
-        set({ auditing: !open, probing: false, contextOpen: false });
+        openSide(open ? undefined : 'auditing');
       }}
     >
       <i aria-hidden="true" />

@@ -1,16 +1,44 @@
-/** What is seldom wrong: a link that is damaged or ends elsewhere, a browser that keeps nothing. */
+/**
+ * What is seldom wrong: a link that is damaged or ends elsewhere, a browser that keeps nothing, a text with problems, a
+ * run that had to stop, a recorded program that is none any more.
+ */
 import { openScenario } from '../store/document.ts';
-import { set } from '../store/state.ts';
+import { set, store } from '../store/state.ts';
 import { STRINGS } from './strings.ts';
-import { LINK_TROUBLE } from './strings-later.ts';
-import { useApp } from './use-app.ts';
+import { TROUBLES } from './strings-later.ts';
+import { TRACE } from './trace/words.ts';
+import { isNoLongerRecorded, useApp } from './use-app.ts';
 
 export default function Troubles(): React.JSX.Element {
   return (
     <>
+      <NoLongerRecorded />
       <LinkTrouble />
       <KeepTrouble />
+      <Problems />
+      <Stopped />
     </>
+  );
+}
+
+/** A recorded program was opened, and what runs now is not it. */
+function NoLongerRecorded(): React.JSX.Element | null {
+  const said = useApp(isNoLongerRecorded);
+  if (!said) return null;
+  return (
+    <div className="banner" role="status">
+      <b>{TRACE.changed.title}</b>
+      <p>{TRACE.changed.text}</p>
+      <button
+        type="button"
+        onClick={() => {
+          const { original } = store.getState();
+          if (original !== undefined) void openScenario({ original, text: original.text, settings: {} });
+        }}
+      >
+        {TRACE.changed.back}
+      </button>
+    </div>
   );
 }
 
@@ -20,13 +48,13 @@ function LinkTrouble(): React.JSX.Element | null {
   if (sentences.length === 0) return null;
   return (
     <div className="banner" role="alert">
-      <b>{LINK_TROUBLE.title}</b>
+      <b>{TROUBLES.title}</b>
       {sentences.map((sentence) => (
         <p key={sentence}>{sentence}</p>
       ))}
       {text !== undefined && (
         <details>
-          <summary>{LINK_TROUBLE.text}</summary>
+          <summary>{TROUBLES.text}</summary>
           <pre tabIndex={0}>{text}</pre>
           <button
             type="button"
@@ -35,7 +63,7 @@ function LinkTrouble(): React.JSX.Element | null {
               void openScenario({ text, settings: {} });
             }}
           >
-            {LINK_TROUBLE.open}
+            {TROUBLES.open}
           </button>
         </details>
       )}
@@ -66,6 +94,34 @@ function KeepTrouble(): React.JSX.Element | null {
       >
         {STRINGS.close}
       </button>
+    </div>
+  );
+}
+
+function Problems(): React.JSX.Element | null {
+  const problems = useApp((state) => state.problems);
+  if (problems.length === 0) return null;
+  return (
+    <div className="banner" role="alert">
+      <b>{STRINGS.problemsTitle}</b>
+      {problems.slice(0, 4).map((problem) => (
+        <p
+          key={`${String(problem.line)}:${String(problem.column)}${problem.message}`}
+        >{`${problem.line === 0 ? '' : `Line ${String(problem.line)}: `}${problem.message}. ${problem.remedy}`}</p>
+      ))}
+    </div>
+  );
+}
+
+/** A run that hit a bound, or in which the host itself stopped, says so at its end. */
+function Stopped(): React.JSX.Element | null {
+  const message = useApp((state) => state.runs[0]?.timeline.stop?.message);
+  const atEnd = useApp((state) => state.settled === state.runs[0]?.timeline.length);
+  if (message === undefined || !atEnd) return null;
+  return (
+    <div className="banner" role="status">
+      <b>{TROUBLES.stopped}</b>
+      <p>{message}</p>
     </div>
   );
 }

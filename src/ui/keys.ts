@@ -2,6 +2,7 @@
 import { goToDifference, move, setPlaying, type Move } from '../store/cursor.ts';
 import { redo, undo } from '../store/document.ts';
 import { set, store } from '../store/state.ts';
+import { openSide } from './use-app.ts';
 
 const MOVES: Readonly<Record<string, Move>> = {
   ArrowRight: 'forward',
@@ -43,9 +44,10 @@ export function listenForKeys(): () => void {
       setPlaying(!store.getState().playing);
     } else if (event.key === '?') set({ dialog: 'help' });
     else if (event.key === 'd' || event.key === 'D') goToDifference(event.key === 'd' ? 1 : -1);
-    else if (event.key === 't') set({ probing: true, auditing: false, contextOpen: false });
-    else if (event.key === 'a') set({ auditing: true, probing: false, contextOpen: false });
-    else if (event.key === 'm') set({ contextOpen: true, auditing: false, probing: false });
+    else if (event.key === 't') openSide('probing');
+    else if (event.key === 'a') openSide('auditing');
+    else if (event.key === 'm') openSide('context');
+    else if (event.key === 'k') openSide('tracing');
     else {
       const plain = MOVES[event.key];
       if (plain === undefined) return;

@@ -1,12 +1,17 @@
 /** Opening what a link or a draft names, and naming what is open: fetched with the first of them. */
+import { isRecording } from '../catalogue/recordings.ts';
 import { formatLink, parseLink, type ParsedLink } from '../scenario/links.ts';
 import { stepCheck } from '../scenario/step-check.ts';
 import { openScenario } from '../store/document.ts';
 import { adoptDraft, draftOfTab, knownChoices, type Draft } from '../store/drafts.ts';
 import { findStart } from '../store/link-start.ts';
-import { catalogueId, set, store } from '../store/state.ts';
+import { catalogueId, set, store, type Original } from '../store/state.ts';
 import { FIRST_SCENARIO, load, openFirst } from './first-scenario.ts';
 import { STRINGS } from './strings.ts';
+
+/** A scenario of the catalogue, or a recorded program of a real kernel. */
+const loadAny = async (id: string): Promise<Original | undefined> =>
+  isRecording(id) ? (await import('./open-recording.ts')).loadRecorded(id) : load(id);
 
 export async function openLinked(link: Extract<ParsedLink, { kind: 'catalogue' | 'own' }>): Promise<void> {
   const { at, check, settings, versus, beyond, varied } = link;
@@ -20,7 +25,7 @@ export async function openLinked(link: Extract<ParsedLink, { kind: 'catalogue' |
     ...(varied && { varied }),
   };
   if (link.kind === 'own') return openScenario({ text: link.text, ...where });
-  const original = await load(link.id);
+  const original = await loadAny(link.id);
   if (original !== undefined) return openScenario({ original, text: original.text, ...where });
   const sentence = `${STRINGS.scenarioMissing} (${link.id})`;
   if (store.getState().runs.length === 0 && link.id !== FIRST_SCENARIO)
@@ -45,7 +50,7 @@ export async function openDraft(
   with_: Pick<Parameters<typeof openScenario>[0], 'history'> = {},
 ): Promise<void> {
   const [operation = '0', step = '0'] = draft.at.split('.');
-  const original = draft.from === undefined ? undefined : await load(draft.from);
+  const original = draft.from === undefined ? undefined : await loadAny(draft.from);
   await adoptDraft(draft, () =>
     openScenario({
       original,

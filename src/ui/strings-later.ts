@@ -104,6 +104,14 @@ export const SCENARIOS = {
   delete: 'Delete',
   found: (count: number): string => (count === 1 ? '1 scenario' : `${String(count)} scenarios`),
   minutes: (minutes: number): string => `${String(minutes)} min`,
+  recorded: {
+    title: 'From a real kernel',
+    about:
+      "Guest programs that ran under KVM itself. The model runs the same program, and the kernel's own trace stands beside its steps.",
+    random: 'From a real kernel: programs made at random',
+    steps: (steps: number): string => `${String(steps)} steps`,
+    kernel: (kernel: string): string => `Linux ${kernel}`,
+  },
   template: [
     'mmuscope 1',
     'title My scenario',
@@ -208,6 +216,7 @@ export const KEYS = [
   ['T', 'translate an address'],
   ['A', 'the audit: rules, and the steps that break them'],
   ['M', 'the MMU context of KVM of today: how the guest pages, and its roots'],
+  ['K', "the kernel's own trace, beside a recorded program"],
   ['?', 'this list'],
 ] as const;
 
@@ -412,8 +421,9 @@ export const STAGE_LATER = {
   overview: 'The whole picture, with the part that the window shows. Press to go there.',
 };
 
-/** Of a link in which something is wrong. */
-export const LINK_TROUBLE = {
+/** Of a link in which something is wrong, and of a run that had to stop. */
+export const TROUBLES = {
+  stopped: 'The run stops here',
   title: 'About this link',
   text: 'The text that arrived',
   open: 'Open this text',

@@ -6,13 +6,38 @@ import { sceneAt } from '../scene/scene.ts';
 import type { Scene } from '../scene/parts.ts';
 import type { StepView } from '../timeline/timeline.ts';
 import { positionOf } from '../store/cursor.ts';
-import { beginBusy, store, type AppState, type Run } from '../store/state.ts';
+import { beginBusy, set, store, type AppState, type Run } from '../store/state.ts';
 
 export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
 
 /** Whether the machine keeps the guest's paging context apart from its roots. */
 export const hasContext = ({ runs }: AppState): boolean =>
   runs[0]?.timeline.program.settings.machine === 'kvm-shadow';
+
+/** A recorded program was opened, and what runs now is its text: changed, under other settings, or compared. */
+export const isNoLongerRecorded = ({ original, runs: [run] }: AppState): boolean =>
+  !!original?.recording && !!run && !run.recording;
+
+/** Also the class of the page while it is open. */
+export type SidePanelName = 'probing' | 'auditing' | 'context' | 'tracing';
+
+/** What stands in the place of the right panel. */
+export const sideOf = (state: AppState): SidePanelName | undefined => {
+  if (state.probing) return 'probing';
+  if (state.auditing) return 'auditing';
+  if (state.contextOpen && hasContext(state)) return 'context';
+  return state.traceOpen && state.runs[0]?.recording ? 'tracing' : undefined;
+};
+
+/** Opens one of them in the place of the others, or closes the one that lies over the kernel's trace. */
+export const openSide = (name?: SidePanelName): void => {
+  set({
+    probing: name === 'probing',
+    auditing: name === 'auditing',
+    contextOpen: name === 'context',
+    ...(name === 'tracing' && { traceOpen: true }),
+  });
+};
 
 /** The first run, or the other one, with its cursor, so that a component renders anew at each step. */
 export function useRun(side = 0): { run: Run; cursor: number } | undefined {

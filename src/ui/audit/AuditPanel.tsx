@@ -13,7 +13,7 @@ import {
 import { addressText } from '../../scene/inspected.ts';
 import { set, type Run } from '../../store/state.ts';
 import { auditHistory, type AuditHistory } from '../../timeline/audit-history.ts';
-import { AUDIT } from '../strings-later.ts';
+import { AUDIT, TROUBLES } from '../strings-later.ts';
 import { STRINGS } from '../strings.ts';
 import { MarkSign } from '../timeline/pieces.tsx';
 import { useApp, useSettledRun } from '../use-app.ts';
@@ -193,7 +193,7 @@ function Event({ run, event }: { run: Run; event: AuditEvent }): React.JSX.Eleme
   if (event.kind === 'stop')
     return (
       <p>
-        <b>{STRINGS.stoppedTitle}</b>
+        <b>{TROUBLES.stopped}</b>
         <small>{event.message}</small>
       </p>
     );

@@ -6,6 +6,7 @@ import { catalogueQuery } from '../../catalogue/list.ts';
 import { openScenario } from '../../store/document.ts';
 import { deleteDraft, listDrafts, titleOf, type Draft } from '../../store/drafts.ts';
 import { catalogueId, set } from '../../store/state.ts';
+import { contains, Recordings, useRecordings } from './Recordings.tsx';
 import { openDraft } from '../open-link.ts';
 import { SCENARIOS } from '../strings-later.ts';
 import { useApp } from '../use-app.ts';
@@ -25,6 +26,8 @@ function Page(): React.JSX.Element {
   const { data, error } = useQuery(catalogueQuery);
   const [wanted, setWanted] = useState('');
   const found = (data ?? []).filter((entry) => matches(entry, wanted));
+  const recorded = useRecordings(wanted);
+  const trouble = error ?? recorded.error;
   const chapters = [...new Set(found.map((entry) => entry.chapter))];
   return (
     <div className="scenarios">
@@ -49,7 +52,7 @@ function Page(): React.JSX.Element {
         </button>
       </div>
       <p role="status" className="quiet">
-        {error !== null ? error.message : SCENARIOS.found(found.length)}
+        {trouble !== null ? trouble.message : SCENARIOS.found(found.length + recorded.found.length)}
       </p>
       {chapters.map((chapter) => (
         <section key={chapter}>
@@ -63,16 +66,14 @@ function Page(): React.JSX.Element {
           </ul>
         </section>
       ))}
+      <Recordings found={recorded.found} />
       <Drafts />
     </div>
   );
 }
 
 const matches = (entry: CatalogueEntry, wanted: string): boolean =>
-  wanted
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => `${entry.title} ${entry.about} ${entry.id} ${entry.words}`.toLowerCase().includes(word));
+  contains(`${entry.title} ${entry.about} ${entry.id} ${entry.words}`, wanted);
 
 function Card({ entry }: { entry: CatalogueEntry }): React.JSX.Element {
   const open = useApp((state) => catalogueId(state) === entry.id);
