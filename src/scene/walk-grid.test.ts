@@ -6,9 +6,9 @@ import { stage1Of, stage2Of } from '../core/hardware/arm-registers.ts';
 import { replayVector, type ArmVector, type WalkVector } from '../core/hardware/vectors.ts';
 import { readVectors } from '../cli/walk.ts';
 import { must } from '../core/assert.ts';
-import { catalogueText, timelineOf } from '../testing/scenarios.ts';
+import { catalogueText, planOf, timelineOf } from '../testing/scenarios.ts';
 import { geometryOfRun, timelineFrom, walkRun, type WalkRun } from '../testing/walk-runs.ts';
-import type { Timeline } from '../timeline/timeline.ts';
+import { record, type Timeline } from '../timeline/timeline.ts';
 import { geometryOf } from './walk-geometry.ts';
 import { nextWalk, sizeText, walkGridAt, type WalkCell, type WalkGrid } from './walk-grid.ts';
 import type { WalkGeometry } from './walk-record.ts';
@@ -377,6 +377,24 @@ describe('which walk is shown', () => {
     const second = must(timeline.operations[2], 'the second walk').firstStep + 1;
     expect(gridAt(run, second - 1).id).toBe(one.id);
     expect(gridAt(run, second).id).not.toBe(one.id);
+  });
+  test.each([
+    ['quadrants', {}],
+    ['quadrants', { machine: 'kvm-shadow', era: '6.12', cpu: 'svm' }],
+    ['paging-begins', {}],
+    ['paging-begins', { guest: 'pae' }],
+    ['paging-begins', { machine: 'kvm-shadow', era: '6.1', cpu: 'svm' }],
+  ])('the shadow of a 32-bit guest is walked in three levels: %s %o', (id, settings) => {
+    const run = record(planOf(catalogueText(id), settings).program);
+    let walks = 0;
+    for (let position = run.begin; position <= run.length; position += 1) {
+      run.seek(position);
+      const grid = walkGridAt(run, geometryOf(run));
+      if (grid === undefined) continue;
+      walks += 1;
+      expect(grid.rows.map((row) => row.table)).toEqual(['shadow PDPT', 'shadow PD', 'shadow PT']);
+    }
+    expect(walks).toBeGreaterThan(0);
   });
   test('in a run of today, the walks over shadow tables: one dimension, four references or a fault', () => {
     const today = timelineOf(catalogueText('three-exits'));
