@@ -2,6 +2,7 @@
 import type { Settings } from '../core/settings.ts';
 import { alarmsOf } from '../scene/alarms.ts';
 import type { StepView } from '../timeline/timeline.ts';
+import './troubles.css';
 
 export default function Alarms({
   step,

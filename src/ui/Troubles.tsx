@@ -8,6 +8,7 @@ import { STRINGS } from './strings.ts';
 import { TROUBLES } from './strings-later.ts';
 import { TRACE } from './trace/words.ts';
 import { isNoLongerRecorded, useApp } from './use-app.ts';
+import './troubles.css';
 
 export default function Troubles(): React.JSX.Element {
   return (

@@ -414,7 +414,10 @@ export const AUDIT = {
 } as const;
 
 /** Of the stage, what is loaded with many tables. */
+export const LANGUAGE_TITLE = 'The scenario language';
+
 export const STAGE_LATER = {
+  role: 'role',
   /** Of a table that is drawn small. */
   folded: (used: number) =>
     `folded: this step touches none of its ${String(used)} ${used === 1 ? 'entry' : 'entries'} in use`,

@@ -1,7 +1,6 @@
 /** Every text of the interface, in one typed place, ready to be translated. Sentences about steps are in scene/sentences. */
 import { BOUNDS } from '../core/bounds.ts';
 export const STRINGS = {
-  app: 'mmuscope',
   loading: 'Loading the scenario.',
   scenario: 'Scenario',
   actions: 'What can be done with it',
@@ -36,7 +35,6 @@ export const STRINGS = {
   auditInFlight: 'Audit: in flight',
   auditBroken: 'Audit broken',
   auditNone: 'No audit here',
-  role: 'role',
   auditOpen: 'Press for every rule and the steps that break one (A).',
   auditMeaning: {
     holds: 'Every rule that ties shadow tables, reverse map and TLB together holds here.',
@@ -57,8 +55,6 @@ export const STRINGS = {
     end: 'Last step (End)',
     speed: 'Speed',
   },
-  languageTitle: 'The scenario language',
-  languageOpen: 'The scenario language',
   share: {
     title: 'Share',
   },
@@ -97,7 +93,6 @@ export const STRINGS = {
   leftOut: (count: number) =>
     `${String(BOUNDS.tablesDrawn)} tables are drawn, those used most; ${String(count)} more are not.`,
   wrong: 'wrong',
-  shipped: 'bug that this era shipped',
 } as const;
 
 export const stepText = (step: number, total: number): string => `Step ${String(step)} of ${String(total)}`;

@@ -16,6 +16,7 @@ import { VaryControls } from './VaryControls.tsx';
 import { Views } from './Views.tsx';
 import './panes.css';
 import './table.css';
+import '../troubles.css';
 
 export default function RunsTable(): React.JSX.Element {
   const varied = useApp((state) => state.varied) ?? [];

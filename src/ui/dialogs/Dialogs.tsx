@@ -1,5 +1,6 @@
 /** All dialogs: fetched when the first of them is opened; each has its contents fetched when it is opened first. */
 import { lazy, Suspense } from 'react';
+import { LANGUAGE_TITLE } from '../strings-later.ts';
 import { STRINGS } from '../strings.ts';
 import { Modal } from './Modal.tsx';
 
@@ -10,7 +11,7 @@ const Scenarios = lazy(() => import('./Scenarios.tsx'));
 
 const DIALOGS = [
   { name: 'help', title: STRINGS.help, Content: Help, className: '' },
-  { name: 'language', title: STRINGS.languageTitle, Content: Language, className: 'wide' },
+  { name: 'language', title: LANGUAGE_TITLE, Content: Language, className: 'wide' },
   { name: 'share', title: STRINGS.share.title, Content: Share, className: 'wide' },
   { name: 'scenarios', title: STRINGS.scenarios.title, Content: Scenarios, className: 'wide' },
 ] as const;

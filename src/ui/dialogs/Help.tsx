@@ -1,7 +1,6 @@
 /** The keys, in a dialog, and the way to the description of the language. */
 import { set } from '../../store/state.ts';
-import { STRINGS } from '../strings.ts';
-import { KEYS } from '../strings-later.ts';
+import { KEYS, LANGUAGE_TITLE } from '../strings-later.ts';
 import './dialogs.css';
 
 export default function Help(): React.JSX.Element {
@@ -21,7 +20,7 @@ export default function Help(): React.JSX.Element {
           set({ dialog: 'language' });
         }}
       >
-        {STRINGS.languageOpen}
+        {LANGUAGE_TITLE}
       </button>
     </>
   );

@@ -67,7 +67,7 @@ function TwinBox(of: { box: SceneBox; details: readonly string[]; inspect: Inspe
               inspect(box.id);
             }}
           >
-            {STRINGS.role}
+            {STAGE_LATER.role}
           </button>
         )}
         {details.map((line) => (
