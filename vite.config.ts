@@ -54,7 +54,11 @@ export default defineConfig({
     target: 'es2022',
     // One per cent smaller than the bundler's own.
     minify: 'terser',
-    terserOptions: { module: true, ecma: 2020, compress: { passes: 3, keep_fargs: false, pure_getters: true } },
+    terserOptions: {
+      module: true,
+      ecma: 2020,
+      compress: { passes: 3, keep_fargs: false, pure_getters: true },
+    },
     // Lists of what each later part needs would stand in the first load; the browser finds it a moment later by itself.
     modulePreload: false,
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: firstLoad }] } } },
