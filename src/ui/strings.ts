@@ -1,7 +1,7 @@
 /** Every text of the interface, in one typed place, ready to be translated. Sentences about steps are in scene/sentences. */
 import { BOUNDS } from '../core/bounds.ts';
 export const STRINGS = {
-  loading: 'Loading the scenario.',
+  loading: 'Loading.',
   scenario: 'Scenario',
   actions: 'What can be done with it',
   settings: 'What to change',

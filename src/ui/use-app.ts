@@ -6,6 +6,7 @@ import { sceneAt } from '../scene/scene.ts';
 import type { Scene } from '../scene/parts.ts';
 import type { StepView } from '../timeline/timeline.ts';
 import { positionOf } from '../store/cursor.ts';
+import { STRINGS } from './strings.ts';
 import { beginBusy, set, store, type AppState, type Run } from '../store/state.ts';
 
 export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
@@ -75,9 +76,9 @@ export function useScene(side: number, viewport: { width: number; height: number
 }
 
 /** Stands where a view is still being loaded: the app is not idle before it is there. */
-export function Loading(): null {
+export function Loading({ said = false }: { said?: boolean }): string | null {
   useEffect(() => beginBusy(), []);
-  return null;
+  return said ? STRINGS.loading : null;
 }
 
 /** The place on the axis of two runs, one frame later. */

@@ -9,9 +9,8 @@ import { beginBusy, set } from '../../store/state.ts';
 import { runRows, type RowResult } from '../../store/sweep.ts';
 import { seenApart } from '../../timeline/seen.ts';
 import type { RunSummary } from '../../timeline/summary.ts';
-import { STRINGS } from '../strings.ts';
 import { RUNS_TABLE as words } from '../strings-later.ts';
-import { useApp } from '../use-app.ts';
+import { Loading, useApp } from '../use-app.ts';
 import { VaryControls } from './VaryControls.tsx';
 import { Views } from './Views.tsx';
 import './panes.css';
@@ -83,7 +82,7 @@ function Runs(): React.JSX.Element {
     () => tableOf((ran?.results ?? []).map((result) => (isRun(result) ? result : undefined))),
     [ran],
   );
-  if (ran === undefined) return <p>{STRINGS.loading}</p>;
+  if (ran === undefined) return <Loading said />;
   const { rows, results } = ran;
   const key = open === undefined ? '' : runKey(open);
   const own = rows.findIndex((row) => row.kind === 'run' && runKey(row.plan) === key);

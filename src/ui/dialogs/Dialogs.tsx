@@ -2,6 +2,7 @@
 import { lazy, Suspense } from 'react';
 import { LANGUAGE_TITLE } from '../strings-later.ts';
 import { STRINGS } from '../strings.ts';
+import { Loading } from '../use-app.ts';
 import { Modal } from './Modal.tsx';
 
 const Help = lazy(() => import('./Help.tsx'));
@@ -21,7 +22,7 @@ export default function Dialogs(): React.JSX.Element {
     <>
       {DIALOGS.map(({ name, title, Content, className }) => (
         <Modal key={name} name={name} title={title} className={className}>
-          <Suspense fallback={<p>{STRINGS.loading}</p>}>
+          <Suspense fallback={<Loading said />}>
             <Content />
           </Suspense>
         </Modal>

@@ -9,7 +9,7 @@ import { catalogueId, set } from '../../store/state.ts';
 import { contains, Recordings, useRecordings } from './Recordings.tsx';
 import { openDraft } from '../open-link.ts';
 import { SCENARIOS } from '../strings-later.ts';
-import { useApp } from '../use-app.ts';
+import { Loading, useApp } from '../use-app.ts';
 import './dialogs.css';
 
 const client = new QueryClient();
@@ -51,6 +51,7 @@ function Page(): React.JSX.Element {
           {SCENARIOS.fresh}
         </button>
       </div>
+      {data === undefined && error === null && <Loading />}
       <p role="status" className="quiet">
         {trouble !== null ? trouble.message : SCENARIOS.found(found.length + recorded.found.length)}
       </p>

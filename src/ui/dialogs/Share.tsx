@@ -6,8 +6,9 @@ import { titleOf } from '../../store/drafts.ts';
 import { beginBusy, set, store } from '../../store/state.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import { currentLink } from '../open-link.ts';
-import { STRINGS } from '../strings.ts';
+
 import { SHARE } from '../strings-later.ts';
+import { Loading } from '../use-app.ts';
 import './dialogs.css';
 
 /** Beyond this many characters a code is too fine for a camera at the back of a room. */
@@ -18,7 +19,7 @@ const LONGEST_SAFE = 2000;
 export default function Share(): React.JSX.Element {
   const link = useLink();
   const title = titleOf(store.getState().text);
-  if (link === undefined) return <p>{STRINGS.loading}</p>;
+  if (link === undefined) return <Loading said />;
   const tooLong = link.length > BOUNDS.linkBytes;
   return (
     <div className="share">
