@@ -38,9 +38,10 @@ const pairs = (choices: SettingChoices): string =>
 
 /** The text of a program on the machine of a search, with the wrong policy chosen. */
 export function searchText(program: VcpuProgram, id: string, search: Search): string {
-  const machine = `machine kvm-2007 ${pairs(search.machine)}`;
-  const text = programText(program, machine);
-  const policy = `policy ${pairs({ 'shipped-bugs': 'none', ...search.policy, ...choicesFor(id).wrong })}`;
+  const { machine = 'kvm-2007', ...settings } = search.machine;
+  const text = programText(program, `machine ${machine} ${pairs(settings)}`);
+  const mended: SettingChoices = machine === 'kvm-2007' ? { 'shipped-bugs': 'none' } : {};
+  const policy = `policy ${pairs({ ...mended, ...search.policy, ...choicesFor(id).wrong })}`;
   return text.replace(/^machine .*$/m, (line) => `${line}\n${policy}`);
 }
 
