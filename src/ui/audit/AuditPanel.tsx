@@ -1,5 +1,5 @@
 /** Every rule of the audit in plain words, how it stands at the cursor, and a way to each step that went wrong. */
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { auditState } from '../../core/audit/audit.ts';
 import {
   auditEvents,
@@ -14,10 +14,10 @@ import { addressText } from '../../scene/inspected.ts';
 import { set, type Run } from '../../store/state.ts';
 import { auditHistory, type AuditHistory } from '../../timeline/audit-history.ts';
 import { AUDIT, TROUBLES } from '../strings-later.ts';
-import { STRINGS } from '../strings.ts';
 import { MarkSign } from '../timeline/pieces.tsx';
 import { useApp, useSettledRun } from '../use-app.ts';
-import { isNarrow, Jump, stepText } from './Jump.tsx';
+import { PanelFrame } from '../PanelFrame.tsx';
+import { Jump, stepText } from './Jump.tsx';
 import { KernelChecks } from './KernelChecks.tsx';
 import { Owed } from './Owed.tsx';
 import { RuleRow } from './RuleRow.tsx';
@@ -28,32 +28,17 @@ export default function AuditPanel(): React.JSX.Element | null {
   const [wanted, setWanted] = useState<0 | 1>(0);
   const side = comparing ? wanted : 0;
   const at = useSettledRun(side);
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    heading.current?.focus({ preventScroll: !isNarrow() });
-    if (isNarrow()) heading.current?.scrollIntoView();
-  }, []);
   if (at === undefined) return null;
-  const title = comparing ? AUDIT.titleOf(SIDES[side]) : AUDIT.title;
-  const close = (): void => {
-    set({ auditing: false });
-    document.querySelector<HTMLElement>('[data-opens="audit"]')?.focus();
-  };
   return (
-    <section
+    <PanelFrame
       className="audit"
-      aria-label={title}
-      onKeyDown={(event) => {
-        if (event.key !== 'Escape') return;
-        event.preventDefault();
-        close();
+      title={comparing ? AUDIT.titleOf(SIDES[side]) : AUDIT.title}
+      opener="audit"
+      close={() => {
+        set({ auditing: false });
       }}
-    >
-      <header>
-        <h2 ref={heading} tabIndex={-1}>
-          {title}
-        </h2>
-        {comparing && (
+      choice={
+        comparing && (
           <span className="sides" role="group" aria-label={AUDIT.whose}>
             {([0, 1] as const).map((one) => (
               <button
@@ -69,11 +54,9 @@ export default function AuditPanel(): React.JSX.Element | null {
               </button>
             ))}
           </span>
-        )}
-        <button type="button" onClick={close}>
-          {STRINGS.close}
-        </button>
-      </header>
+        )
+      }
+    >
       {isAudited(at.run.timeline.program.settings) ? (
         <Audit run={at.run} cursor={at.cursor} />
       ) : (
@@ -82,7 +65,7 @@ export default function AuditPanel(): React.JSX.Element | null {
           <Rules run={at.run} cursor={at.cursor} views={ruleViews(at.run.timeline, NO_HISTORY)} />
         </div>
       )}
-    </section>
+    </PanelFrame>
   );
 }
 

@@ -4,7 +4,7 @@ import { KernelTrace, type PairedLine, type TracePart } from '../../conform/kern
 import { go } from '../../store/cursor.ts';
 import { set, type Run } from '../../store/state.ts';
 import { isNarrow } from '../audit/Jump.tsx';
-import { STRINGS } from '../strings.ts';
+import { PanelFrame } from '../PanelFrame.tsx';
 import { useSettledRun } from '../use-app.ts';
 import { TRACE } from './words.ts';
 import '../mmu/mmu.css';
@@ -12,38 +12,19 @@ import './trace.css';
 
 export default function TracePanel(): React.JSX.Element | null {
   const at = useSettledRun();
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    // Beside the stage it opens by itself, and leaves the focus where it is; below it somebody has asked for it.
-    if (!isNarrow()) return;
-    heading.current?.focus();
-    heading.current?.scrollIntoView();
-  }, []);
   if (at === undefined) return null;
-  const close = (): void => {
-    set({ traceOpen: false });
-    document.querySelector<HTMLElement>('[data-opens="trace"]')?.focus();
-  };
   return (
-    <section
+    <PanelFrame
       className="mmu trace"
-      aria-label={TRACE.title}
-      onKeyDown={(event) => {
-        if (event.key !== 'Escape') return;
-        event.preventDefault();
-        close();
+      title={TRACE.title}
+      opener="trace"
+      uncalled
+      close={() => {
+        set({ traceOpen: false });
       }}
     >
-      <header>
-        <h2 ref={heading} tabIndex={-1}>
-          {TRACE.title}
-        </h2>
-        <button type="button" onClick={close}>
-          {STRINGS.close}
-        </button>
-      </header>
       <Trace run={at.run} cursor={at.cursor} />
-    </section>
+    </PanelFrame>
   );
 }
 
