@@ -9,10 +9,15 @@ import { rowId, type Context, type Scene, type Show } from './parts.ts';
 import { kvmShow } from './kvm-show.ts';
 import { motionsOf } from './scene-motions.ts';
 
-export function sceneAt(
-  timeline: Timeline,
-  drawn: { cast: Cast; layout: Layout; names: ReadonlyMap<string, bigint>; show?: Show },
-): Scene {
+/** What stays the same from one scene of a run to the next. */
+export interface Drawn {
+  readonly cast: Cast;
+  readonly layout: Layout;
+  readonly names: ReadonlyMap<string, bigint>;
+  readonly show?: Show;
+}
+
+export function sceneAt(timeline: Timeline, drawn: Drawn): Scene {
   const step = timeline.position > timeline.begin ? timeline.step(timeline.position - 1) : undefined;
   const context: Context = {
     world: timeline.world,

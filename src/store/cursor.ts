@@ -15,7 +15,9 @@ import {
 } from '../timeline/navigate.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import type { Comparison } from '../timeline/compare.ts';
-import { beginBusy, store, type AppState } from './state.ts';
+import { afterPaint } from './after-paint.ts';
+import { beginBusy } from './busy.ts';
+import { store, type AppState } from './state.ts';
 
 export type Move =
   | 'forward'
@@ -112,20 +114,14 @@ function settle(done?: () => void): void {
   if (done !== undefined) atRest.push(done);
   if (settling) return;
   settling = true;
-  const follow = (): void => {
+  afterPaint(() => {
     settling = false;
     setState({ settled: getState().cursor });
     atRest.forEach((rest) => {
       rest();
     });
     atRest = [];
-  };
-  // A page that is not seen is not painted.
-  if (document.hidden) setTimeout(follow, 0);
-  else
-    requestAnimationFrame(() => {
-      setTimeout(follow, 0);
-    });
+  });
 }
 
 const MOVES: Readonly<Record<Move, (timeline: Timeline, position: number) => number>> = {

@@ -11,7 +11,8 @@ import { mostBeyond, positionOf } from './cursor.ts';
 import { NO_HISTORY, redone, remember, undone, type Version } from './history.ts';
 import type { Opening } from './opening.ts';
 import { runPlan } from './running.ts';
-import { beginBusy, store, type AppState, type Run } from './state.ts';
+import { beginBusy } from './busy.ts';
+import { store, type AppState, type Run } from './state.ts';
 
 const { getState, setState } = store;
 

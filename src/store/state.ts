@@ -95,8 +95,6 @@ export interface AppState {
   readonly contextOpen: boolean;
   /** The kernel's trace is open, beside a recorded program. */
   readonly traceOpen: boolean;
-  /** Reasons for which the app is not idle. */
-  readonly busy: number;
 }
 
 export const START: AppState = {
@@ -130,21 +128,9 @@ export const START: AppState = {
   auditing: false,
   contextOpen: false,
   traceOpen: true,
-  busy: 0,
 };
 
 export const store = createStore<AppState>(() => START);
-
-/** Marks the app busy until the returned function is called. */
-export function beginBusy(): () => void {
-  store.setState({ busy: store.getState().busy + 1 });
-  let ended = false;
-  return () => {
-    if (ended) return;
-    ended = true;
-    store.setState({ busy: store.getState().busy - 1 });
-  };
-}
 
 export const select = (selected: string | undefined): void => {
   if (store.getState().selected !== selected) store.setState({ selected });

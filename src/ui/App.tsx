@@ -1,6 +1,7 @@
 /** The whole page: header, caption, address strip, stage between two panels, timeline. */
 import { lazy, Suspense, useEffect, useState } from 'react';
 import { isAtEnd, move, setPlaying } from '../store/cursor.ts';
+import { hasReasons, onReasons } from '../store/busy.ts';
 import { set, store, type AppState } from '../store/state.ts';
 import { followAddress, openTab } from './address-bar.ts';
 import { AddressStrip, Caption } from './Caption.tsx';
@@ -98,7 +99,7 @@ function Signals(): null {
 }
 
 const isBusy = (state: AppState): boolean =>
-  state.busy > 0 ||
+  hasReasons() ||
   state.settled !== state.cursor ||
   (state.runs.length === 0 && state.problems.length === 0 && state.linkTrouble.length === 0);
 
@@ -108,13 +109,18 @@ const isBusy = (state: AppState): boolean =>
  */
 function useIdleSignal(): void {
   useEffect(() => {
-    const tell = (state: AppState): void => {
-      const word = isBusy(state) ? 'busy' : 'idle';
+    const tell = (): void => {
+      const word = isBusy(store.getState()) ? 'busy' : 'idle';
       const { dataset } = document.documentElement;
       if (dataset['state'] !== word) dataset['state'] = word;
     };
-    tell(store.getState());
-    return store.subscribe(tell);
+    tell();
+    const stops = [store.subscribe(tell), onReasons(tell)];
+    return () => {
+      stops.forEach((stop) => {
+        stop();
+      });
+    };
   }, []);
 }
 

@@ -1,7 +1,8 @@
 /** Title, settings, what can be done with the scenario, audit lamp, theme and help. */
 import { lazy, Suspense } from 'react';
 import { compareWith } from '../store/document.ts';
-import { beginBusy, set, type Theme } from '../store/state.ts';
+import { beginBusy } from '../store/busy.ts';
+import { set, type Theme } from '../store/state.ts';
 import { Choices } from './Choice.tsx';
 import { LampSwitch } from './Lamp.tsx';
 import { STRINGS } from './strings.ts';

@@ -1,5 +1,6 @@
 /** Keeps the address bar and the app in step: opens what a link names, and names what is open. Inputs only, never state. */
-import { beginBusy, set, store } from '../store/state.ts';
+import { beginBusy } from '../store/busy.ts';
+import { set, store } from '../store/state.ts';
 import { openFirst } from './first-scenario.ts';
 
 /** The address is written when stepping pauses: writing it at every step would cost as much as a step. */

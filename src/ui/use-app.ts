@@ -2,12 +2,13 @@
 import { useEffect, useMemo } from 'react';
 import { useStore } from 'zustand';
 import { layOut } from '../scene/layout.ts';
-import { sceneAt } from '../scene/scene.ts';
+import { Scenes } from '../scene/scenes.ts';
 import type { Scene } from '../scene/parts.ts';
 import type { StepView } from '../timeline/timeline.ts';
 import { positionOf } from '../store/cursor.ts';
 import { STRINGS } from './strings.ts';
-import { beginBusy, set, store, type AppState, type Run } from '../store/state.ts';
+import { beginBusy } from '../store/busy.ts';
+import { set, store, type AppState, type Run } from '../store/state.ts';
 
 export const useApp = <T>(selector: (state: AppState) => T): T => useStore(store, selector);
 
@@ -68,11 +69,24 @@ export function useScene(side: number, viewport: { width: number; height: number
     () => (run === undefined ? undefined : layOut(run.cast, { width, height })),
     [run, width, height],
   );
-  return useMemo(() => {
-    if (run === undefined || layout === undefined || cursor === undefined) return undefined;
-    run.timeline.seek(cursor);
-    return sceneAt(run.timeline, { cast: run.cast, layout, names: run.plan.names, show: run.show });
-  }, [run, cursor, layout]);
+  const scenes = useMemo(
+    () =>
+      run === undefined || layout === undefined
+        ? undefined
+        : new Scenes(run.timeline, { cast: run.cast, layout, names: run.plan.names, show: run.show }),
+    [run, layout],
+  );
+  useEffect(() => {
+    if (scenes === undefined || cursor === undefined) return undefined;
+    let ended = false;
+    void import('./stage/prepare-soon.ts').then(({ prepareSoon }) => {
+      prepareSoon(scenes, cursor, () => ended);
+    });
+    return () => {
+      ended = true;
+    };
+  }, [scenes, cursor]);
+  return useMemo(() => (cursor === undefined ? undefined : scenes?.at(cursor)), [scenes, cursor]);
 }
 
 /** Stands where a view is still being loaded: the app is not idle before it is there. */

@@ -3,7 +3,8 @@ import { useEffect, useState } from 'react';
 import { encode } from 'uqr';
 import { openScenario } from '../../store/document.ts';
 import { titleOf } from '../../store/drafts.ts';
-import { beginBusy, set, store } from '../../store/state.ts';
+import { beginBusy } from '../../store/busy.ts';
+import { set, store } from '../../store/state.ts';
 import { BOUNDS } from '../../core/bounds.ts';
 import { currentLink } from '../open-link.ts';
 

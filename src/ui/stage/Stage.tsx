@@ -1,6 +1,7 @@
 /** The stage: the frame around d3's picture, its tools, and its text twin. */
 import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
-import { store, beginBusy, select, set } from '../../store/state.ts';
+import { beginBusy } from '../../store/busy.ts';
+import { store, select, set } from '../../store/state.ts';
 import { hasCall } from '../../timeline/navigate.ts';
 import { STRINGS } from '../strings.ts';
 import { useApp, useScene } from '../use-app.ts';
@@ -34,7 +35,7 @@ const inspect = (row: string): void => {
   set({ inspected: row });
 };
 
-const prefersStill = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches;
+const lessMotion = matchMedia('(prefers-reduced-motion: reduce)');
 
 export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
   const [host, size] = useSize();
@@ -75,7 +76,7 @@ export function Stage({ side = 0 }: { side?: 0 | 1 }): React.JSX.Element {
       .update(scene, {
         viewport: size,
         backwards: cursor < previous,
-        still: prefersStill() || Math.abs(cursor - previous) > 400,
+        still: lessMotion.matches || Math.abs(cursor - previous) > 400,
         selected,
       })
       .finally(done);

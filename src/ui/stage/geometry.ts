@@ -1,5 +1,7 @@
-/** Where rows, links and motions lie, out of a scene's boxes: arithmetic only, no DOM. */
-import { path } from 'd3-path';
+/**
+ * Where rows, links and motions lie, out of a scene's boxes: arithmetic only, no DOM. All places are those of the picture
+ * as a whole: a place of its own for each box or row would be one more coordinate system for the browser to keep.
+ */
 import { FOLD, HEAD, ROW, type Box } from '../../scene/layout.ts';
 import type { SceneBox, SceneLink, SceneRow } from '../../scene/parts.ts';
 
@@ -9,17 +11,18 @@ export const extraOf = (box: SceneBox): number =>
 const columnsOf = (box: SceneBox): number =>
   box.columns ?? (box.id === 'tlb:0' ? Math.max(1, Math.floor((box.width - 20) / 196)) : 1);
 export const foldY = (box: SceneBox): number =>
-  box.id === 'tlb:0' || box.id === 'psc:0'
+  box.y +
+  (box.id === 'tlb:0' || box.id === 'psc:0'
     ? box.rows.length === 0
       ? HEAD + 15
       : box.height - 8
-    : HEAD + box.rows.length * ROW + extraOf(box) + FOLD - 5;
+    : HEAD + box.rows.length * ROW + extraOf(box) + FOLD - 5);
 
 export interface PlacedRow extends SceneRow {
   readonly x: number;
   readonly y: number;
   readonly width: number;
-  /** Where the text begins, within the row. */
+  /** Where the text begins. */
   readonly textX: number;
 }
 
@@ -33,12 +36,13 @@ function textStart(box: SceneBox): number {
  * A bar along the upper edge with the part filled that a shadow page stands for; double sides where it stands for no
  * table of the guest's. Both are seen without colour.
  */
-export function shapeOf({ part, direct, width, height }: SceneBox): string {
-  const sides = direct === true ? bar(3, 9, 1, height - 18) + bar(width - 4, 9, 1, height - 18) : '';
+export function shapeOf({ part, direct, x, y, width, height }: SceneBox): string {
+  const sides =
+    direct === true ? bar(x + 3, y + 9, 1, height - 18) + bar(x + width - 4, y + 9, 1, height - 18) : '';
   if (part === undefined) return sides;
   const share = (width - 20) / part.of;
   const cells = Array.from({ length: part.of }, (_, at) =>
-    bar(11 + at * share, -1.5, share - 2, at === part.at ? 3 : 0),
+    bar(x + 11 + at * share, y - 1.5, share - 2, at === part.at ? 3 : 0),
   );
   return sides + cells.join('');
 }
@@ -54,12 +58,13 @@ export function placeRows(box: SceneBox): readonly PlacedRow[] {
   let extra = 0;
   return box.rows.map((row, index) => {
     if (row.old !== undefined) extra += ROW - 2;
+    const x = box.x + (columns > 1 ? 8 : 0) + (index % columns) * width;
     return {
       ...row,
-      x: (columns > 1 ? 8 : 0) + (index % columns) * width,
-      y: HEAD + Math.floor(index / columns) * ROW + extra,
+      x,
+      y: box.y + HEAD + Math.floor(index / columns) * ROW + extra,
       width,
-      textX,
+      textX: x + textX,
     };
   });
 }
@@ -91,11 +96,8 @@ function horizontal({ source, target }: Curve): string {
 }
 
 function curve(from: Point, ...rest: readonly [Point, Point, Point]): string {
-  const [a, b, to] = rest;
-  const drawn = path();
-  drawn.moveTo(from.x, from.y);
-  drawn.bezierCurveTo(a.x, a.y, b.x, b.y, to.x, to.y);
-  return drawn.toString();
+  const spot = ({ x, y }: Point): string => `${String(x)},${String(y)}`;
+  return `M${spot(from)}C${rest.map(spot).join(' ')}`;
 }
 
 /** From the entry's side to the top of the table below, or across to an entry or frame. */
@@ -140,11 +142,11 @@ function sidewards(from: SceneBox, to: SceneBox, link: SceneLink): string {
 
 function rowY(box: SceneBox, row: string | undefined): number {
   const placed = placeRows(box).find((candidate) => candidate.id === row);
-  return box.y + (placed === undefined ? HEAD / 2 : placed.y + ROW / 2);
+  return placed === undefined ? box.y + HEAD / 2 : placed.y + ROW / 2;
 }
 
 export function areaOf(box: SceneBox, row: string | undefined): Box {
   const placed = placeRows(box).find((candidate) => candidate.id === row);
   if (placed === undefined) return box;
-  return { x: box.x + placed.x, y: box.y + placed.y, width: placed.width, height: ROW };
+  return { x: placed.x, y: placed.y, width: placed.width, height: ROW };
 }

@@ -62,12 +62,14 @@ const frame = (mark: Group, area: Box) =>
 
 async function flash(mark: Group, area: Box): Promise<void> {
   await frame(mark, area)
-    .style('opacity', 1)
+    .style('stroke-opacity', 1)
     .transition()
     .duration(MOVE_MS)
     .ease(easeCubicOut)
-    .style('opacity', 0)
+    .style('stroke-opacity', 0)
     .end();
+  // Now, and not when the next step comes: that would have to wait for it.
+  mark.remove();
 }
 
 /** A dot along the link that leads to the table that is read. */
@@ -107,12 +109,12 @@ async function shake(boxes: Group, id: string, backwards: boolean): Promise<void
   await box
     .transition()
     .duration(MOVE_MS)
-    .attrTween('transform', (d) => (t) => {
+    .attrTween('transform', () => (t) => {
       const offset = sign * Math.sin(t * Math.PI * 6) * 5 * (1 - t);
-      return `translate(${String(d.x + offset)},${String(d.y)})`;
+      return `translate(${String(offset)},0)`;
     })
     .end();
-  box.attr('data-motion', null);
+  box.attr('data-motion', null).attr('transform', null);
 }
 
 const LOCK = 'M-5,-1 h10 v8 h-10 z M-3,-1 v-3 a3,3 0 0 1 6,0 v3';
