@@ -94,9 +94,8 @@ export function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
   putAt(plate, { x: (d) => d.x + d.width - width(d), y: top });
   setAttr(plate, 'width', width);
   setAttr(plate, 'display', (d) => (onCpu(d) ? null : 'none'));
-  const text = badged.select('text');
-  putAt(text, { x: (d) => d.x + d.width - 8, y: (d) => top(d) + 12.5 });
-  setText(text, (d) => d.badge ?? '');
+  putAt(badged.select('text'), { x: (d) => d.x + d.width - 8, y: (d) => top(d) + 12.5 });
+  setText(badge.select('text'), (d) => d.badge ?? '');
 }
 
 function drawRows(group: Group, box: SceneBox, on: StageEvents): void {
