@@ -82,10 +82,7 @@ export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
   'flush-size=one-page': onSvm('2007b'),
   'flush-when=before': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   'break=B-B1': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
-  'break=B-B3': {
-    notFound:
-      'The programs of this search are guests of kvm-2007, and this is a mistake on two-stage: only lines of a text change its host tables, no guest does. The lesson wrong-instruction shows it.',
-  },
+  'break=B-B3': { machine: { machine: 'two-stage', cpu: 'vmx-vpid' }, vcpus: 1 },
   'break=B-B4': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   // The guest itself sees nothing of it. Later the host kernel meets the forgotten entry, and stops.
   'break=C-B2': { ...onSvm('2007b'), shownBy: 'host' },
