@@ -52,11 +52,12 @@ function searchTexts(id: string, search: Search): fc.Arbitrary<string> {
   return texts.map((text) => text.replace(/^machine .*$/m, (line) => `${line}\n${policy}`));
 }
 
-const guestTexts = (machine: string, { vcpus, modes }: Search): fc.Arbitrary<string> =>
+const guestTexts = (machine: string, { vcpus, modes, also }: Search): fc.Arbitrary<string> =>
   vcpuProgram({
     manners: 'obeys',
     vcpus: [vcpus],
     ...(modes === undefined ? {} : { modes }),
+    ...(also === undefined ? {} : { also }),
   }).map((program) => programText(program, machine));
 
 export interface Budget {

@@ -14,7 +14,9 @@ import {
   type SettingValue,
 } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
+import type { Deed } from './guest-deeds.ts';
 import type { GuestMode } from './guest-programs.ts';
+import { tableChangedUnderWalk } from './guest-races.ts';
 
 const MACHINE = 'kvm-2007';
 const CPUS = ['vmx-novpid', 'svm', 'vmx-vpid'] as const;
@@ -43,6 +45,8 @@ export interface Search {
   readonly policy?: SettingChoices;
   readonly vcpus: number;
   readonly modes?: readonly GuestMode[];
+  /** What its guests often do besides. */
+  readonly also?: fc.Arbitrary<Deed>;
   /** What shows it: an access of the guest, or that the host stops. */
   readonly shownBy?: 'guest' | 'host';
   /** Programs to try in `npm test`, where those of other properties are too few. */
@@ -107,6 +111,11 @@ export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
     vcpus: 1,
     modes: ['pae', '2-level'],
     runs: 1500,
+  },
+  'break=walk-race': {
+    machine: { era: '2007c', cpu: 'svm' },
+    vcpus: 2,
+    also: tableChangedUnderWalk,
   },
   'break=D-B3': onShadow(1),
   'break=D-B2': notOften('hooked-in'),
