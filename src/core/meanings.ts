@@ -114,6 +114,8 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'shipped-bugs=nx-slip': "no-execute of a large page is kept at the place of the user bit of its page's key",
   'shipped-bugs=nonpaging-write':
     'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
+  'shipped-bugs=walk-race':
+    "what a walk has read of a guest's table is used after the table is protected, even where another vCPU has changed it meanwhile (our reading, the reference does not name it)",
   break: 'Which mistakes the hypervisor makes that its era did not.',
   'break=none': 'none',
   'break=C-B2': 'the read-fault fixer clears W and leaves the entry in the reverse map',
@@ -124,6 +126,8 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'break=nx-slip': "no-execute of a large page is kept at the place of the user bit of its page's key",
   'break=nonpaging-write':
     'without paging, the guest writes frames that are still shadowed as tables, unseen (our reading, unverified)',
+  'break=walk-race':
+    "what a walk has read of a guest's table is used after the table is protected, even where another vCPU has changed it meanwhile (our reading, the reference does not name it)",
   'break=E-B4': 'the dirty log is cleared after its lock is free again: what was written in between is lost',
   'break=D-B2': 'tables below which something is out of step are linked as they are',
   'break=D-B3':

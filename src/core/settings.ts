@@ -65,7 +65,16 @@ export interface Setting extends SettingSpec {
 }
 
 /** Bugs that one of the eras of 2006 and 2007 shipped, with the ids of the reference where it has one. */
-export const SHIPPED_BUGS = ['C-B2', 'C-B3', 'C-B4', 'C-B5', 'C-B6', 'nx-slip', 'nonpaging-write'] as const;
+export const SHIPPED_BUGS = [
+  'C-B2',
+  'C-B3',
+  'C-B4',
+  'C-B5',
+  'C-B6',
+  'nx-slip',
+  'nonpaging-write',
+  'walk-race',
+] as const;
 export type ShippedBug = (typeof SHIPPED_BUGS)[number];
 /** All bugs that a machine of these eras can have; the last ones no era shipped, so only `break` brings them. */
 export const BUGS = [...SHIPPED_BUGS, 'E-B4'] as const;
@@ -86,28 +95,10 @@ const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 /** Eras whose guests may have several vCPUs. */
 const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
 
-const BUG_VALUES: readonly (ValueSpec & { readonly value: ShippedBug })[] = [
-  { value: 'C-B2' },
-  { value: 'C-B3' },
-  {
-    value: 'C-B4',
-  },
-  { value: 'C-B5' },
-  { value: 'C-B6' },
-  {
-    value: 'nx-slip',
-  },
-  {
-    value: 'nonpaging-write',
-  },
-];
-
-const UNSHIPPED_VALUES: readonly (ValueSpec & { readonly value: Bug })[] = [
-  {
-    value: 'E-B4',
-    eras: ['2007c'],
-  },
-];
+/** Bugs that take several vCPUs. */
+const BUGS_OF_SEVERAL: readonly Bug[] = ['walk-race', 'E-B4'];
+const valueOf = (value: Bug): ValueSpec =>
+  BUGS_OF_SEVERAL.includes(value) ? { value, eras: ['2007c'] } : { value };
 
 const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map(
   (value) => ({ value }),
@@ -305,7 +296,7 @@ const SPECS: readonly SettingSpec[] = [
     machines: KVM_2007,
     label: 'shipped bugs',
     list: true,
-    values: [{ value: 'all' }, { value: 'none' }, ...BUG_VALUES],
+    values: [{ value: 'all' }, { value: 'none' }, ...SHIPPED_BUGS.map(valueOf)],
   },
   {
     name: 'break',
@@ -315,11 +306,7 @@ const SPECS: readonly SettingSpec[] = [
     list: true,
     values: [
       { value: 'none' },
-      ...[...BUG_VALUES, ...UNSHIPPED_VALUES].map((choice) => ({
-        ...choice,
-        wrong: true as const,
-        machines: KVM_2007,
-      })),
+      ...BUGS.map((bug) => ({ ...valueOf(bug), wrong: true as const, machines: KVM_2007 })),
       ...TODAYS_BUG_VALUES.map((choice) => ({ ...choice, wrong: true as const, machines: KVM_SHADOW })),
       ...MISTAKES.map((choice) => ({ ...choice, wrong: true as const })),
     ],

@@ -114,6 +114,7 @@ const BUG_CODES: Readonly<Record<Bug, string>> = {
   'C-B6': '6',
   'nx-slip': 'x',
   'nonpaging-write': 'w',
+  'walk-race': 'r',
   'E-B4': 'e',
 };
 

@@ -11,6 +11,12 @@ export const OF_RARE_STEPS = {
     what: `It marks the guest's ${table(level)} entry accessed.`,
     why: 'Real hardware would have done so; the hypervisor has to do it in its place.',
   }),
+  'gpte-check': ({ level, changed }) => ({
+    what: `The guest's ${table(level)} entry ${changed ? 'has changed since it was read' : 'is still what was read'}.`,
+    why: changed
+      ? 'Nothing is built from what is no longer true. The access will fault again.'
+      : 'Another vCPU could have written it since. A shadow must not be built from what is no longer true.',
+  }),
   'parent-remove': ({ serial }) => ({
     what: `sp ${String(serial)} forgets one entry that pointed to it.`,
     why: 'The link is about to be cut.',

@@ -96,12 +96,6 @@ const OF_WALKS = {
     what: `The guest's own tables refuse: ${errorCodeWords(errorCode)}.`,
     why: 'This is the fault that the guest would get from a real processor, so the guest gets it.',
   }),
-  'gpte-check': ({ level, changed }) => ({
-    what: `The guest's ${table(level)} entry ${changed ? 'has changed since it was read' : 'is still what was read'}.`,
-    why: changed
-      ? 'Nothing is built from what is no longer true. The access will fault again.'
-      : 'Another vCPU could have written it since. A shadow must not be built from what is no longer true.',
-  }),
   'stale-check': ({ seq, now, stale }) => ({
     what: stale ? 'What was found is out of date: nothing is mapped.' : 'What was found still holds.',
     why: !stale

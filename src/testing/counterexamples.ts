@@ -5,14 +5,18 @@
 import fc from 'fast-check';
 import type { SettingChoices } from '../scenario/ast.ts';
 import { formatScenario, planScenario } from '../scenario/plan.ts';
-import { programText, vcpuProgram, type VcpuProgram } from './vcpu-programs.ts';
+import { twoStageText } from './two-stage-programs.ts';
+import { programText, vcpuProgram } from './vcpu-programs.ts';
 import { watch, wrongs, type Watched } from './watched-run.ts';
+import { watchTwoStage } from './watched-two-stage.ts';
 import { choicesFor, WRONG_POLICIES, type Search } from './wrong-policies.ts';
 
 /** How a text runs under some settings; nothing where it cannot. */
 export function watchText(text: string, choices: SettingChoices): Watched | undefined {
   const planned = planScenario(text, choices);
-  return planned.kind === 'ok' ? watch(planned.plan.program) : undefined;
+  if (planned.kind !== 'ok') return undefined;
+  const { program } = planned.plan;
+  return program.settings.machine === 'two-stage' ? watchTwoStage(program) : watch(program);
 }
 
 /** Whether a text goes wrong under the wrong policy, and goes well under the right one. */
@@ -36,14 +40,25 @@ const pairs = (choices: SettingChoices): string =>
     .map(([name, value]) => `${name}=${value}`)
     .join(' ');
 
-/** The text of a program on the machine of a search, with the wrong policy chosen. */
-export function searchText(program: VcpuProgram, id: string, search: Search): string {
+/** Texts of programs on the machine of a search, with the wrong policy chosen. */
+function searchTexts(id: string, search: Search): fc.Arbitrary<string> {
   const { machine = 'kvm-2007', ...settings } = search.machine;
-  const text = programText(program, `machine ${machine} ${pairs(settings)}`);
   const mended: SettingChoices = machine === 'kvm-2007' ? { 'shipped-bugs': 'none' } : {};
   const policy = `policy ${pairs({ ...mended, ...search.policy, ...choicesFor(id).wrong })}`;
-  return text.replace(/^machine .*$/m, (line) => `${line}\n${policy}`);
+  const texts =
+    machine === 'two-stage'
+      ? twoStageText(settings)
+      : guestTexts(`machine ${machine} ${pairs(settings)}`, search);
+  return texts.map((text) => text.replace(/^machine .*$/m, (line) => `${line}\n${policy}`));
 }
+
+const guestTexts = (machine: string, { vcpus, modes, also }: Search): fc.Arbitrary<string> =>
+  vcpuProgram({
+    manners: 'obeys',
+    vcpus: [vcpus],
+    ...(modes === undefined ? {} : { modes }),
+    ...(also === undefined ? {} : { also }),
+  }).map((program) => programText(program, machine));
 
 export interface Budget {
   readonly seed?: number;
@@ -54,20 +69,13 @@ export interface Budget {
 
 /** The first program that shows what is wrong about a policy; nothing where none of them does. */
 export function findProgram(id: string, search: Search, budget: Budget): string | undefined {
-  const { vcpus, modes } = search;
-  const programs = vcpuProgram({
-    manners: 'obeys',
-    vcpus: [vcpus],
-    ...(modes === undefined ? {} : { modes }),
-  });
-  const property = fc.property(programs, (program) => !shows(searchText(program, id, search), id));
+  const property = fc.property(searchTexts(id, search), (text) => !shows(text, id));
   const { counterexample } = fc.check(property, {
     numRuns: budget.runs,
     endOnFailure: !budget.shrink,
     ...(budget.seed === undefined ? {} : { seed: budget.seed }),
   });
-  const [program] = counterexample ?? [];
-  return program === undefined ? undefined : searchText(program, id, search);
+  return counterexample?.[0];
 }
 
 /** Lines that stay: version, title, machine, policy. */
@@ -91,6 +99,7 @@ export function withoutIdleLines(text: string, id: string): string {
 /** What was seen of an access, as an expectation says it. */
 function seenOf({ result }: Watched['operations'][number]): string {
   if (result === undefined) return '';
+  if (result.hostFault !== undefined) return `host-fault=0x${result.hostFault.code.toString(16)}`;
   const fault = result.faults.at(-1);
   if (fault !== undefined) return `fault=0x${fault.errorCode.toString(16)}`;
   return result.value === undefined ? 'no fault' : `read=0x${result.value.toString(16)}`;

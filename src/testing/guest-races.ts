@@ -79,6 +79,34 @@ export const tableTakenBack: fc.Arbitrary<Deed> = fc
     ];
   });
 
+/**
+ * A table is to be shadowed again: after the hypervisor has read an entry of it, and before it is protected, another vCPU
+ * changes that entry.
+ */
+export const tableChangedUnderWalk: fc.Arbitrary<Deed> = fc
+  .record({
+    pair,
+    table: choice(TABLES),
+    point: choice<PreemptionPoint>(['walk_addr/done', 'rmap_write_protect/before-flush']),
+    change: change.filter(({ kind }) => kind === 'small'),
+    uses: list(use, 2),
+    invalidations,
+  })
+  .map((a) => (guest) => {
+    if (guest.vcpus === 1) return [];
+    const [own, other] = namesOf(a.pair, guest);
+    const { page, window } = a.table;
+    const made = { ...a.change, address: page };
+    return [
+      ...times(FREED_FROM_FLOOD, idle(other, window)),
+      ...everywhere(guest, { ...a.invalidations, before: [] }, 'load-cr3 main'),
+      idle(other, window),
+      `${own} ${a.uses[0]?.(`${page}+0x8`) ?? 'cpuid'}\n  at ${a.point}: ${other} ${changeText(made, guest)}`,
+      ...everywhere(guest, { ...a.invalidations, before: [] }, remedyOf(made)),
+      `${own} ${a.uses[1]?.(`${page}+0x8`) ?? 'cpuid'}`,
+    ];
+  });
+
 /** While one vCPU walks, another has the table given up in which the walk is, and has one more page translated. */
 export const tableFreedUnderWalk: fc.Arbitrary<Deed> = fc
   .record({ pair, tables: fc.shuffledSubarray([...TABLES], { minLength: 2, maxLength: 2 }), invalidations })

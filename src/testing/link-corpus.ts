@@ -179,6 +179,18 @@ export const LINK_CORPUS: readonly PublishedLink[] = [
     },
   },
   {
+    name: 'a bug that the reference does not name, alone and made on purpose, abbreviated',
+    hash: '#/s/read-too-early?c=4NxA&at=0.0&p=KrBnCv&vs=Br',
+    opens: {
+      kind: 'catalogue',
+      id: 'read-too-early',
+      check: '4NxA',
+      at: { operation: '0', step: 0 },
+      settings: { break: 'walk-race', 'shipped-bugs': 'none', cpu: 'vmx-vpid' },
+      versus: { 'shipped-bugs': 'walk-race' },
+    },
+  },
+  {
     name: 'a bare machine, with its settings',
     hash: '#/s/why-24?c=iXu5&at=3.5&cpu=arm64&host=3-level&psc=both&tlb=8&host-pages=2M',
     opens: {

@@ -88,25 +88,13 @@ const storesIntoTable: fc.Arbitrary<Nested> = fc.oneof(
   },
 );
 
-/**
- * Between the hypervisor's own walk and the moment when the table is protected everywhere, a store into it by another
- * vCPU goes unseen: a race of the era, which several-vcpus.prop.test.ts pins. Programs do not store there.
- */
-const RACES: readonly string[] = [
-  'walk_addr/done',
-  'rmap_write_protect/before-flush',
-  'kvm_flush_remote_tlbs/before-request',
-  'kvm_flush_remote_tlbs/before-kick',
-];
-const inside = choice(PREEMPTION_NAMES).chain((point) => {
-  const nested = RACES.includes(point)
-    ? harmless
-    : fc.oneof({ weight: 1, arbitrary: harmless }, { weight: 1, arbitrary: storesIntoTable });
-  return nested.map((made) => ({ ...made, point }));
-});
+const inside: fc.Arbitrary<Nested> = fc.oneof(
+  { weight: 1, arbitrary: harmless },
+  { weight: 1, arbitrary: storesIntoTable },
+);
 const meanwhile: fc.Arbitrary<Meanwhile> = fc
-  .tuple(fc.integer({ min: 1, max: 2 }), choice(['', '', '#2']), inside)
-  .map(([vcpu, visit, { point, ...rest }]) => ({ ...rest, vcpu, point: `${point}${visit}` }));
+  .tuple(fc.integer({ min: 1, max: 2 }), choice(PREEMPTION_NAMES), choice(['', '', '#2']), inside)
+  .map(([vcpu, point, visit, made]) => ({ ...made, vcpu, point: `${point}${visit}` }));
 
 /** Somebody else acts in the middle of the first operation of a deed. */
 const interrupted = (deed: Deed, made: Meanwhile): Deed => {
@@ -169,13 +157,18 @@ export const vcpuProgram = (of: {
   readonly manners: Manners;
   readonly vcpus: readonly number[];
   readonly modes?: readonly GuestMode[];
+  /** What they often do besides. */
+  readonly also?: fc.Arbitrary<Deed>;
 }): fc.Arbitrary<VcpuProgram> =>
   fc
     .record({
       mode: choice(of.modes ?? GUEST_MODES),
       vcpus: choice(of.vcpus),
       ground,
-      deeds: fc.array(deed, { minLength: 1, maxLength: MOST_DEEDS }),
+      deeds: fc.array(of.also === undefined ? deed : fc.oneof(deed, of.also), {
+        minLength: 1,
+        maxLength: MOST_DEEDS,
+      }),
     })
     .map(({ mode, vcpus, ground: start, deeds }) => {
       const operations = deeds.flatMap((one) => one({ mode, vcpus, manners: of.manners }));

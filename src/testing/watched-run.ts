@@ -38,14 +38,25 @@ const KINDS = { read: 'r', write: 'w', execute: 'x' } as const;
 export function watch(program: Program): Watched {
   const watcher = new Watcher(program);
   const { recorder, tlbs } = watcher.run();
-  const { tables } = recorder.machine.world;
   return {
     complaints: [...tlbs.complaints, ...endless(recorder.operations)],
+    ...brokenIn(recorder),
+    stale: tlbs.stale,
+  };
+}
+
+/** What the machine itself found broken in a run, beside what happened. */
+export function brokenIn({
+  machine,
+  operations,
+  stop,
+}: Recorder): Pick<Watched, 'violations' | 'harms' | 'stop' | 'operations'> {
+  const { tables } = machine.world;
+  return {
     violations: [...new Set([...tables.violation.values()].map(({ rule }) => rule))],
     harms: [...new Set([...tables.harm.values()].map(({ kind }) => kind as string))],
-    stop: recorder.stop?.message,
-    stale: tlbs.stale,
-    operations: recorder.operations,
+    stop: stop?.message,
+    operations,
   };
 }
 

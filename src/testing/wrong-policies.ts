@@ -14,7 +14,9 @@ import {
   type SettingValue,
 } from '../core/settings.ts';
 import type { SettingChoices } from '../scenario/ast.ts';
+import type { Deed } from './guest-deeds.ts';
 import type { GuestMode } from './guest-programs.ts';
+import { tableChangedUnderWalk } from './guest-races.ts';
 
 const MACHINE = 'kvm-2007';
 const CPUS = ['vmx-novpid', 'svm', 'vmx-vpid'] as const;
@@ -43,6 +45,8 @@ export interface Search {
   readonly policy?: SettingChoices;
   readonly vcpus: number;
   readonly modes?: readonly GuestMode[];
+  /** What its guests often do besides. */
+  readonly also?: fc.Arbitrary<Deed>;
   /** What shows it: an access of the guest, or that the host stops. */
   readonly shownBy?: 'guest' | 'host';
   /** Programs to try in `npm test`, where those of other properties are too few. */
@@ -82,10 +86,7 @@ export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
   'flush-size=one-page': onSvm('2007b'),
   'flush-when=before': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   'break=B-B1': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
-  'break=B-B3': {
-    notFound:
-      'The programs of this search are guests of kvm-2007, and this is a mistake on two-stage: only lines of a text change its host tables, no guest does. The lesson wrong-instruction shows it.',
-  },
+  'break=B-B3': { machine: { machine: 'two-stage', cpu: 'vmx-vpid' }, vcpus: 1 },
   'break=B-B4': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   // The guest itself sees nothing of it. Later the host kernel meets the forgotten entry, and stops.
   'break=C-B2': { ...onSvm('2007b'), shownBy: 'host' },
@@ -110,6 +111,11 @@ export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
     vcpus: 1,
     modes: ['pae', '2-level'],
     runs: 1500,
+  },
+  'break=walk-race': {
+    machine: { era: '2007c', cpu: 'svm' },
+    vcpus: 2,
+    also: tableChangedUnderWalk,
   },
   'break=D-B3': onShadow(1),
   'break=D-B2': notOften('hooked-in'),

@@ -14,11 +14,11 @@ export const isFlipped = (world: World): boolean => (world.get('serial', 'flip')
 
 /** Bugs that can break a rule, the likeliest first. */
 const BUGS_OF_RULE: Readonly<Record<string, readonly Bug[]>> = {
-  'INV-1': ['C-B4', 'nonpaging-write'],
+  'INV-1': ['C-B4', 'walk-race', 'nonpaging-write'],
   'INV-2': ['C-B2'],
   'INV-3': ['nonpaging-write'],
   'INV-12': ['E-B4'],
-  'INV-13': ['C-B5', 'nx-slip', 'C-B3', 'nonpaging-write'],
+  'INV-13': ['C-B5', 'nx-slip', 'C-B3', 'walk-race', 'nonpaging-write'],
   'INV-14': ['C-B5'],
 };
 

@@ -16,7 +16,7 @@ export interface EraTraits {
    * Without them each fault builds the leaf from a fresh walk, and a walk for a write sets D.
    */
   readonly softwareBits: boolean;
-  /** Whether a write-protect and a zap flush the TLBs of every vCPU, after the entry has changed. */
+  /** Whether there may be several vCPUs: a write-protect and a zap flush the TLBs of all, after the entry has changed. */
   readonly remoteFlush: boolean;
   /** Whether the answer of a device is put in its place by a second fault of the same instruction. */
   readonly deviceReadFaultsTwice: boolean;
@@ -55,7 +55,7 @@ const ERAS: Readonly<Record<string, EraTraits>> = {
     softwareBits: false,
     remoteFlush: true,
     deviceReadFaultsTwice: false,
-    bugs: ['C-B3', 'nx-slip', 'nonpaging-write'],
+    bugs: ['C-B3', 'nx-slip', 'nonpaging-write', 'walk-race'],
   },
 };
 

@@ -8,7 +8,7 @@ import type { AccessRequest } from '../hardware/fault.ts';
 import type { Machine } from '../machine/machine.ts';
 import { indexAt, PTE_NX } from '../hardware/x86-entry.ts';
 import { contextOf, quadrantOf, shadowRootFor } from './context-2007.ts';
-import { hasBug } from './era-2007.ts';
+import { hasBug, traitsOf } from './era-2007.ts';
 import type { GuestWalk } from './guest-walk.ts';
 import { setLeaf, setLeafForFault, type FaultLeaf, type LeafPlan } from './leaf-2007.ts';
 import { getPage } from './shadow-page.ts';
@@ -17,7 +17,7 @@ import { accessField, inherit, isMmio, isPresent, linkSpte, SPTE_LARGE_MARK } fr
 /** Makes the path down to the leaf, and the leaf where there was none. Gives the word of the leaf. */
 export function fetch(m: Machine, walk: GuestWalk): number {
   return m.call('fetch', { gva: walk.gva }, () => {
-    const { word, parent } = pathTo(m, walk);
+    const { word, parent } = must(pathTo(m, walk), 'a path');
     const entry = spte(m.word(word));
     if (isPresent(entry) || isMmio(entry)) return word;
     if (walk.leafLevel > 1) markLarge(m, parent);
@@ -33,7 +33,9 @@ export function fetchAnew(
   request: AccessRequest,
 ): { word: number; result: FaultLeaf } {
   return m.call('fetch', { gva: walk.gva }, () => {
-    const { word, parent } = pathTo(m, walk);
+    const path = pathTo(m, walk);
+    if (path === undefined) return { word: 0, result: 'again' };
+    const { word, parent } = path;
     if (walk.leafLevel > 1) markLarge(m, parent);
     return { word, result: setLeafForFault(m, planFor(walk, word), request) };
   });
@@ -49,8 +51,11 @@ const planFor = (walk: GuestWalk, word: number): LeafPlan => ({
   inherited: walk.inherited[walk.leafLevel] ?? 0n,
 });
 
-/** The words of the leaf and of the entry above it; tables on the way are made. */
-function pathTo(m: Machine, walk: GuestWalk): { word: number; parent: number | undefined } {
+/**
+ * The words of the leaf and of the entry above it; tables on the way are made. Undefined where another vCPU has changed what
+ * the walk had read of such a table: nobody but the walk knew of the table until it was protected.
+ */
+function pathTo(m: Machine, walk: GuestWalk): { word: number; parent: number | undefined } | undefined {
   const root = shadowRootFor(m, walk.gva);
   if (root.word !== undefined)
     m.step('fetch-look', { level: 3, index: root.index, entry: m.word(root.word) }, [root.word]);
@@ -63,9 +68,16 @@ function pathTo(m: Machine, walk: GuestWalk): { word: number; parent: number | u
     m.step('fetch-look', { level, index, entry }, [word]);
     if (level === 1) return { word, parent };
     parent = word;
-    table = isPresent(entry) ? pfnOfEntry(entry) : linkChild(m, { walk, word, childLevel: level - 1 });
+    if (isPresent(entry)) table = pfnOfEntry(entry);
+    else {
+      table = linkChild(m, { walk, word, childLevel: level - 1 });
+      if (asksAgain(m) && walk.isChanged[level - 1]?.() === true) return undefined;
+    }
   }
 }
+
+/** Bug walk-race: the era of several vCPUs did not look again at what its walk had read. */
+const asksAgain = (m: Machine): boolean => traitsOf(m.settings).remoteFlush && !hasBug(m, 'walk-race');
 
 /** The guest maps what lies below this entry with one large page. */
 function markLarge(m: Machine, word: number | undefined): void {

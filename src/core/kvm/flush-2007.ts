@@ -8,6 +8,7 @@ import { emptyCr3Cache } from './cr3-cache.ts';
 import { traitsOf } from './era-2007.ts';
 import { addressesThrough } from './shadow-links.ts';
 import {
+  CUT_LINKS,
   derivesFrom,
   droppedByFlush,
   flushContext,
@@ -54,7 +55,8 @@ export const flushesFirst = (m: Machine): boolean =>
 
 /** `tlb_flush`: arranges for a flush of this vCPU's TLB before its next entry, or drops the addresses that have changed. */
 export function flushTlb(m: Machine, why: FlushReason, changed: Changed = UNCHANGED): void {
-  const { words, addresses } = changed;
+  const { words } = changed;
+  const addresses = m.reg(CUT_LINKS) === 0n ? changed.addresses : undefined;
   const needless = why !== 'cr3' && isNeedless(m, m.vcpu, words);
   m.step('flush', {
     why,
@@ -71,10 +73,16 @@ export function flushTlb(m: Machine, why: FlushReason, changed: Changed = UNCHAN
   if (why !== 'cr3') emptyCr3Cache(m);
 }
 
-/** Before links to tables are cut: drops what this vCPU has from below them. Others are asked to drop all, when it comes to it. */
+/** Before links to tables are cut: drops what this vCPU has from below them. The others will drop all, when it comes to it. */
 export function flushBelow(m: Machine, links: readonly number[]): void {
-  const changed = flushesByLinks(m) ? changedBy(m, links) : UNCHANGED;
+  if (!flushesByLinks(m) || links.length === 0) return;
+  const changed = changedBy(m, links);
   if (changed.addresses !== undefined && changed.addresses.length > 0) flushTlb(m, 'zap', changed);
+  const others = vcpusOf(m).filter((vcpu) => vcpu !== m.vcpu);
+  if (others.length === 0) return;
+  m.amendLastStep(() => {
+    for (const vcpu of others) m.set('reg', `${String(vcpu)}.${CUT_LINKS}`, 1n);
+  });
 }
 
 function effectOf(m: Machine, addresses: readonly bigint[] | undefined): string {

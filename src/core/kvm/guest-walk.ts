@@ -43,6 +43,8 @@ export interface GuestWalk {
   readonly tableGfns: readonly Gfn[];
   /** By level: rights that the entries above that table leave. */
   readonly inherited: readonly bigint[];
+  /** By level: looks whether the guest's entry is no longer as the walk left it. */
+  readonly isChanged: readonly (() => boolean)[];
 }
 
 export interface GuestFault {
@@ -69,6 +71,7 @@ function walkGuest(m: Machine, request: Request): GuestWalk | GuestFault {
   const context = contextOf(m);
   const tableGfns: Gfn[] = [];
   const inherited: bigint[] = [];
+  const isChanged: (() => boolean)[] = [];
   const start = startOf(m, context, request);
   if (start.kind === 'fault') return start;
   let { table } = start;
@@ -93,6 +96,11 @@ function walkGuest(m: Machine, request: Request): GuestWalk | GuestFault {
     const large = isLarge(m, { context, entry, level });
     const leaf = large || level === 1;
     const marked = mark(m, { address, entry, at, context, table, dirty: leaf && request.access === 'write' });
+    isChanged[level] = () => {
+      const changed = readEntry(m, address, context.entryBytes) !== marked;
+      m.step('gpte-check', { level, changed }, [wordAt(address)]);
+      return changed;
+    };
     if (leaf) {
       const baseGfn = gfn(gfnOfEntry(entry) - (large ? gfnOfEntry(entry) % framesOf(at) : 0));
       const frame = gfn(baseGfn + (large ? Number(gva >> 12n) % framesOf(at) : 0));
@@ -106,6 +114,7 @@ function walkGuest(m: Machine, request: Request): GuestWalk | GuestFault {
         leafLevel: level,
         tableGfns,
         inherited,
+        isChanged,
       };
     }
     rights = inherit(rights, entry);

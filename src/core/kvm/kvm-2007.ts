@@ -214,7 +214,7 @@ function handlePageFault(m: Machine, fault: FaultRequest): FaultResult {
     if (walked.kind === 'fault') return injectPageFault(m, fault.gva, walked.errorCode);
     const { word, result } = mapWalked(m, walked, fault);
     if (result !== 'write-to-table') resetFlood(m);
-    if (result !== 'table-gone' && isMmio(spte(m.word(word)))) return emulateMmio(m, walked.gfn, fault);
+    if (result !== 'again' && isMmio(spte(m.word(word)))) return emulateMmio(m, walked.gfn, fault);
     m.amendLastStep(() => {
       m.count('pf_fixed');
     });
@@ -233,7 +233,7 @@ function mapWalked(
   m: Machine,
   walk: GuestWalk,
   request: FaultRequest,
-): { word: number; result: FixResult | 'table-gone' } {
+): { word: number; result: FixResult | 'again' } {
   if (!traitsOf(m.settings).softwareBits) return fetchAnew(m, walk, request);
   const word = fetch(m, walk);
   const fault = { walk, request, word };

@@ -82,7 +82,8 @@ export function noteMapped(m: Machine, leaf: { word: number; gfn: Gfn; writable:
   m.set('sp', page.serial, Object.freeze({ ...page, slots: page.slots | (1 << slot) }));
 }
 
-export type FaultLeaf = 'fixed' | 'write-to-table' | 'table-gone';
+/** `again`: there is no place for the leaf, or it is out of date. The access faults again. */
+export type FaultLeaf = 'fixed' | 'write-to-table' | 'again';
 
 /**
  * The leaf of the last era, built at each fault from the walk just made. The guest's rights decide it; a store by the
@@ -97,8 +98,8 @@ export function setLeafForFault(m: Machine, plan: LeafPlan, request: AccessReque
     }
     const write = request.access === 'write';
     if (write && request.user) unshadow(m, plan.gfn);
-    // The page given up may have been the one that holds this very leaf: then the access faults again.
-    if (shadowPageAt(m.world, frameOfWord(plan.word)) === undefined) return 'table-gone';
+    // The page given up may have been the one that holds this very leaf.
+    if (shadowPageAt(m.world, frameOfWord(plan.word)) === undefined) return 'again';
     const shadowed = isShadowed(m, plan.gfn);
     const granted = withKernelOverride(
       m,

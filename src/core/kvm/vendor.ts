@@ -33,6 +33,11 @@ const keepsEntries = (m: Machine): boolean => hasAsids(m) || hasVpids(m);
 
 /** An interrupt that was sent to the vCPU and that nobody waits for; it leaves the guest before its next instruction. */
 export const IPI_IN_FLIGHT = 'ipi_in_flight';
+/**
+ * Another vCPU has cut links to tables since this one's entries were last flushed as a whole: it may hold addresses that no
+ * link leads to any more, so single ones cannot be named.
+ */
+export const CUT_LINKS = 'cut_links';
 
 export interface ExitFacts {
   readonly reason: ExitReason;
@@ -76,6 +81,7 @@ export const droppedByFlush = (m: Machine): number => (hasVpids(m) ? countEntrie
 
 /** Has all entries of the vCPU dropped: now, or at its next entry. Inside the step marked last. */
 export function flushContext(m: Machine): void {
+  if (m.reg(CUT_LINKS) !== 0n) m.setReg(CUT_LINKS, 0n);
   if (hasAsids(m)) m.setReg('asid_generation', 0n);
   if (!hasVpids(m)) return;
   m.count('flush_ctx');

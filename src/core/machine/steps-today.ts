@@ -11,7 +11,6 @@ export const STEPS_TODAY = {
   'gwalk-accessed': spec('kvm', 'cmpxchg', 'gPT', { gpa: 'w' }),
   'gwalk-dirty': spec('kvm', 'cmpxchg', 'gPT', { gpa: 'w' }),
   'gwalk-error': spec('kvm', 'check', 'gPT', { errorCode: 'n' }),
-  'gpte-check': spec('kvm', 'check', 'gPT', { level: 'n', changed: 'b' }),
 
   'track-check': spec('kvm', 'lookup', 'slot', { gfn: 'n', tracked: 'b' }),
   'pfn-found': spec('host', 'lookup', 'slot', { gfn: 'n', pfn: 'n', writable: 'b', seq: 'n' }),

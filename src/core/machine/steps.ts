@@ -80,6 +80,7 @@ const FIRST_STEPS = {
   'guest-walk-set-accessed': spec('kvm', 'write', 'gPT', { level: 'n' }),
   'guest-walk-refuse': spec('kvm', 'check', 'gPT', { level: 'n', errorCode: 'n', because: 's' }),
   'guest-walk-done': spec('kvm', 'check', 'gPT', { gfn: 'n', refs: 'n' }),
+  'gpte-check': spec('kvm', 'check', 'gPT', { level: 'n', changed: 'b' }),
 
   inject: spec('kvm', 'inject', 'vcpu', { gva: 'w', errorCode: 'n' }),
   'flood-reset': spec('kvm', 'write', 'vcpu', { was: 'n' }),

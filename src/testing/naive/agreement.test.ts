@@ -5,7 +5,7 @@ import { readEntry, writeEntry } from '../../core/hardware/format.ts';
 import { pdptesAt } from '../../core/hardware/pdptes.ts';
 import { pagingRegisters, type AccessKind, type PagingRegisters } from '../../core/hardware/registers.ts';
 import { eptStage, nptStage, type StageFault } from '../../core/hardware/second-stage.ts';
-import { walk, type WalkOutcome } from '../../core/hardware/walk.ts';
+import { walk } from '../../core/hardware/walk.ts';
 import { Machine } from '../../core/machine/machine.ts';
 import { World } from '../../core/machine/world.ts';
 import { DEFAULT_SETTINGS } from '../../core/settings.ts';
@@ -25,11 +25,9 @@ import type { ArmCase } from './enumerate-arm.ts';
 import type { EptCase } from './enumerate-ept.ts';
 import type { NptCase } from './enumerate-npt.ts';
 import { pdpteCases, type X86Case } from './enumerate-x86.ts';
-import type { ArmOutcome } from './arm.ts';
-import type { EptGuestOutcome } from './ept.ts';
-import type { NptOutcome } from './npt.ts';
+import { modelArmText, modelText, naiveArmText, naiveText } from './outcome-text.ts';
 import type { Cell } from './paths.ts';
-import { loadPdptes, type X86Outcome, type X86Request } from './x86.ts';
+import { loadPdptes, type X86Request } from './x86.ts';
 
 /** Every case. */
 const STRIDE = 1;
@@ -84,36 +82,6 @@ const requestOf = (
   registers: registersOf(request),
 });
 
-function modelText(outcome: WalkOutcome<StageFault>): string {
-  switch (outcome.kind) {
-    case 'ok':
-      return `ok ${hex(outcome.address)}`;
-    case 'not-canonical':
-      return 'gp';
-    case 'page-fault':
-      return `pf ${hex(outcome.errorCode)}`;
-    case 'host-fault':
-      return `${outcome.fault.kind} ${hex(outcome.fault.code)} ${hex(outcome.fault.gpa)}`;
-  }
-}
-
-function naiveText(outcome: X86Outcome | NptOutcome | EptGuestOutcome): string {
-  switch (outcome.t) {
-    case 'ok':
-      return `ok ${hex('pa' in outcome ? outcome.pa : outcome.hpa)}`;
-    case 'gp':
-      return 'gp';
-    case 'pf':
-      return `pf ${hex(outcome.ec)}`;
-    case 'npf':
-      return `nested page fault ${hex(outcome.info1)} ${hex(outcome.info2)}`;
-    case 'ept-violation':
-      return `EPT violation ${hex(outcome.qualification)} ${hex(outcome.gpa)}`;
-    case 'ept-misconfiguration':
-      return `EPT misconfiguration 0 ${hex(outcome.gpa)}`;
-  }
-}
-
 const isTwoLevel = ({ cr0, cr4 }: X86Request): boolean => (cr0 >> 31n) % 2n === 1n && (cr4 >> 5n) % 2n === 0n;
 const halvesOf = (request: X86Request): number => (isTwoLevel(request) ? 2 : 0);
 
@@ -150,7 +118,6 @@ function eptText(given: EptCase): string {
   );
 }
 
-/** WnR and HPFAR are left out where the architecture or the recordings leave them open. */
 function armText(given: ArmCase): string {
   const { request } = given;
   const access = ACCESS[request.access];
@@ -173,29 +140,8 @@ function armText(given: ArmCase): string {
               dirty: true,
             }),
     });
-    if (outcome.kind === 'ok') return `ok ${hex(outcome.address)}`;
-    if (outcome.kind === 'host-fault') return armFault('s2', outcome.fault.code, outcome.fault.gpa);
-    return outcome.kind === 'page-fault' ? armFault('s1', BigInt(outcome.errorCode)) : 'not canonical';
+    return modelArmText(outcome);
   });
-}
-
-const S1PTW = 1n << 7n;
-const PERMISSION = 0xcn;
-
-function armFault(stage: string, syndrome: bigint, ipa?: bigint): string {
-  const onTable = (syndrome & S1PTW) !== 0n;
-  const unknown = (syndrome & 0x3cn) === PERMISSION && !onTable;
-  const compared = onTable ? syndrome & ~(1n << 6n) : syndrome;
-  return `${stage} ${hex(compared)}${ipa === undefined || unknown ? '' : ` ${hex((ipa >> 12n) << 4n)}`}`;
-}
-
-function naiveArmText(outcome: ArmOutcome): string {
-  if (outcome.t === 'ok') return `ok ${hex(outcome.pa)}`;
-  const { ec, il, wnr, s1ptw, fsc, hpfar } = outcome;
-  const syndrome =
-    (BigInt(ec) << 26n) | (BigInt(il) << 25n) | (BigInt(s1ptw) << 7n) | (BigInt(wnr) << 6n) | BigInt(fsc);
-  const ipa = outcome.t === 's1' || hpfar === undefined ? undefined : (hpfar >> 4n) << 12n;
-  return armFault(outcome.t, syndrome, ipa);
 }
 
 function disagreements<C extends Case, O>(
