@@ -84,7 +84,9 @@ const TWO_STAGE: readonly string[] = ['two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 
 /** Eras whose guests may have several vCPUs. */
-const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
+const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1', '2011'];
+/** Eras in which marks of devices carry the number of slot changes. */
+const WITH_GENERATION: readonly string[] = ['6.12', '6.1'];
 
 const BUG_VALUES: readonly (ValueSpec & { readonly value: ShippedBug })[] = [
   { value: 'C-B2' },
@@ -109,8 +111,10 @@ const UNSHIPPED_VALUES: readonly (ValueSpec & { readonly value: Bug })[] = [
   },
 ];
 
-const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map(
-  (value) => ({ value }),
+/** Mistakes with the number of slot changes: without one nobody can make them. */
+const OF_GENERATION: readonly TodaysBug[] = ['F-B2', 'F-B4'];
+const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map((value) =>
+  OF_GENERATION.includes(value) ? { value, eras: WITH_GENERATION } : { value },
 );
 
 const SPECS: readonly SettingSpec[] = [
@@ -155,6 +159,10 @@ const SPECS: readonly SettingSpec[] = [
       },
       {
         value: '6.1',
+        machines: KVM_SHADOW,
+      },
+      {
+        value: '2011',
         machines: KVM_SHADOW,
       },
     ],
@@ -268,7 +276,12 @@ const SPECS: readonly SettingSpec[] = [
     where: 'policy',
     machines: KVM_SHADOW,
     label: 'devices without',
-    values: [{ value: 'none' }, { value: 'entries' }, { value: 'memory' }, { value: 'generation' }],
+    values: [
+      { value: 'none' },
+      { value: 'entries' },
+      { value: 'memory' },
+      { value: 'generation', eras: WITH_GENERATION },
+    ],
   },
   {
     name: 'gpte-write',

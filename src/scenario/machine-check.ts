@@ -74,19 +74,28 @@ function whyIdle(setting: Setting, settings: Settings): Said {
 
 function whyMisfit(setting: Setting, settings: Settings): Said {
   const own = settings[setting.name];
-  const choice = setting.values.find(({ value }) => value === own);
-  const onMachine = choice?.machines?.includes(settings.machine) ?? true;
-  const values = choicesOf(setting, settings).map(({ value }) => `${setting.name}=${value}`);
+  const fitting = choicesOf(setting, settings);
+  const choice = setting.values.find(
+    (known) => own.split(',').includes(known.value) && !fitting.includes(known),
+  );
+  const against =
+    choice?.machines?.includes(settings.machine) === false
+      ? `machine ${settings.machine}`
+      : choice?.eras?.includes(settings.era) === false
+        ? `era=${settings.era}`
+        : `cpu=${settings.cpu}`;
+  const values = fitting.map(({ value }) => `${setting.name}=${value}`);
   return {
-    message: `${setting.name}=${own} does not fit ${onMachine ? `cpu=${settings.cpu}` : `machine ${settings.machine}`}`,
+    message: `${setting.name}=${choice?.value ?? own} does not fit ${against}`,
     remedy: `Use one of: ${values.join(', ')}.`,
   };
 }
 
-/** Whether the value of a setting fits the others. */
+/** Whether the value of a setting fits the others; of a list, each part. */
 const fits = (setting: Setting, settings: Settings): boolean =>
-  setting.list === true ||
-  choicesOf(setting, settings).some((choice) => choice.value === settings[setting.name]);
+  settings[setting.name]
+    .split(',')
+    .every((part) => choicesOf(setting, settings).some((choice) => choice.value === part));
 
 /** The token that names a setting, or its value, in a line. */
 export function pairIn(line: Line, name: string, part: 'name' | 'value'): Span | undefined {

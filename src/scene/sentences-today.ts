@@ -210,6 +210,10 @@ const OF_VCPUS = {
     what: `All vCPUs are to flush: ${why}.`,
     why: 'Each may still hold translations that the tables no longer give.',
   }),
+  'flush-put-off': ({ count }) => ({
+    what: `The flush for it is put off: tlbs_dirty is ${String(count)} now.`,
+    why: 'The guest has changed its own table, so it flushes for itself. The host flushes at the latest when it takes a page away.',
+  }),
   'flush-own': ({ how, dropped }) => ({
     what: `The vCPU flushes ${how === 'address' ? 'one address' : 'its TLB'}: ${plural(dropped, 'entry goes', 'entries go')}.`,
     why: FLUSHED[how] ?? how,

@@ -3,7 +3,7 @@
  * the parent links that go with them. Each tells whether a flush is owed. Source: the reference, D.1, D.6.
  */
 import type { Machine } from '../machine/machine.ts';
-import type { ShadowPage } from '../machine/tables.ts';
+import type { OwedFlush, ShadowPage } from '../machine/tables.ts';
 import { flushRemote } from './flush.ts';
 import {
   indexOfEntry,
@@ -81,14 +81,14 @@ const countPages = (m: Machine, level: number, by: number): void => {
   m.count(PAGES_OF_LEVEL[level - 1] ?? 'pages_4k', by);
 };
 
-/** `drop_spte`: an entry, present or not, is no more; the reverse map forgets it. */
-export function dropEntry(m: Machine, word: number): void {
+/** `drop_spte`: an entry, present or not, is no more; the reverse map forgets it. `due`: see `oweFlush`. */
+export function dropEntry(m: Machine, word: number, due?: OwedFlush['due']): void {
   const entry = m.word(word);
   const level = levelOfRole(pageOfEntry(m.world, word).role);
   m.step('leaf-drop', { level, entry }, [word]);
   m.set('word', word, undefined);
   if (!isPresent(entry)) return;
-  oweFlush(m, word);
+  oweFlush(m, word, due);
   countPages(m, level, -1);
   removeRmap(m, word);
 }

@@ -4,7 +4,7 @@
  */
 import type { Machine } from '../machine/machine.ts';
 import { hasBug } from './bugs.ts';
-import { linkPage } from './entries.ts';
+import { dropEntry, linkPage } from './entries.ts';
 import { entryOfGuest, placeOfEntry, gpteAccess, gpteBytes, gpteGfn, protectClean } from './gpte.ts';
 import type { GuestWalk } from './guest-walk.ts';
 import { directPrefetch, hugepageAdjust, nxAdjust } from './direct-map.ts';
@@ -154,7 +154,10 @@ export function prefetchOne(m: Machine, word: number, entry: bigint, logged = fa
     m.step('prefetch-refuse', { index: indexOfEntry(word), entry, why });
     return false;
   };
-  if (prefetchInvalid(m, word, entry)) return refuse('entry');
+  if (prefetchInvalid(m, entry)) {
+    dropEntry(m, word);
+    return refuse('entry');
+  }
   const gfn = gpteGfn(m, entry);
   const access = protectClean(
     gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'),

@@ -24,12 +24,14 @@ import { addSteps } from '../machine/steps.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
+import { eraOf } from './era.ts';
 import { leaveGuest, type Exit } from './exit.ts';
 import { asidOf, flushRemote, makeRequest } from './flush.ts';
 import { ZERO_PFN } from './host-memory.ts';
 import { changePages } from './host-operations.ts';
 import { invalidateAddress } from './invalidate.ts';
 import { getDirtyLog, setMemslot } from './memslots.ts';
+import { hasGeneration, NO_GENERATION } from './mmio-entry.ts';
 import { pageFault } from './page-fault.ts';
 import { initMmu, loadPdptrs, setRegister } from './registers.ts';
 import { beforeEntry } from './requests.ts';
@@ -38,7 +40,7 @@ import { NO_ROOT, PREV_ROOTS } from './roots.ts';
 import { paeRootWord, shadowPath } from './shadow-walk.ts';
 import { SPTE_A } from './spte.ts';
 import { changeSlot, clearLog, giveMemory, placed } from './user-space.ts';
-import { initLarge, is61 } from './vm.ts';
+import { initLarge } from './vm.ts';
 
 /** Least number of shadow pages: `KVM_MIN_ALLOC_MMU_PAGES`; otherwise a fiftieth of the guest's. */
 const MIN_PAGES = 64;
@@ -152,12 +154,15 @@ export function startVm(
   m: Machine,
   of: { slots: number; frames: number; manualLog?: boolean; initiallySet?: boolean },
 ): void {
-  m.step('slot-set', { slot: 0, change: 'create', generation: of.slots * 2 });
+  const counted = hasGeneration(m);
+  m.step('slot-set', { slot: 0, change: 'create', generation: counted ? of.slots * 2 : NO_GENERATION });
+  const generation = m.get('serial', 'slot-generation') ?? of.slots * 2;
   m.set(
     'vm',
     'kvm',
     Object.freeze({
-      generation: m.get('serial', 'slot-generation') ?? of.slots * 2,
+      ...(counted ? { generation } : {}),
+      ...(eraOf(m).putsFlushOff ? { tlbsDirty: 0 } : {}),
       updating: false,
       validGen: 0,
       usedPages: 0,
@@ -195,7 +200,7 @@ export function startVcpu(m: Machine, vcpu: number, how: { enter: boolean } = { 
   );
   initMmu(m);
   // Setting the registers of a new vCPU asks for this flush in the later kernel, and not in the earlier.
-  if (!is61(m)) makeRequest(m, 'TLB_FLUSH_GUEST');
+  if (eraOf(m).flushesNewVcpu) makeRequest(m, 'TLB_FLUSH_GUEST');
   if ((m.must('mmu', vcpu).cpuRole.base & 0xf) === 3) loadPdptrs(m, m.reg('cr3'));
   if (how.enter) enterGuest(m);
 }

@@ -3,13 +3,14 @@
  * D.11, F.4.
  */
 import type { Machine, OpenCall } from '../machine/machine.ts';
+import type { VmState } from '../machine/tables-today.ts';
 import type { SlotRecord } from '../machine/tables.ts';
 import { gfn as toGfn, type Gfn } from '../quantities.ts';
 import { hasBug } from './bugs.ts';
 import { maxMappingLevel } from './direct-map.ts';
 import { dropEntry, protectRmap, rmapOf } from './entries.ts';
 import { flushRemote, requestAll } from './flush.ts';
-import { leftOut } from './mmio-entry.ts';
+import { hasGeneration, NO_GENERATION } from './mmio-entry.ts';
 import { pageOfEntry } from './page.ts';
 import { isDirect, levelOfRole } from './role.ts';
 import { activePages, commitZap, prepareZap, type Doomed } from './shadow-page.ts';
@@ -75,10 +76,10 @@ export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() =
 /** `kvm_swap_active_memslots`, its first half: from here on a look-up finds the new slots. */
 function swapSlots(m: Machine, { id, slot }: SlotChange, change: string): void {
   const early = hasBug(m, 'F-B2');
-  const generation = vmOf(m).generation + (early ? GENERATION_STEP : 0);
-  m.step('slot-set', { slot: id, change, generation });
+  const generation = early ? nextGeneration(m) : vmOf(m).generation;
+  m.step('slot-set', { slot: id, change, generation: generation ?? NO_GENERATION });
   m.set('slot', id, slot);
-  patchVm(m, early ? { generation } : { updating: true });
+  patchVm(m, early ? withGeneration(generation) : { updating: true });
   if (change === 'invalid') m.preempt('kvm_set_memslot/invalid');
 }
 
@@ -88,19 +89,28 @@ function swapSlots(m: Machine, { id, slot }: SlotChange, change: string): void {
  */
 function settleSlots(m: Machine, id: number): void {
   if (vmOf(m).updating) {
-    const generation = vmOf(m).generation + GENERATION_STEP;
-    m.step('slot-set', { slot: id, change: 'settled', generation });
-    patchVm(m, { updating: false, generation });
+    const generation = nextGeneration(m);
+    m.step('slot-set', { slot: id, change: 'settled', generation: generation ?? NO_GENERATION });
+    patchVm(m, { updating: false, ...withGeneration(generation) });
   }
-  if ((vmOf(m).generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
+  const { generation } = vmOf(m);
+  if (generation !== undefined && (generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
 }
+
+function nextGeneration(m: Machine): number | undefined {
+  const { generation } = vmOf(m);
+  return generation === undefined ? undefined : generation + GENERATION_STEP;
+}
+
+const withGeneration = (generation: number | undefined): Partial<VmState> =>
+  generation === undefined ? {} : { generation };
 
 /** Without a generation, the only way to be rid of marks for devices is to give up every shadow page, as in 2011. */
 function created(m: Machine, at: SlotAt): void {
   m.amendLastStep(() => {
     initLarge(m, at);
   });
-  if (leftOut(m, 'generation')) zapAllFast(m);
+  if (!hasGeneration(m)) zapAllFast(m);
 }
 
 function clearSlot(m: Machine, id: number): void {

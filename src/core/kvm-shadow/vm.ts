@@ -12,8 +12,6 @@ export function patchVm(m: Machine, changes: Partial<VmState>): void {
   m.set('vm', 'kvm', Object.freeze({ ...vmOf(m), ...changes }));
 }
 
-export const is61 = (m: Machine): boolean => m.settings.era === '6.1';
-
 export interface SlotAt {
   readonly id: number;
   readonly slot: SlotRecord;

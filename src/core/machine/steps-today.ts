@@ -69,9 +69,11 @@ export const STEPS_TODAY = {
   'mmio-quick': spec('kvm', 'hit', 'vcpu', { gva: 'w', hit: 'b' }),
   'mmio-check': spec('kvm', 'check', 'sPT', { entry: 'w', generation: 'n', now: 'n', valid: 'b' }),
   'mmio-found': spec('kvm', 'hit', 'sPT', { gva: 'w', gfn: 'n', access: 'n' }),
+  'mmio-bug': spec('kvm', 'check', 'sPT', { entry: 'w' }),
   'mmio-match': spec('kvm', 'hit', 'vcpu', { gva: 'w', gpa: 'w', write: 'b' }),
 
   'flush-remote': spec('kvm', 'flush', 'TLB', { why: 's' }),
+  'flush-put-off': spec('kvm', 'write', 'TLB', { count: 'n' }),
   'flush-own': spec('kvm', 'flush', 'TLB', { how: 's', dropped: 'n' }),
   'request-make': spec('kvm', 'request', 'vcpu', { vcpu: 'n', request: 's' }),
   'request-take': spec('kvm', 'check', 'vcpu', { request: 's' }),

@@ -186,7 +186,8 @@ export interface OwedFlush {
   readonly serial: number;
   readonly vcpu: number;
   readonly words: readonly WordKey[];
-  readonly due: 'entry';
+  /** Before the vCPU runs the guest again, or before the host takes the page away. */
+  readonly due: 'entry' | 'unmap';
   /** The step that made the change. */
   readonly cause: number;
   /** Id of the shipped bug or broken policy by which nobody will pay. */

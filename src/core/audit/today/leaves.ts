@@ -103,10 +103,14 @@ export function exceeds(rights: number, allowed: number, role: number): boolean 
   return (kernelsOwn ? beyond & ~ACC_WRITE : beyond) !== 0;
 }
 
-/** INV-11 for a device's entry: while its generation is the present one, no slot has the frame. */
+/**
+ * INV-11 for a device's entry: while its generation is the present one, no slot has the frame. An entry without one
+ * counts always, except that a slot which is just coming has not had all shadow pages given up yet.
+ */
 export function checkDevice(world: World, { word, entry, obsolete }: Device): readonly Falsity[] {
   const { gfn, generation } = mmioEntryOf(entry);
-  const now = must(world.get('vm', 'kvm'), 'a VM').generation & MMIO_GEN_MASK;
-  if (obsolete || generation !== now || !isVisible(slotAt(world, gfn))) return [];
+  const vm = must(world.get('vm', 'kvm'), 'a VM');
+  const counts = vm.generation === undefined ? !vm.updating : generation === (vm.generation & MMIO_GEN_MASK);
+  if (obsolete || !counts || !isVisible(slotAt(world, gfn))) return [];
   return [{ rule: 'INV-11', subject: word, decidedBy: [word], places: slotPlaces(world, gfn) }];
 }
