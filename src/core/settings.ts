@@ -83,10 +83,10 @@ const WITH_ERAS: readonly string[] = [...KVM_2007, ...KVM_SHADOW];
 const TWO_STAGE: readonly string[] = ['two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 
-/** Eras whose guests may have several vCPUs. */
-const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1', '2011'];
 /** Eras in which marks of devices carry the number of slot changes. */
 const WITH_GENERATION: readonly string[] = ['6.12', '6.1'];
+/** Eras whose guests may have several vCPUs. */
+const SMP_ERAS: readonly string[] = ['2007c', ...WITH_GENERATION, '2011'];
 
 const BUG_VALUES: readonly (ValueSpec & { readonly value: ShippedBug })[] = [
   { value: 'C-B2' },
@@ -111,10 +111,9 @@ const UNSHIPPED_VALUES: readonly (ValueSpec & { readonly value: Bug })[] = [
   },
 ];
 
-/** Mistakes with the number of slot changes: without one nobody can make them. */
-const OF_GENERATION: readonly TodaysBug[] = ['F-B2', 'F-B4'];
+/** Without a number of slot changes nobody can make mistakes with it. */
 const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map((value) =>
-  OF_GENERATION.includes(value) ? { value, eras: WITH_GENERATION } : { value },
+  value === 'F-B2' || value === 'F-B4' ? { value, eras: WITH_GENERATION } : { value },
 );
 
 const SPECS: readonly SettingSpec[] = [

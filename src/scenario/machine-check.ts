@@ -61,32 +61,33 @@ export function settingsOfRun(chosen: SettingChoices, overrides: SettingChoices)
   return { ...all, ...(Object.fromEntries(idle) as SettingChoices) };
 }
 
+/** What of a run a setting or a value of it is not for, and what it is for. */
+function clash(
+  { machines, cpus, eras }: Pick<Setting, 'machines' | 'cpus' | 'eras'>,
+  { machine, cpu, era }: Settings,
+): readonly [string, string] {
+  if (machines?.includes(machine) === false) return [`machine ${machine}`, `machine ${machines[0] ?? ''}`];
+  if (cpus?.includes(cpu) === false) return [`cpu=${cpu}`, `cpu=${cpus[0] ?? ''}`];
+  return [`era=${era}`, `era=${eras?.[0] ?? ''}`];
+}
+
 function whyIdle(setting: Setting, settings: Settings): Said {
-  const { name, machines, cpus, eras } = setting;
-  const [where, needed] =
-    machines?.includes(settings.machine) === false
-      ? [`on machine ${settings.machine}`, `machine ${machines[0] ?? ''}`]
-      : cpus?.includes(settings.cpu) === false
-        ? [`with cpu=${settings.cpu}`, `cpu=${cpus[0] ?? ''}`]
-        : [`with era=${settings.era}`, `era=${eras?.[0] ?? ''}`];
-  return { message: `${name} means nothing ${where}`, remedy: `Leave it out, or write: ${needed}.` };
+  const [where, needed] = clash(setting, settings);
+  return {
+    message: `${setting.name} means nothing ${where.startsWith('m') ? 'on' : 'with'} ${where}`,
+    remedy: `Leave it out, or write: ${needed}.`,
+  };
 }
 
 function whyMisfit(setting: Setting, settings: Settings): Said {
-  const own = settings[setting.name];
+  const { name } = setting;
   const fitting = choicesOf(setting, settings);
-  const choice = setting.values.find(
-    (known) => own.split(',').includes(known.value) && !fitting.includes(known),
-  );
-  const against =
-    choice?.machines?.includes(settings.machine) === false
-      ? `machine ${settings.machine}`
-      : choice?.eras?.includes(settings.era) === false
-        ? `era=${settings.era}`
-        : `cpu=${settings.cpu}`;
-  const values = fitting.map(({ value }) => `${setting.name}=${value}`);
+  const parts = settings[name].split(',');
+  const choice = setting.values.find((known) => parts.includes(known.value) && !fitting.includes(known));
+  const [against] = clash(choice ?? setting, settings);
+  const values = fitting.map(({ value }) => `${name}=${value}`);
   return {
-    message: `${setting.name}=${choice?.value ?? own} does not fit ${against}`,
+    message: `${name}=${choice?.value ?? settings[name]} does not fit ${against}`,
     remedy: `Use one of: ${values.join(', ')}.`,
   };
 }

@@ -15,7 +15,7 @@ import { setSpte, type PfResult } from './set-spte.ts';
 import { getChild } from './shadow-page.ts';
 import { shadowNext, shadowStart } from './shadow-walk.ts';
 import { frameOf, isLarge, isPresent } from './spte.ts';
-import { baseOf, framesOf, hvaOf, isVisible, mayBeLarge, slotAt, vmOf, type SlotAt } from './vm.ts';
+import { baseOf, framesOf, hvaOf, isVisible, mayBeLarge, ownSlotAt, vmOf, type SlotAt } from './vm.ts';
 
 /** Neighbours that are built together: `PTE_PREFETCH_NUM`. */
 const PREFETCH = 8;
@@ -112,7 +112,7 @@ function prefetchRun(m: Machine, page: ShadowPage, run: readonly number[]): bool
   const found = [];
   for (const index of run) {
     const gfn = page.gfn + index * size;
-    const at = slotAt(m.world, gfn);
+    const at = ownSlotAt(m, gfn);
     if (!isVisible(at) || (at.slot.logged === true && (access & ACC_WRITE) !== 0)) break;
     const host = pageOf(m, at, { frame: gfn, write: true, mayWait: false });
     if (host.kind !== 'page') break;

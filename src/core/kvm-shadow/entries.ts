@@ -17,7 +17,7 @@ import {
 } from './page.ts';
 import { oweFlush, owesFlush } from './owed.ts';
 import { addPte, ptesIn, removePte } from './pte-list.ts';
-import { isDirect, levelOfRole, roleField } from './role.ts';
+import { isDirect, levelOfRole, roleField, spaceOfRole } from './role.ts';
 import {
   frameOf,
   isAccessed,
@@ -34,7 +34,7 @@ import {
   SPTE_W,
 } from './spte.ts';
 import { markUnsync } from './unsync.ts';
-import { framesOf, RMAP_LEVELS, rmapKey, slotAt, type SlotAt } from './vm.ts';
+import { framesOf, RMAP_LEVELS, rmapKey, slotAt, slotsAt, type SlotAt } from './vm.ts';
 
 /** Entries of one guest frame beyond which all of them are zapped. */
 const RMAP_RECYCLE_THRESHOLD = 1000;
@@ -96,7 +96,7 @@ export function dropEntry(m: Machine, word: number, due?: OwedFlush['due']): voi
 function removeRmap(m: Machine, word: number): void {
   const gfn = gfnOfEntry(m, word);
   const level = levelOfRole(pageOfEntry(m.world, word).role);
-  const at = slotAt(m.world, gfn);
+  const at = slotAt(m.world, gfn, spaceOfRole(pageOfEntry(m.world, word).role));
   if (at === undefined) return;
   const key = rmapKey(at.id, level, gfn);
   const head = m.get('slotRmap', key);
@@ -152,11 +152,15 @@ function protectEntry(m: Machine, word: number, of: { gfn: number; forTable: boo
   return updateEntry(m, word, entry & ~(of.forTable ? SPTE_W | MMU_WRITABLE : SPTE_W));
 }
 
-/** `kvm_mmu_slot_gfn_write_protect`: every entry of a frame, at every level. Gives whether a flush is owed. */
-export function protectFrame(m: Machine, at: SlotAt, gfn: number): boolean {
+/**
+ * `kvm_mmu_slot_gfn_write_protect`: every entry of a frame, at every level and in every address space. Gives whether a
+ * flush is owed.
+ */
+export function protectFrame(m: Machine, gfn: number): boolean {
   return m.call('kvm_mmu_slot_gfn_write_protect', { gfn }, () => {
     let flush = false;
-    for (const level of RMAP_LEVELS) flush = protectRmap(m, at, { gfn, level, forTable: true }) || flush;
+    for (const at of slotsAt(m.world, gfn))
+      for (const level of RMAP_LEVELS) flush = protectRmap(m, at, { gfn, level, forTable: true }) || flush;
     return flush;
   });
 }

@@ -27,7 +27,7 @@ import { frameOf, isPresent } from './spte.ts';
 import { prefetchInvalid } from './sync.ts';
 import { syncChildren } from './sync-children.ts';
 import { shadowStart } from './shadow-walk.ts';
-import { baseOf, isVisible, slotAt, vmOf } from './vm.ts';
+import { baseOf, isVisible, ownSlotAt, vmOf } from './vm.ts';
 
 /** Neighbours that are built together: `PTE_PREFETCH_NUM`. */
 export const PREFETCH = 8;
@@ -163,7 +163,7 @@ export function prefetchOne(m: Machine, word: number, entry: bigint, logged = fa
     gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'),
     entry,
   );
-  const at = slotAt(m.world, gfn);
+  const at = ownSlotAt(m, gfn);
   if (!isVisible(at)) return refuse('no memory');
   if (!logged && at.slot.logged === true && (access & ACC_WRITE) !== 0) return refuse('log');
   const found = pageOf(m, at, { frame: gfn, write: true, mayWait: false });

@@ -38,13 +38,17 @@ import { beforeEntry } from './requests.ts';
 import { SHADOW_PHYSICAL_BITS } from './reserved.ts';
 import { NO_ROOT, PREV_ROOTS } from './roots.ts';
 import { paeRootWord, shadowPath } from './shadow-walk.ts';
+import { enterSmm, leaveSmm } from './smm.ts';
 import { SPTE_A } from './spte.ts';
 import { changeSlot, clearLog, giveMemory, placed } from './user-space.ts';
-import { initLarge } from './vm.ts';
+import type { AddressSpace } from './role.ts';
+import { initLarge, spaceOfSlot } from './vm.ts';
 
 /** Least number of shadow pages: `KVM_MIN_ALLOC_MMU_PAGES`; otherwise a fiftieth of the guest's. */
 const MIN_PAGES = 64;
 const PAGES_RATIO = 50;
+
+const EXITS = { cpuid: 'cpuid', smi: 'SMI', rsm: 'RSM' } as const;
 
 addSteps(STEPS_TODAY, 'today');
 
@@ -120,7 +124,11 @@ export const kvmShadow: Engine = {
     }),
   changeMemory: changePages,
   changeSlot,
-  trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
+  trivialExit: (m, does) =>
+    exitFor(m, { reason: EXITS[does] }, () => {
+      if (does === 'smi') enterSmm(m);
+      if (does === 'rsm') leaveSmm(m);
+    }),
 };
 
 /** The scenario's text offers these on other machines only. */
@@ -140,7 +148,8 @@ function start(m: Machine): void {
   }
   const protocol = m.settings['log-clear'];
   startVm(m, {
-    slots: m.world.tables.slot.size,
+    slots: countSlots(m, 0),
+    smmSlots: countSlots(m, 1),
     frames,
     manualLog: protocol !== 'with-fetch',
     initiallySet: protocol === 'apart-all-set',
@@ -149,10 +158,13 @@ function start(m: Machine): void {
   m.vcpu = 0;
 }
 
+const countSlots = (m: Machine, space: AddressSpace): number =>
+  [...m.world.tables.slot.values()].filter((slot) => spaceOfSlot(slot) === space).length;
+
 /** A VM with its slots, before any vCPU has run; inside a step of its own. */
 export function startVm(
   m: Machine,
-  of: { slots: number; frames: number; manualLog?: boolean; initiallySet?: boolean },
+  of: { slots: number; smmSlots?: number; frames: number; manualLog?: boolean; initiallySet?: boolean },
 ): void {
   const counted = hasGeneration(m);
   m.step('slot-set', { slot: 0, change: 'create', generation: counted ? of.slots * 2 : NO_GENERATION });
@@ -161,7 +173,7 @@ export function startVm(
     'vm',
     'kvm',
     Object.freeze({
-      ...(counted ? { generation } : {}),
+      ...(counted ? { generation, smmGeneration: (of.smmSlots ?? 0) * 2 + 1 } : {}),
       ...(eraOf(m).putsFlushOff ? { tlbsDirty: 0 } : {}),
       updating: false,
       validGen: 0,

@@ -4,7 +4,7 @@ import type { MmioInfo } from '../machine/tables-today.ts';
 import { hasBug } from './bugs.ts';
 import { eraOf } from './era.ts';
 import { isMmio, MMIO_GEN_MASK, mmioEntryOf, mmioSpte } from './spte.ts';
-import { vmOf } from './vm.ts';
+import { changesOf, spaceOf, vmOf } from './vm.ts';
 
 /** What the policy `mmio-without` takes away. */
 export const leftOut = (m: Machine, part: 'entries' | 'memory' | 'generation'): boolean =>
@@ -18,7 +18,7 @@ export const NO_GENERATION = -1;
 
 /** `vcpu->arch.mmio_gen` against that of the slots: nothing that was remembered counts while they change. */
 function isOfNow(m: Machine, known: MmioInfo): boolean {
-  const { generation, updating } = vmOf(m);
+  const { generation, updating } = changesOf(vmOf(m), spaceOf(m));
   return generation === undefined || (!updating && known.generation === generation);
 }
 
@@ -27,7 +27,7 @@ export function setMmio(m: Machine, word: number, of: { gfn: number; access: num
   const old = m.word(word);
   const known = isMmio(old) ? mmioEntryOf(old) : undefined;
   const keeps = hasBug(m, 'F-B4') && known?.gfn === of.gfn;
-  const now = vmOf(m).generation;
+  const now = changesOf(vmOf(m), spaceOf(m)).generation;
   const generation = keeps ? known.generation : now === undefined ? undefined : now & MMIO_GEN_MASK;
   m.step('mmio-set', { ...of, generation: generation ?? NO_GENERATION }, [word]);
   m.set('word', word, mmioSpte({ ...of, generation: generation ?? 0 }));
@@ -35,7 +35,7 @@ export function setMmio(m: Machine, word: number, of: { gfn: number; access: num
 
 /** `vcpu_cache_mmio_info`: not while the slots are being changed. */
 export function rememberMmio(m: Machine, of: { gva: bigint; gfn: number; access: number }): void {
-  const { generation, updating } = vmOf(m);
+  const { generation, updating } = changesOf(vmOf(m), spaceOf(m));
   if (updating || leftOut(m, 'memory')) return;
   m.step('mmio-remember', { gva: of.gva, gfn: of.gfn, generation: generation ?? NO_GENERATION });
   const page = of.gva & ~0xfffn;

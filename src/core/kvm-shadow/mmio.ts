@@ -6,7 +6,7 @@ import { isDirect } from './role.ts';
 import type { PfResult } from './set-spte.ts';
 import { shadowPath } from './shadow-walk.ts';
 import { isMmio, MMIO_GEN_MASK, mmioEntryOf } from './spte.ts';
-import { vmOf } from './vm.ts';
+import { changesOf, spaceOf, vmOf } from './vm.ts';
 
 export function handleMmio(m: Machine, gva: bigint): PfResult {
   return m.call('handle_mmio_page_fault', { gva }, () => {
@@ -36,7 +36,7 @@ export function handleMmio(m: Machine, gva: bigint): PfResult {
 
 /** `check_mmio_spte`: whether the slots are as they were when the mark was made. Without a generation every mark counts. */
 function isCurrent(m: Machine, entry: bigint): boolean {
-  const { generation, updating } = vmOf(m);
+  const { generation, updating } = changesOf(vmOf(m), spaceOf(m));
   if (generation === undefined) return true;
   const known = mmioEntryOf(entry);
   const now = generation & MMIO_GEN_MASK;

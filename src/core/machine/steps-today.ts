@@ -79,6 +79,9 @@ export const STEPS_TODAY = {
   'request-take': spec('kvm', 'check', 'vcpu', { request: 's' }),
 
   'role-set': spec('kvm', 'write', 'role', { cpu: 'w', root: 'n' }),
+  'smm-enter': spec('kvm', 'write', 'vcpu', { cr0: 'w', cr3: 'w', cr4: 'w', efer: 'w' }),
+  'smm-refuse': spec('kvm', 'check', 'vcpu', { inSmm: 'b' }),
+  'smm-leave': spec('kvm', 'write', 'vcpu', { cr0: 'w', cr3: 'w', cr4: 'w', efer: 'w' }),
   'root-load': spec('kvm', 'write', 'vcpu', { pgd: 'w', hpa: 'n' }),
   'root-free': spec('kvm', 'write', 'vcpu', { which: 'n' }),
   'root-rotate': spec('kvm', 'lookup', 'vcpu', { pgd: 'w', found: 'b', at: 'n' }),

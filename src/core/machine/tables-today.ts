@@ -65,6 +65,9 @@ export interface VmState {
    */
   readonly generation?: number;
   readonly updating: boolean;
+  /** The same for the slots of System Management Mode, odd numbers. Absent where the VM has none, or nothing is counted. */
+  readonly smmGeneration?: number;
+  readonly smmUpdating?: boolean;
   /** `mmu_valid_gen`. */
   readonly validGen: 0 | 1;
   /** `n_used_mmu_pages` and `n_max_mmu_pages`. */

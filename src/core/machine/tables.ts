@@ -34,6 +34,8 @@ export type ExitReason =
   | 'mov-cr4'
   | 'wrmsr'
   | 'cpuid'
+  | 'SMI'
+  | 'RSM'
   | 'invlpg'
   | 'signal';
 
@@ -136,6 +138,8 @@ export interface SlotRecord {
   readonly large?: true;
   /** Being deleted: nothing may be mapped from it any more. */
   readonly invalid?: true;
+  /** Only a vCPU in System Management Mode has it, and that has no others. */
+  readonly smm?: true;
 }
 
 /** Where a shadow page is pointed to from: nothing, one entry, or a chain of five-slot nodes. */
