@@ -76,7 +76,7 @@ export function compareState(m: Machine, recorded: RecordedState, renaming: Rena
   const vm = vmOf(m);
   c.same('mmu_valid_gen', recorded.mmu_valid_gen, vm.validGen);
   c.same('n_used_mmu_pages', recorded.n_used_mmu_pages, vm.usedPages);
-  c.same('memslots_generation', recorded.memslots_generation, vm.generation);
+  c.same('memslots_generation', recorded.memslots_generation, vm.generation ?? 0);
   c.same('shadow pages', pageNames(recorded.shadow_pages), pages.map(modelName).join(' '));
   if (c.differences.length > 0) return c.differences;
   const pairs = pages.flatMap((page, at): [ShadowPage, RecordedPage][] => {

@@ -105,8 +105,8 @@ export interface Engine {
   changeMemory(m: Machine, operation: HostMemoryOperation): void;
   /** User space adds or deletes a memory slot: pieces of work, each of which may have to wait for others. */
   changeSlot(m: Machine, operation: SlotOperation): readonly Phase[];
-  /** An exit that changes nothing in the MMU. */
-  trivialExit(m: Machine, reason: 'cpuid'): Work<void>;
+  /** An exit that changes nothing in the MMU; on machines that have it, the way into System Management Mode and back. */
+  trivialExit(m: Machine, reason: 'cpuid' | 'smi' | 'rsm'): Work<void>;
   /** Enters the guest, where the vCPU is not in it: before whatever the guest does. */
   enter(m: Machine): void;
   /** The vCPU stops running the guest until it next does something: it halts, or its program in user space has work. */

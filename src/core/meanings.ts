@@ -20,6 +20,8 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'era=2007c': 'end of 2007 (2.6.24): several vCPUs, flushes of all TLBs, leaves built anew at each fault',
   'era=6.12': 'Linux 6.12 (2024): invalidating an address drops its entry, which is built at the next fault',
   'era=6.1': 'Linux 6.1 (2022): invalidating an address builds its new entry at once',
+  'era=2011':
+    "the kernel of June 2011: a device's mark carries no number, so each new slot gives up all shadow pages; flushes after a sync are put off. What the reference does not tell of 2011 is done as in 6.1. Which reserved bits the mark had is unverified",
   cpu: 'The processor, as far as its TLB matters.',
   'cpu=vmx-novpid': 'Intel before VPID: every VM exit and every VM entry empties the TLB',
   'cpu=svm': 'AMD: TLB entries carry an address space number (ASID) and survive VM exits',
@@ -69,7 +71,7 @@ const OF_SETTINGS: Readonly<Record<string, string>> = {
   'log-clear=apart-all-set':
     'the same, and at the start every frame counts as written: no right is taken away yet',
   'mmio-without': 'Which of the helps for accesses to devices is left out, to see what it saves.',
-  'mmio-without=none': 'nothing: as it is today',
+  'mmio-without=none': 'nothing: all that the era has',
   'mmio-without=entries': 'no shadow entry marks a device: each access is looked up anew',
   'mmio-without=memory': 'the vCPU does not remember its last device access',
   'mmio-without=generation':

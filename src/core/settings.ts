@@ -92,16 +92,19 @@ const WITH_ERAS: readonly string[] = [...KVM_2007, ...KVM_SHADOW];
 const TWO_STAGE: readonly string[] = ['two-stage'];
 const X86: readonly string[] = ['vmx-novpid', 'svm', 'vmx-vpid'];
 
+/** Eras in which marks of devices carry the number of slot changes. */
+const WITH_GENERATION: readonly string[] = ['6.12', '6.1'];
 /** Eras whose guests may have several vCPUs. */
-const SMP_ERAS: readonly string[] = ['2007c', '6.12', '6.1'];
+const SMP_ERAS: readonly string[] = ['2007c', ...WITH_GENERATION, '2011'];
 
 /** Bugs that take several vCPUs. */
 const BUGS_OF_SEVERAL: readonly Bug[] = ['walk-race', 'E-B4'];
 const valueOf = (value: Bug): ValueSpec =>
   BUGS_OF_SEVERAL.includes(value) ? { value, eras: ['2007c'] } : { value };
 
-const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map(
-  (value) => ({ value }),
+/** Without a number of slot changes nobody can make mistakes with it. */
+const TODAYS_BUG_VALUES: readonly (ValueSpec & { readonly value: TodaysBug })[] = TODAYS_BUGS.map((value) =>
+  value === 'F-B2' || value === 'F-B4' ? { value, eras: WITH_GENERATION } : { value },
 );
 
 const SPECS: readonly SettingSpec[] = [
@@ -146,6 +149,10 @@ const SPECS: readonly SettingSpec[] = [
       },
       {
         value: '6.1',
+        machines: KVM_SHADOW,
+      },
+      {
+        value: '2011',
         machines: KVM_SHADOW,
       },
     ],
@@ -259,7 +266,12 @@ const SPECS: readonly SettingSpec[] = [
     where: 'policy',
     machines: KVM_SHADOW,
     label: 'devices without',
-    values: [{ value: 'none' }, { value: 'entries' }, { value: 'memory' }, { value: 'generation' }],
+    values: [
+      { value: 'none' },
+      { value: 'entries' },
+      { value: 'memory' },
+      { value: 'generation', eras: WITH_GENERATION },
+    ],
   },
   {
     name: 'gpte-write',

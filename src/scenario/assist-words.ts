@@ -42,6 +42,11 @@ export const PRIVILEGES: WordList = [
   ['halt', 'The vCPU halts: it does not run the guest until it next does something.'],
   ['user-space', 'The program of the vCPU in user space has work to do.'],
   ['enter', 'The vCPU runs the guest again.'],
+  [
+    'smi',
+    'The vCPU enters System Management Mode: paging off, and the slots that are marked smm. The memory in which registers are saved is left out.',
+  ],
+  ['rsm', 'The vCPU leaves System Management Mode; its registers are as before.'],
 ];
 const OPERATIONS: WordList = [
   ['read', 'Reads 8 bytes at an address.'],
@@ -138,6 +143,7 @@ export const SLOT_TRAITS: WordList = [
   ['readonly', 'Reads are memory, writes go to user space.'],
   ['large', 'The host backs it by pages of 2 MiB.'],
   ['absent', 'It is not there at the start: host add-slot adds it.'],
+  ['smm', 'Only a vCPU in System Management Mode has it, and that has no other slots.'],
   [
     'hva=',
     'Where its memory lies in the process; two slots may share memory. Usually 0x7f000000 and the address.',

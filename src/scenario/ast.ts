@@ -138,7 +138,7 @@ export type GuestAction =
       readonly mask: bigint;
       readonly value: bigint;
     }
-  | { readonly kind: 'cpuid' }
+  | { readonly kind: 'cpuid' | 'smi' | 'rsm' }
   | { readonly kind: 'leave'; readonly how: 'halt' | 'user-space' }
   | { readonly kind: 'enter' }
   | { readonly kind: 'flush-all' }
@@ -186,6 +186,7 @@ export interface SlotTraits {
   readonly readonly?: true;
   readonly large?: true;
   readonly absent?: true;
+  readonly smm?: true;
   /** Address of its memory in the process. */
   readonly hva?: bigint;
 }

@@ -4,9 +4,9 @@ import type { Cursor } from './cursor.ts';
 
 /** Largest number of slot changes that a text may begin with. */
 export const MAX_GENERATION = 0xffff_fffe;
-const SLOT_TRAITS = ['readonly', 'large', 'absent', 'hva'] as const;
+const SLOT_TRAITS = ['readonly', 'large', 'absent', 'smm', 'hva'] as const;
 
-/** `slot 0x0 64M`, then `readonly`, `large`, `absent`, `hva=0x7f101000`. */
+/** `slot 0x0 64M`, then `readonly`, `large`, `absent`, `smm`, `hva=0x7f101000`. */
 export function readSlotLine(cursor: Cursor, line: Line): Statement {
   const gpa = cursor.number('the address of the slot');
   const bytes = cursor.number('its size');

@@ -27,7 +27,7 @@ const ACCESS: Readonly<Record<'read' | 'write' | 'exec', AccessKind>> = {
   exec: 'execute',
 };
 /** What a vCPU does that nobody in its guest asks for; no privilege is named. */
-export const BARE_VERBS = ['cpuid', 'halt', 'user-space', 'enter'] as const;
+export const BARE_VERBS = ['cpuid', 'halt', 'user-space', 'enter', 'smi', 'rsm'] as const;
 
 const VERBS = [
   'read',
@@ -94,6 +94,8 @@ export function readAction(cursor: Cursor, by: { privilege: Privilege }): GuestA
     case 'set':
       return readSet(cursor);
     case 'cpuid':
+    case 'smi':
+    case 'rsm':
     case 'enter':
       return { kind: verb };
     case 'halt':

@@ -138,7 +138,7 @@ const CODES: Readonly<
   machine: { letter: 'M', values: { 'kvm-2007': '1', native: 'n', 'two-stage': 't', 'kvm-shadow': 's' } },
   era: {
     letter: 'E',
-    values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c', '6.12': 'd', '6.1': 'e' },
+    values: { '2007b': 'b', '2006': '6', '2007a': 'a', '2007c': 'c', '6.12': 'd', '6.1': 'e', '2011': 'f' },
   },
   cpu: { letter: 'C', values: { 'vmx-novpid': 'n', svm: 's', 'vmx-vpid': 'v', arm64: 'a' } },
   guest: {

@@ -61,32 +61,42 @@ export function settingsOfRun(chosen: SettingChoices, overrides: SettingChoices)
   return { ...all, ...(Object.fromEntries(idle) as SettingChoices) };
 }
 
+/** What of a run a setting or a value of it is not for, and what it is for. */
+function clash(
+  { machines, cpus, eras }: Pick<Setting, 'machines' | 'cpus' | 'eras'>,
+  { machine, cpu, era }: Settings,
+): readonly [string, string] {
+  if (machines?.includes(machine) === false) return [`machine ${machine}`, `machine ${machines[0] ?? ''}`];
+  if (cpus?.includes(cpu) === false) return [`cpu=${cpu}`, `cpu=${cpus[0] ?? ''}`];
+  return [`era=${era}`, `era=${eras?.[0] ?? ''}`];
+}
+
 function whyIdle(setting: Setting, settings: Settings): Said {
-  const { name, machines, cpus, eras } = setting;
-  const [where, needed] =
-    machines?.includes(settings.machine) === false
-      ? [`on machine ${settings.machine}`, `machine ${machines[0] ?? ''}`]
-      : cpus?.includes(settings.cpu) === false
-        ? [`with cpu=${settings.cpu}`, `cpu=${cpus[0] ?? ''}`]
-        : [`with era=${settings.era}`, `era=${eras?.[0] ?? ''}`];
-  return { message: `${name} means nothing ${where}`, remedy: `Leave it out, or write: ${needed}.` };
+  const [where, needed] = clash(setting, settings);
+  return {
+    message: `${setting.name} means nothing ${where.startsWith('m') ? 'on' : 'with'} ${where}`,
+    remedy: `Leave it out, or write: ${needed}.`,
+  };
 }
 
 function whyMisfit(setting: Setting, settings: Settings): Said {
-  const own = settings[setting.name];
-  const choice = setting.values.find(({ value }) => value === own);
-  const onMachine = choice?.machines?.includes(settings.machine) ?? true;
-  const values = choicesOf(setting, settings).map(({ value }) => `${setting.name}=${value}`);
+  const { name } = setting;
+  const fitting = choicesOf(setting, settings);
+  const parts = settings[name].split(',');
+  const choice = setting.values.find((known) => parts.includes(known.value) && !fitting.includes(known));
+  const [against] = clash(choice ?? setting, settings);
+  const values = fitting.map(({ value }) => `${name}=${value}`);
   return {
-    message: `${setting.name}=${own} does not fit ${onMachine ? `cpu=${settings.cpu}` : `machine ${settings.machine}`}`,
+    message: `${name}=${choice?.value ?? settings[name]} does not fit ${against}`,
     remedy: `Use one of: ${values.join(', ')}.`,
   };
 }
 
-/** Whether the value of a setting fits the others. */
+/** Whether the value of a setting fits the others; of a list, each part. */
 const fits = (setting: Setting, settings: Settings): boolean =>
-  setting.list === true ||
-  choicesOf(setting, settings).some((choice) => choice.value === settings[setting.name]);
+  settings[setting.name]
+    .split(',')
+    .every((part) => choicesOf(setting, settings).some((choice) => choice.value === part));
 
 /** The token that names a setting, or its value, in a line. */
 export function pairIn(line: Line, name: string, part: 'name' | 'value'): Span | undefined {

@@ -49,6 +49,9 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
       return action.does === 'clear' ? missingClear(settings) : isKvm(settings) ? undefined : noLog(settings);
     case 'host-memory':
     case 'slot':
+    // System Management Mode has other memory.
+    case 'smi':
+    case 'rsm':
       return isToday(settings) ? undefined : noHostMemory(settings);
     case 'set-host-entry':
       return settings.machine === 'two-stage' ? undefined : noHost(settings);

@@ -107,6 +107,8 @@ export class OperationPlanner {
         return { kind: 'set-register', vcpu, register, mask, value };
       }
       case 'cpuid':
+      case 'smi':
+      case 'rsm':
       case 'enter':
       case 'flush-all':
         return { kind: action.kind, vcpu };

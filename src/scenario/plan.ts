@@ -268,8 +268,7 @@ class Planner {
       this.report(
         { line },
         {
-          message:
-            'The generation of the usual address space is even: odd numbers are for System Management Mode',
+          message: 'The generation of the usual address space is even: odd numbers are for SMM',
           remedy: `Write generation ${String(generation - 1)}.`,
         },
       );
@@ -296,7 +295,9 @@ class Planner {
       return;
     }
     // Whoever lays out the guest's tables does so at the start, in memory that lies where it usually does.
-    const usual = this.slots.filter(({ absent, hva }) => absent !== true && hva === undefined);
+    const usual = this.slots.filter(
+      ({ absent, hva, smm }) => absent !== true && hva === undefined && smm !== true,
+    );
     const outside = this.tables
       .all()
       .find((table) => !usual.some((s) => table.gfn >= s.firstGfn && table.gfn < s.firstGfn + s.frames));

@@ -58,11 +58,12 @@ export function slotOf(
   return { firstGfn: gfn(Number(gpa / PAGE)), frames: Number(bytes / PAGE), ...traits };
 }
 
-function traitsOf({ readonly, large, absent, hva }: SlotStatement): Partial<Slot> {
+function traitsOf({ readonly, large, absent, smm, hva }: SlotStatement): Partial<Slot> {
   return {
     ...(readonly === undefined ? {} : { readonly }),
     ...(large === undefined ? {} : { large }),
     ...(absent === undefined ? {} : { absent }),
+    ...(smm === undefined ? {} : { smm }),
     ...(hva === undefined ? {} : { hva: Number(hva / PAGE) }),
   };
 }

@@ -86,6 +86,8 @@ function lineOf(operation: Operation, names: Names): readonly string[] {
     case 'slot':
     case 'host-memory':
     case 'cpuid':
+    case 'smi':
+    case 'rsm':
     case 'leave':
     case 'enter':
     case 'flush-all':

@@ -1,6 +1,6 @@
 /** The sentences of a KVM of today about memory slots, devices and what the host does with the guest's memory. */
 import type { STEPS_TODAY } from '../core/machine/steps-today.ts';
-import { hex, plural, type Teller } from './telling.ts';
+import { entryText, hex, plural, type Teller } from './telling.ts';
 
 const NO_FRAME: Readonly<Record<string, { what: string; why: string }>> = {
   'being deleted': {
@@ -91,8 +91,11 @@ export const OF_MEMORY = {
   }),
 
   'mmio-set': ({ gfn, generation }) => ({
-    what: `The shadow entry marks guest frame ${hex(gfn)} as a device's, generation ${String(generation)}.`,
-    why: 'A reserved bit makes each access fault in a way that says so. The generation tells whether slots changed since.',
+    what: `The shadow entry marks guest frame ${hex(gfn)} as a device's${generation < 0 ? '' : `, generation ${String(generation)}`}.`,
+    why:
+      generation < 0
+        ? 'A reserved bit makes each access fault in a way that says so. The mark counts until the entry is cleared.'
+        : 'A reserved bit makes each access fault in a way that says so. The generation tells whether slots changed since.',
   }),
   'mmio-clear': ({ gfn }) => ({
     what: `The entry that marked guest frame ${hex(gfn)} as a device's is cleared.`,
@@ -100,7 +103,7 @@ export const OF_MEMORY = {
   }),
   'mmio-remember': ({ gva, gfn, generation }) => ({
     what: `The vCPU remembers that ${hex(gva)} is a device: guest frame ${hex(gfn)}.`,
-    why: `The next access there needs no table, as long as the slots stay as they are (generation ${String(generation)}).`,
+    why: `The next access there needs no table, as long as the slots stay as they are${generation < 0 ? '' : ` (generation ${String(generation)})`}.`,
   }),
   'mmio-forget': ({ gfn }) => ({
     what: `The vCPU forgets its last device, guest frame ${hex(gfn)}.`,
@@ -126,6 +129,10 @@ export const OF_MEMORY = {
     what: `The shadow entry says that guest frame ${hex(gfn)} is a device's.`,
     why: "Neither the guest's tables nor the memory slots had to be asked.",
   }),
+  'mmio-bug': ({ entry }) => ({
+    what: `The shadow entry ${entryText(entry)} neither marks a device nor is empty.`,
+    why: 'KVM of 2011 answers −1: it takes this for a bug in its own tables. What came of it then is not told; here the guest tries again.',
+  }),
   'mmio-match': ({ gpa }) => ({
     what: `The emulator knows guest address ${hex(gpa)} for a device's.`,
     why: 'It is the one that the vCPU remembers, so no memory slot is searched.',
@@ -140,13 +147,16 @@ export const OF_MEMORY = {
   'slot-set': ({ slot, change, generation }) =>
     change === 'settled'
       ? {
-          what: `Everybody sees the change of memory slot ${String(slot)}: generation ${String(generation)} begins.`,
-          why: 'Entries that mark devices count only in their own generation. The older ones say nothing any more.',
+          what: `Everybody sees the change of memory slot ${String(slot)}${generation < 0 ? '' : `: generation ${String(generation)} begins`}.`,
+          why:
+            generation < 0
+              ? 'Nobody looks at the slots as they were any more.'
+              : 'Entries that mark devices count only in their own generation. The older ones say nothing any more.',
         }
       : {
           what: `Memory slot ${String(slot)} ${SLOT_CHANGES[change] ?? change}.`,
           why:
-            generation === 0
+            generation <= 0
               ? 'A memory slot says which guest frames real memory backs.'
               : `Who looks it up from now on finds it so. Marks of devices count in generation ${String(generation)} only.`,
         },

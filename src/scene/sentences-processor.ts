@@ -4,7 +4,8 @@ import type { ExitReason } from '../core/machine/tables.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import { frameName, hex, plural, slotOn, table, type Teller } from './telling.ts';
 
-const EXIT_WORDS: Readonly<Record<Exclude<ExitReason, 'start'>, string>> = {
+/** A reason that has no words here is said as it is. */
+const EXIT_WORDS: Readonly<Record<Exclude<ExitReason, 'start' | 'SMI' | 'RSM'>, string>> = {
   '#PF': 'a page fault',
   IPI: 'an interrupt from another vCPU',
   'mov-cr3': 'a load of CR3',

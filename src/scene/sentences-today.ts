@@ -3,6 +3,7 @@
  * Fetched for the runs that have such steps; those about leaves stand in
  * sentences-leaves.ts, those about devices, slots and the host in sentences-memory.ts.
  */
+import { CR0_PG } from '../core/hardware/registers.ts';
 import { errorCodeWords } from '../core/hardware/fault.ts';
 import type { StepKind } from '../core/machine/steps.ts';
 import type { STEPS_TODAY } from '../core/machine/steps-today.ts';
@@ -203,6 +204,28 @@ const OF_VCPUS = {
   'flush-remote': ({ why }) => ({
     what: `All vCPUs are to flush: ${why}.`,
     why: 'Each may still hold translations that the tables no longer give.',
+  }),
+  'smm-enter': ({ cr0 }) => ({
+    what: `The vCPU enters System Management Mode${(cr0 & CR0_PG) === 0n ? '' : '; paging is off there'}.`,
+    why: 'Its firmware runs now, behind the back of the kernel, with memory slots of its own. CR0, CR3, CR4 and EFER are kept for the way back.',
+  }),
+  'smm-refuse': ({ inSmm }) =>
+    inSmm
+      ? {
+          what: 'The vCPU is in System Management Mode already.',
+          why: 'Another SMI has to wait until RSM. The model lets it go.',
+        }
+      : {
+          what: 'The vCPU is not in System Management Mode.',
+          why: 'A processor would raise #UD, an invalid instruction. The model goes on behind it.',
+        },
+  'smm-leave': ({ cr0, cr3 }) => ({
+    what: `The vCPU leaves System Management Mode: CR3 is ${hex(cr3)} again${(cr0 & CR0_PG) === 0n ? '' : ', and paging is on'}.`,
+    why: 'The kernel goes on as if nothing had been. The usual memory slots count again.',
+  }),
+  'flush-put-off': ({ count }) => ({
+    what: `The flush for it is put off: tlbs_dirty is ${String(count)} now.`,
+    why: 'The guest has changed its own table, so it flushes for itself. The host flushes at the latest when it takes a page away.',
   }),
   'flush-own': ({ how, dropped }) => ({
     what: `The vCPU flushes ${how === 'address' ? 'one address' : 'its TLB'}: ${plural(dropped, 'entry goes', 'entries go')}.`,

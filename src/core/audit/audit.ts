@@ -153,7 +153,8 @@ const anyWord = (): boolean => true;
  */
 function callOverdue(m: Machine, vcpus: readonly number[], about: (word: number) => boolean = anyWord): void {
   for (const owed of [...m.world.tables.owed.values()]) {
-    if (!vcpus.includes(owed.vcpu) || owed.overdue === true || !owed.words.some(about)) continue;
+    if (owed.due !== 'entry' || !vcpus.includes(owed.vcpu) || owed.overdue === true) continue;
+    if (!owed.words.some(about)) continue;
     const needed = judging(m)
       .usableEntries(m, owed.vcpu)
       .some((entry) => derivesFrom(entry, owed.words));

@@ -114,7 +114,7 @@ function walkNow(
 ): Named | undefined {
   const registers = { ...guestRegisters(m), ...instead };
   const host = (address: bigint): HostPlace<never> => {
-    const frame = judging(m).pfnOfGfn(m.world, gfn(Number(address >> 12n)));
+    const frame = judging(m).pfnOfGfn(m, gfn(Number(address >> 12n)));
     return {
       kind: 'ok',
       pageBits: 12,

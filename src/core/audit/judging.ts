@@ -38,8 +38,8 @@ export interface Judging {
   readonly hardwareRegisters: (m: Machine) => PagingRegisters;
   /** Is told every word that is written. */
   readonly witness: Witness;
-  /** Host frame behind a guest frame, where there is memory. */
-  readonly pfnOfGfn: (world: World, gfn: Gfn) => Pfn | undefined;
+  /** Host frame behind a guest frame for the vCPU that acts, where there is memory. */
+  readonly pfnOfGfn: (m: Machine, gfn: Gfn) => Pfn | undefined;
   /** The guest's registers as its own tables have to be walked. */
   readonly guestRegisters: (m: Machine, decoded: PagingRegisters) => PagingRegisters;
   /** Whether what the kernel could write while CR0.WP was 0 it may write for ever. */

@@ -65,11 +65,11 @@ export const bare: Engine = {
   clearLog: neverPlanned,
   changeMemory: neverPlanned,
   changeSlot: neverPlanned,
-  trivialExit: (m, reason) => ({
+  trivialExit: (m) => ({
     locked: false,
     body: () => {
       if (!isNested(m)) m.step('cpuid', {});
-      else exitAndEnter(m, { reason, gva: 0n, code: 0n });
+      else exitAndEnter(m, { reason: 'cpuid', gva: 0n, code: 0n });
     },
   }),
   judgeAccess: judgeOverdue,

@@ -6,6 +6,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { ShadowPage } from '../machine/tables.ts';
 import { pfn } from '../quantities.ts';
 import { linkPage } from './entries.ts';
+import { eraOf } from './era.ts';
 import type { Fault } from './fault.ts';
 import { hostPageAt, pageOf } from './host-memory.ts';
 import { entryWord, pageOfEntry, pageOfFrame, today } from './page.ts';
@@ -14,7 +15,7 @@ import { setSpte, type PfResult } from './set-spte.ts';
 import { getChild } from './shadow-page.ts';
 import { shadowNext, shadowStart } from './shadow-walk.ts';
 import { frameOf, isLarge, isPresent } from './spte.ts';
-import { baseOf, framesOf, hvaOf, is61, isVisible, mayBeLarge, slotAt, vmOf, type SlotAt } from './vm.ts';
+import { baseOf, framesOf, hvaOf, isVisible, mayBeLarge, ownSlotAt, vmOf, type SlotAt } from './vm.ts';
 
 /** Neighbours that are built together: `PTE_PREFETCH_NUM`. */
 const PREFETCH = 8;
@@ -49,7 +50,7 @@ export function nxAdjust(m: Machine, fault: Fault, at: { word: number; level: nu
   const entry = m.word(at.word);
   if (at.level === 1 || at.level !== fault.goalLevel || !isPresent(entry) || isLarge(entry)) return;
   const child = pageOfFrame(m.world, frameOf(entry));
-  if (!is61(m) && (child === undefined || !today(child).nxDisallowed)) return;
+  if (eraOf(m).keepsNxTablesOnly && (child === undefined || !today(child).nxDisallowed)) return;
   const below = framesOf(at.level) - framesOf(at.level - 1);
   fault.backing.pfn = pfn(fault.backing.pfn | (fault.gfn & below));
   fault.goalLevel -= 1;
@@ -111,7 +112,7 @@ function prefetchRun(m: Machine, page: ShadowPage, run: readonly number[]): bool
   const found = [];
   for (const index of run) {
     const gfn = page.gfn + index * size;
-    const at = slotAt(m.world, gfn);
+    const at = ownSlotAt(m, gfn);
     if (!isVisible(at) || (at.slot.logged === true && (access & ACC_WRITE) !== 0)) break;
     const host = pageOf(m, at, { frame: gfn, write: true, mayWait: false });
     if (host.kind !== 'page') break;

@@ -3,7 +3,7 @@
  * the parent links that go with them. Each tells whether a flush is owed. Source: the reference, D.1, D.6.
  */
 import type { Machine } from '../machine/machine.ts';
-import type { ShadowPage } from '../machine/tables.ts';
+import type { OwedFlush, ShadowPage } from '../machine/tables.ts';
 import { flushRemote } from './flush.ts';
 import {
   indexOfEntry,
@@ -17,7 +17,7 @@ import {
 } from './page.ts';
 import { oweFlush, owesFlush } from './owed.ts';
 import { addPte, ptesIn, removePte } from './pte-list.ts';
-import { isDirect, levelOfRole, roleField } from './role.ts';
+import { isDirect, levelOfRole, roleField, spaceOfRole } from './role.ts';
 import {
   frameOf,
   isAccessed,
@@ -34,7 +34,7 @@ import {
   SPTE_W,
 } from './spte.ts';
 import { markUnsync } from './unsync.ts';
-import { framesOf, RMAP_LEVELS, rmapKey, slotAt, type SlotAt } from './vm.ts';
+import { framesOf, RMAP_LEVELS, rmapKey, slotAt, slotsAt, type SlotAt } from './vm.ts';
 
 /** Entries of one guest frame beyond which all of them are zapped. */
 const RMAP_RECYCLE_THRESHOLD = 1000;
@@ -81,14 +81,14 @@ const countPages = (m: Machine, level: number, by: number): void => {
   m.count(PAGES_OF_LEVEL[level - 1] ?? 'pages_4k', by);
 };
 
-/** `drop_spte`: an entry, present or not, is no more; the reverse map forgets it. */
-export function dropEntry(m: Machine, word: number): void {
+/** `drop_spte`: an entry, present or not, is no more; the reverse map forgets it. `due`: see `oweFlush`. */
+export function dropEntry(m: Machine, word: number, due?: OwedFlush['due']): void {
   const entry = m.word(word);
   const level = levelOfRole(pageOfEntry(m.world, word).role);
   m.step('leaf-drop', { level, entry }, [word]);
   m.set('word', word, undefined);
   if (!isPresent(entry)) return;
-  oweFlush(m, word);
+  oweFlush(m, word, due);
   countPages(m, level, -1);
   removeRmap(m, word);
 }
@@ -96,7 +96,7 @@ export function dropEntry(m: Machine, word: number): void {
 function removeRmap(m: Machine, word: number): void {
   const gfn = gfnOfEntry(m, word);
   const level = levelOfRole(pageOfEntry(m.world, word).role);
-  const at = slotAt(m.world, gfn);
+  const at = slotAt(m.world, gfn, spaceOfRole(pageOfEntry(m.world, word).role));
   if (at === undefined) return;
   const key = rmapKey(at.id, level, gfn);
   const head = m.get('slotRmap', key);
@@ -152,11 +152,15 @@ function protectEntry(m: Machine, word: number, of: { gfn: number; forTable: boo
   return updateEntry(m, word, entry & ~(of.forTable ? SPTE_W | MMU_WRITABLE : SPTE_W));
 }
 
-/** `kvm_mmu_slot_gfn_write_protect`: every entry of a frame, at every level. Gives whether a flush is owed. */
-export function protectFrame(m: Machine, at: SlotAt, gfn: number): boolean {
+/**
+ * `kvm_mmu_slot_gfn_write_protect`: every entry of a frame, at every level and in every address space. Gives whether a
+ * flush is owed.
+ */
+export function protectFrame(m: Machine, gfn: number): boolean {
   return m.call('kvm_mmu_slot_gfn_write_protect', { gfn }, () => {
     let flush = false;
-    for (const level of RMAP_LEVELS) flush = protectRmap(m, at, { gfn, level, forTable: true }) || flush;
+    for (const at of slotsAt(m.world, gfn))
+      for (const level of RMAP_LEVELS) flush = protectRmap(m, at, { gfn, level, forTable: true }) || flush;
     return flush;
   });
 }

@@ -5,7 +5,7 @@ import { hasBug } from './bugs.ts';
 import { leftOut, rememberMmio } from './mmio-entry.ts';
 import { pageOf } from './host-memory.ts';
 import type { PfResult } from './set-spte.ts';
-import { slotAt, vmOf, type SlotAt } from './vm.ts';
+import { ownSlotAt, vmOf, type SlotAt } from './vm.ts';
 
 export interface Fault {
   readonly gva: bigint;
@@ -40,7 +40,7 @@ export const MAX_LEVEL = 3;
 export function faultinPfn(m: Machine, fault: Fault, access: number): PfResult | 'continue' {
   return m.call('kvm_faultin_pfn', { gfn: fault.gfn }, () => {
     fault.seq = vmOf(m).invalidateSeq;
-    const at = slotAt(m.world, fault.gfn);
+    const at = ownSlotAt(m, fault.gfn);
     if (at?.slot.invalid === true) {
       m.step('pfn-none', { gfn: fault.gfn, why: 'being deleted' });
       return 'retry';

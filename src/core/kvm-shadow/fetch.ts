@@ -4,7 +4,7 @@
  */
 import type { Machine } from '../machine/machine.ts';
 import { hasBug } from './bugs.ts';
-import { linkPage } from './entries.ts';
+import { dropEntry, linkPage } from './entries.ts';
 import { entryOfGuest, placeOfEntry, gpteAccess, gpteBytes, gpteGfn, protectClean } from './gpte.ts';
 import type { GuestWalk } from './guest-walk.ts';
 import { directPrefetch, hugepageAdjust, nxAdjust } from './direct-map.ts';
@@ -27,7 +27,7 @@ import { frameOf, isPresent } from './spte.ts';
 import { prefetchInvalid } from './sync.ts';
 import { syncChildren } from './sync-children.ts';
 import { shadowStart } from './shadow-walk.ts';
-import { baseOf, isVisible, slotAt, vmOf } from './vm.ts';
+import { baseOf, isVisible, ownSlotAt, vmOf } from './vm.ts';
 
 /** Neighbours that are built together: `PTE_PREFETCH_NUM`. */
 export const PREFETCH = 8;
@@ -154,13 +154,16 @@ export function prefetchOne(m: Machine, word: number, entry: bigint, logged = fa
     m.step('prefetch-refuse', { index: indexOfEntry(word), entry, why });
     return false;
   };
-  if (prefetchInvalid(m, word, entry)) return refuse('entry');
+  if (prefetchInvalid(m, entry)) {
+    dropEntry(m, word);
+    return refuse('entry');
+  }
   const gfn = gpteGfn(m, entry);
   const access = protectClean(
     gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'),
     entry,
   );
-  const at = slotAt(m.world, gfn);
+  const at = ownSlotAt(m, gfn);
   if (!isVisible(at)) return refuse('no memory');
   if (!logged && at.slot.logged === true && (access & ACC_WRITE) !== 0) return refuse('log');
   const found = pageOf(m, at, { frame: gfn, write: true, mayWait: false });

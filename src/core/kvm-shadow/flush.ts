@@ -7,6 +7,7 @@ import type { Machine } from '../machine/machine.ts';
 import { vcpusOf } from '../settings.ts';
 import { interrupt } from './exit.ts';
 import { payOwed } from './owed.ts';
+import { patchVm, vmOf } from './vm.ts';
 
 /** In the order in which they are served before an entry. */
 export const REQUESTS = [
@@ -60,9 +61,15 @@ const isAsked = (m: Machine, request: Request, vcpu: number): boolean =>
 
 /** `kvm_flush_remote_tlbs`. */
 export function flushRemote(m: Machine, why: string): void {
+  const { tlbsDirty } = vmOf(m);
   m.step('flush-remote', { why });
   m.count('remote_tlb_flush_requests');
   if (requestAll(m, 'TLB_FLUSH')) m.amendLastStep(() => m.count('remote_tlb_flush'));
+  // What was put off is done with this flush, unless more has come meanwhile.
+  if (tlbsDirty !== undefined && tlbsDirty > 0 && vmOf(m).tlbsDirty === tlbsDirty)
+    m.amendLastStep(() => {
+      patchVm(m, { tlbsDirty: 0 });
+    });
 }
 
 /** Empties what the vCPU's own entries hold: all, or those of one address. */

@@ -20,7 +20,7 @@ import {
 import { wordOfGpa } from './host-memory.ts';
 import { PFERR, permissionFault } from './permissions.ts';
 import { ACC_ALL, roleField } from './role.ts';
-import { isVisible, markDirty, slotAt } from './vm.ts';
+import { isVisible, markDirty, ownSlotAt } from './vm.ts';
 
 /** One level of a walk. */
 export interface WalkedLevel {
@@ -167,7 +167,7 @@ function setMarks(m: Machine, levels: WalkedLevel[], of: { leaf: WalkedLevel; wr
 }
 
 function storeEntry(m: Machine, at: WalkedLevel, entry: bigint): void {
-  const slot = slotAt(m.world, at.tableGfn);
+  const slot = ownSlotAt(m, at.tableGfn);
   if (!isVisible(slot) || slot.slot.readonly === true) return;
   const word = wordOfGpa(m, at.gpa, { write: true });
   if (word === undefined) return;

@@ -192,7 +192,7 @@ describe('problems have a remedy', () => {
     ],
     [
       ['generation 7'],
-      'The generation of the usual address space is even: odd numbers are for System Management Mode | Write generation 6.',
+      'The generation of the usual address space is even: odd numbers are for SMM | Write generation 6.',
     ],
     [['begin', 'host unmap 0x10'], 'The host changes whole pages of 4096 bytes | Write 0x0.'],
     [

@@ -8,7 +8,7 @@ import type { HostPage } from '../machine/tables-today.ts';
 import { readsAs } from '../machine/world.ts';
 import { pfn, wordOf, type Pfn } from '../quantities.ts';
 import { withNotifier } from './notifier.ts';
-import { hvaOf, isVisible, slotAt, type SlotAt } from './vm.ts';
+import { hvaOf, isVisible, ownSlotAt, type SlotAt } from './vm.ts';
 
 /** Host frames that the process gets later than its first memory. */
 const FIRST_LATER_PFN = 0x1_8001;
@@ -114,7 +114,7 @@ function setHostPage(m: Machine, hva: number, changes: Partial<HostPage>, why: s
 /** The memory word of a guest physical address as the kernel reads it, through the process; undefined where none is. */
 export function wordOfGpa(m: Machine, gpa: bigint, how: { write: boolean }): number | undefined {
   const frame = Number(gpa >> 12n);
-  const at = slotAt(m.world, frame);
+  const at = ownSlotAt(m, frame);
   if (!isVisible(at)) return undefined;
   const found = pageOf(m, at, { frame, write: how.write, mayWait: true });
   return found.kind === 'page' ? wordOf(found.pfn, Number((gpa & 0xfffn) >> 3n)) : undefined;

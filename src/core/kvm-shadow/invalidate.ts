@@ -5,6 +5,7 @@
 import type { Machine } from '../machine/machine.ts';
 import type { Pfn } from '../quantities.ts';
 import { zapEntry } from './entries.ts';
+import { eraOf } from './era.ts';
 import { prefetchOne } from './fetch.ts';
 import { flushOwn, flushRemote } from './flush.ts';
 import { entryOfGuest } from './gpte.ts';
@@ -14,7 +15,6 @@ import { levelOfRole } from './role.ts';
 import { shadowPath } from './shadow-walk.ts';
 import { isLast, isPresent } from './spte.ts';
 import { gpaOfEntry, syncEntry } from './sync.ts';
-import { is61 } from './vm.ts';
 
 export function invalidateAddress(m: Machine, gva: bigint, of: { roots: 'current' | 'all' }): void {
   m.call('kvm_mmu_invalidate_addr', { gva }, () => {
@@ -34,7 +34,7 @@ function inRoot(m: Machine, gva: bigint, hpa: Pfn | undefined): void {
   for (const { word } of shadowPath(m, gva, hpa)) {
     const page = pageOfEntry(m.world, word);
     if (today(page).unsync) {
-      if (is61(m)) rebuildEntry(m, word);
+      if (eraOf(m).rebuildsInvalidated) rebuildEntry(m, word);
       else syncOne(m, word);
     }
     if (today(pageOfSerial(m, page.serial)).unsyncChildren === 0) return;

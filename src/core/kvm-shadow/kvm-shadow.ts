@@ -24,25 +24,31 @@ import { addSteps } from '../machine/steps.ts';
 import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
+import { eraOf } from './era.ts';
 import { leaveGuest, type Exit } from './exit.ts';
 import { asidOf, flushRemote, makeRequest } from './flush.ts';
 import { ZERO_PFN } from './host-memory.ts';
 import { changePages } from './host-operations.ts';
 import { invalidateAddress } from './invalidate.ts';
 import { getDirtyLog, setMemslot } from './memslots.ts';
+import { hasGeneration, NO_GENERATION } from './mmio-entry.ts';
 import { pageFault } from './page-fault.ts';
 import { initMmu, loadPdptrs, setRegister } from './registers.ts';
 import { beforeEntry } from './requests.ts';
 import { SHADOW_PHYSICAL_BITS } from './reserved.ts';
 import { NO_ROOT, PREV_ROOTS } from './roots.ts';
 import { paeRootWord, shadowPath } from './shadow-walk.ts';
+import { enterSmm, leaveSmm } from './smm.ts';
 import { SPTE_A } from './spte.ts';
 import { changeSlot, clearLog, giveMemory, placed } from './user-space.ts';
-import { initLarge, is61 } from './vm.ts';
+import type { AddressSpace } from './role.ts';
+import { initLarge, spaceOfSlot } from './vm.ts';
 
 /** Least number of shadow pages: `KVM_MIN_ALLOC_MMU_PAGES`; otherwise a fiftieth of the guest's. */
 const MIN_PAGES = 64;
 const PAGES_RATIO = 50;
+
+const EXITS = { cpuid: 'cpuid', smi: 'SMI', rsm: 'RSM' } as const;
 
 addSteps(STEPS_TODAY, 'today');
 
@@ -118,7 +124,11 @@ export const kvmShadow: Engine = {
     }),
   changeMemory: changePages,
   changeSlot,
-  trivialExit: (m, reason) => exitFor(m, { reason }, () => undefined),
+  trivialExit: (m, does) =>
+    exitFor(m, { reason: EXITS[does] }, () => {
+      if (does === 'smi') enterSmm(m);
+      if (does === 'rsm') leaveSmm(m);
+    }),
 };
 
 /** The scenario's text offers these on other machines only. */
@@ -138,7 +148,8 @@ function start(m: Machine): void {
   }
   const protocol = m.settings['log-clear'];
   startVm(m, {
-    slots: m.world.tables.slot.size,
+    slots: countSlots(m, 0),
+    smmSlots: countSlots(m, 1),
     frames,
     manualLog: protocol !== 'with-fetch',
     initiallySet: protocol === 'apart-all-set',
@@ -147,17 +158,23 @@ function start(m: Machine): void {
   m.vcpu = 0;
 }
 
+const countSlots = (m: Machine, space: AddressSpace): number =>
+  [...m.world.tables.slot.values()].filter((slot) => spaceOfSlot(slot) === space).length;
+
 /** A VM with its slots, before any vCPU has run; inside a step of its own. */
 export function startVm(
   m: Machine,
-  of: { slots: number; frames: number; manualLog?: boolean; initiallySet?: boolean },
+  of: { slots: number; smmSlots?: number; frames: number; manualLog?: boolean; initiallySet?: boolean },
 ): void {
-  m.step('slot-set', { slot: 0, change: 'create', generation: of.slots * 2 });
+  const counted = hasGeneration(m);
+  m.step('slot-set', { slot: 0, change: 'create', generation: counted ? of.slots * 2 : NO_GENERATION });
+  const generation = m.get('serial', 'slot-generation') ?? of.slots * 2;
   m.set(
     'vm',
     'kvm',
     Object.freeze({
-      generation: m.get('serial', 'slot-generation') ?? of.slots * 2,
+      ...(counted ? { generation, smmGeneration: (of.smmSlots ?? 0) * 2 + 1 } : {}),
+      ...(eraOf(m).putsFlushOff ? { tlbsDirty: 0 } : {}),
       updating: false,
       validGen: 0,
       usedPages: 0,
@@ -195,7 +212,7 @@ export function startVcpu(m: Machine, vcpu: number, how: { enter: boolean } = { 
   );
   initMmu(m);
   // Setting the registers of a new vCPU asks for this flush in the later kernel, and not in the earlier.
-  if (!is61(m)) makeRequest(m, 'TLB_FLUSH_GUEST');
+  if (eraOf(m).flushesNewVcpu) makeRequest(m, 'TLB_FLUSH_GUEST');
   if ((m.must('mmu', vcpu).cpuRole.base & 0xf) === 3) loadPdptrs(m, m.reg('cr3'));
   if (how.enter) enterGuest(m);
 }

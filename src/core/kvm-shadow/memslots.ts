@@ -9,14 +9,25 @@ import { hasBug } from './bugs.ts';
 import { maxMappingLevel } from './direct-map.ts';
 import { dropEntry, protectRmap, rmapOf } from './entries.ts';
 import { flushRemote, requestAll } from './flush.ts';
-import { leftOut } from './mmio-entry.ts';
+import { hasGeneration, NO_GENERATION } from './mmio-entry.ts';
 import { pageOfEntry } from './page.ts';
-import { isDirect, levelOfRole } from './role.ts';
+import { isDirect, levelOfRole, type AddressSpace } from './role.ts';
 import { activePages, commitZap, prepareZap, type Doomed } from './shadow-page.ts';
 import { isObsolete, pageOfSerial } from './page.ts';
 import { MMIO_GEN_MASK } from './spte.ts';
 import { forgetWritten, writtenFrames } from './written.ts';
-import { baseOf, framesOf, initLarge, patchVm, RMAP_LEVELS, vmOf, type SlotAt } from './vm.ts';
+import {
+  baseOf,
+  changesOf,
+  framesOf,
+  initLarge,
+  patchVm,
+  RMAP_LEVELS,
+  spaceOfSlot,
+  vmOf,
+  type SlotAt,
+  type SlotChanges,
+} from './vm.ts';
 
 /** Every update moves the generation on by the number of address spaces: normal and SMM. */
 const GENERATION_STEP = 2;
@@ -39,13 +50,14 @@ export function setMemslot(m: Machine, change: SlotChange): void {
 export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() => void)[] {
   const old = m.get('slot', id);
   const change = old === undefined ? 'create' : slot === undefined ? 'delete' : 'flags';
+  const space = spaceOfSlot(old ?? slot ?? {});
   let call: OpenCall | undefined;
   const swap = (to: SlotChange, how: string) => (): void => {
     call ??= m.open('kvm_set_memslot', { slot: id, change });
-    swapSlots(m, to, how);
+    swapSlots(m, to, { how, space });
   };
   const end = (): void => {
-    settleSlots(m, id);
+    settleSlots(m, id, space);
     if (change === 'create' && slot !== undefined) created(m, { id, slot });
     if (change === 'delete' && old !== undefined)
       m.amendLastStep(() => {
@@ -65,7 +77,7 @@ export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() =
     return [swap(slot === undefined ? { id } : { id, slot }, change), end];
   const going = { id, slot: Object.freeze({ ...old, invalid: true as const }) };
   const unmap = (): void => {
-    settleSlots(m, id);
+    settleSlots(m, id, space);
     zapAllFast(m);
     swap({ id }, change)();
   };
@@ -73,26 +85,43 @@ export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() =
 }
 
 /** `kvm_swap_active_memslots`, its first half: from here on a look-up finds the new slots. */
-function swapSlots(m: Machine, { id, slot }: SlotChange, change: string): void {
+function swapSlots(
+  m: Machine,
+  { id, slot }: SlotChange,
+  { how, space }: { how: string; space: AddressSpace },
+): void {
   const early = hasBug(m, 'F-B2');
-  const generation = vmOf(m).generation + (early ? GENERATION_STEP : 0);
-  m.step('slot-set', { slot: id, change, generation });
+  const generation = early ? nextGeneration(m, space) : changesOf(vmOf(m), space).generation;
+  m.step('slot-set', { slot: id, change: how, generation: generation ?? NO_GENERATION });
   m.set('slot', id, slot);
-  patchVm(m, early ? { generation } : { updating: true });
-  if (change === 'invalid') m.preempt('kvm_set_memslot/invalid');
+  patchChanges(m, space, { generation, updating: !early });
+  if (how === 'invalid') m.preempt('kvm_set_memslot/invalid');
 }
 
 /**
  * Its second half: entries for devices of an older generation no longer count. Why so late: who looked the slots up
  * before they changed may have noted what it found only after that.
  */
-function settleSlots(m: Machine, id: number): void {
-  if (vmOf(m).updating) {
-    const generation = vmOf(m).generation + GENERATION_STEP;
-    m.step('slot-set', { slot: id, change: 'settled', generation });
-    patchVm(m, { updating: false, generation });
+function settleSlots(m: Machine, id: number, space: AddressSpace): void {
+  if (changesOf(vmOf(m), space).updating) {
+    const generation = nextGeneration(m, space);
+    m.step('slot-set', { slot: id, change: 'settled', generation: generation ?? NO_GENERATION });
+    patchChanges(m, space, { generation, updating: false });
   }
-  if ((vmOf(m).generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
+  const { generation } = changesOf(vmOf(m), space);
+  if (generation !== undefined && (generation & MMIO_GEN_MASK & ~1) === 0) zapAllFast(m);
+}
+
+function nextGeneration(m: Machine, space: AddressSpace): number | undefined {
+  const { generation } = changesOf(vmOf(m), space);
+  return generation === undefined ? undefined : generation + GENERATION_STEP;
+}
+
+/** Inside the step marked last. */
+function patchChanges(m: Machine, space: AddressSpace, { generation, updating }: SlotChanges): void {
+  if (space === 0) patchVm(m, { updating, ...(generation === undefined ? {} : { generation }) });
+  else
+    patchVm(m, { smmUpdating: updating, ...(generation === undefined ? {} : { smmGeneration: generation }) });
 }
 
 /** Without a generation, the only way to be rid of marks for devices is to give up every shadow page, as in 2011. */
@@ -100,7 +129,7 @@ function created(m: Machine, at: SlotAt): void {
   m.amendLastStep(() => {
     initLarge(m, at);
   });
-  if (leftOut(m, 'generation')) zapAllFast(m);
+  if (!hasGeneration(m)) zapAllFast(m);
 }
 
 function clearSlot(m: Machine, id: number): void {

@@ -2,38 +2,45 @@
 import type { Machine } from '../machine/machine.ts';
 import type { MmioInfo } from '../machine/tables-today.ts';
 import { hasBug } from './bugs.ts';
+import { eraOf } from './era.ts';
 import { isMmio, MMIO_GEN_MASK, mmioEntryOf, mmioSpte } from './spte.ts';
-import { vmOf } from './vm.ts';
+import { changesOf, spaceOf, vmOf } from './vm.ts';
 
 /** What the policy `mmio-without` takes away. */
 export const leftOut = (m: Machine, part: 'entries' | 'memory' | 'generation'): boolean =>
   m.settings['mmio-without'] === part;
 
-/** Low bits of the number that every change of the slots moves on; 0 where the machine has none. */
-export const generationOf = (m: Machine): number =>
-  leftOut(m, 'generation') ? 0 : vmOf(m).generation & MMIO_GEN_MASK;
+/** Whether marks of devices carry the number that every change of the slots moves on. */
+export const hasGeneration = (m: Machine): boolean => eraOf(m).generation && !leftOut(m, 'generation');
+
+/** In the facts of a step: there is no such number. */
+export const NO_GENERATION = -1;
 
 /** `vcpu->arch.mmio_gen` against that of the slots: nothing that was remembered counts while they change. */
-const isOfNow = (m: Machine, known: MmioInfo): boolean =>
-  leftOut(m, 'generation') || (!vmOf(m).updating && known.generation === vmOf(m).generation);
+function isOfNow(m: Machine, known: MmioInfo): boolean {
+  const { generation, updating } = changesOf(vmOf(m), spaceOf(m));
+  return generation === undefined || (!updating && known.generation === generation);
+}
 
 /** `mark_mmio_spte`. */
 export function setMmio(m: Machine, word: number, of: { gfn: number; access: number }): void {
   const old = m.word(word);
   const known = isMmio(old) ? mmioEntryOf(old) : undefined;
   const keeps = hasBug(m, 'F-B4') && known?.gfn === of.gfn;
-  const generation = keeps ? known.generation : generationOf(m);
-  m.step('mmio-set', { ...of, generation }, [word]);
-  m.set('word', word, mmioSpte({ ...of, generation }));
+  const now = changesOf(vmOf(m), spaceOf(m)).generation;
+  const generation = keeps ? known.generation : now === undefined ? undefined : now & MMIO_GEN_MASK;
+  m.step('mmio-set', { ...of, generation: generation ?? NO_GENERATION }, [word]);
+  m.set('word', word, mmioSpte({ ...of, generation: generation ?? 0 }));
 }
 
 /** `vcpu_cache_mmio_info`: not while the slots are being changed. */
 export function rememberMmio(m: Machine, of: { gva: bigint; gfn: number; access: number }): void {
-  const { generation, updating } = vmOf(m);
+  const { generation, updating } = changesOf(vmOf(m), spaceOf(m));
   if (updating || leftOut(m, 'memory')) return;
-  m.step('mmio-remember', { gva: of.gva, gfn: of.gfn, generation });
+  m.step('mmio-remember', { gva: of.gva, gfn: of.gfn, generation: generation ?? NO_GENERATION });
   const page = of.gva & ~0xfffn;
-  m.set('mmio', m.vcpu, Object.freeze({ ...of, gva: page, access: of.access & 6, generation }));
+  const known = { ...of, gva: page, access: of.access & 6, generation: generation ?? 0 };
+  m.set('mmio', m.vcpu, Object.freeze(known));
 }
 
 /** `vcpu_clear_mmio_info`: all, or what is remembered of one address. */

@@ -5,7 +5,7 @@ import { planOf, RUNS } from '../../testing/scenarios.ts';
 import { Recorder } from '../operations/recorder.ts';
 import type { SettingChoices } from '../../scenario/ast.ts';
 
-const ERAS = ['6.12', '6.1'] as const;
+const ERAS = ['6.12', '6.1', '2011'] as const;
 
 const policies: fc.Arbitrary<SettingChoices> = fc.record({
   cpu: fc.constantFrom('svm', 'vmx-vpid'),

@@ -5,6 +5,7 @@
 import type { Machine } from '../machine/machine.ts';
 import { rmapOf, zapRmap } from './entries.ts';
 import { flushRemote } from './flush.ts';
+import { callPutOff } from './owed.ts';
 import { patchVm, RMAP_LEVELS, vmOf, type SlotAt } from './vm.ts';
 
 /** Pages of the process, by number. */
@@ -24,6 +25,13 @@ export function withNotifier(m: Machine, range: HvaRange, change: () => void): v
     if (first >= end) continue;
     const gfn = slot.firstGfn + (first - (slot.hva ?? 0));
     flush = unmapFrames(m, { id, slot }, { gfn, pages: end - first }) || flush;
+  }
+  // Of entries that were dropped before, the reverse map knows no more; they may be in TLBs still.
+  if ((vmOf(m).tlbsDirty ?? 0) > 0) {
+    m.amendLastStep(() => {
+      callPutOff(m);
+    });
+    flush = true;
   }
   if (flush) flushRemote(m, 'the host takes pages away');
   m.preempt('mmu_notifier/started');

@@ -4,6 +4,7 @@
  * decides anything. Source: the reference, B.7.
  */
 import type { Machine } from '../machine/machine.ts';
+import type { OwedFlush } from '../machine/tables.ts';
 import { isDirtySpte, isMmuWritable, isPresent, isWritable } from './spte.ts';
 
 /** Whether an entry may no longer be cached as it was: it is gone, leads elsewhere, may not be written, or is clean. */
@@ -17,16 +18,25 @@ export function owesFlush(old: bigint, entry: bigint): boolean {
 }
 const FRAME = 0x000f_ffff_ffff_f000n;
 
-/** Inside the step that changes the entry. What no TLB holds need not leave one. */
-export function oweFlush(m: Machine, word: number): void {
+/**
+ * Inside the step that changes the entry. What no TLB holds need not leave one. `due`: a guest that changes its own table
+ * owes the flush itself, so KVM may wait until the host wants the page back.
+ */
+export function oweFlush(m: Machine, word: number, due: OwedFlush['due'] = 'entry'): void {
   const holders = new Set<number>();
   for (const { vcpu, filledFrom } of m.world.tables.tlb.values())
     if (!holders.has(vcpu) && filledFrom.includes(word)) holders.add(vcpu);
   for (const vcpu of holders) {
     const serial = m.serial('owed');
     const words = Object.freeze([word]);
-    m.set('owed', serial, Object.freeze({ serial, vcpu, words, due: 'entry', cause: m.steps - 1 }));
+    m.set('owed', serial, Object.freeze({ serial, vcpu, words, due, cause: m.steps - 1 }));
   }
+}
+
+/** The host wants pages back, in the step marked last: what could wait is due now. */
+export function callPutOff(m: Machine): void {
+  for (const owed of [...m.world.tables.owed.values()])
+    if (owed.due === 'unmap') m.set('owed', owed.serial, Object.freeze({ ...owed, due: 'entry' }));
 }
 
 /** The vCPU has emptied its TLB, in the step marked last. */

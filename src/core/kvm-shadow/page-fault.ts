@@ -16,7 +16,7 @@ import type { PfResult } from './set-spte.ts';
 import { clearFlood } from './shadow-page.ts';
 import { shadowPath } from './shadow-walk.ts';
 import { isLast, isMmuWritable, isPresent, isWritable, SPTE_W, SPTE_U, SPTE_NX } from './spte.ts';
-import { isTracked, markDirty, slotAt, vmOf } from './vm.ts';
+import { isTracked, markDirty, ownSlotAt, vmOf } from './vm.ts';
 
 /** How a handler ends: as the kernel says it, or with a fault for the guest. */
 type Handled = PfResult | { readonly kind: 'inject'; readonly errorCode: number };
@@ -169,7 +169,7 @@ function fastFix(m: Machine, fault: Fault): PfResult {
     const level = last === undefined ? 1 : levelOfRole(pageOfEntry(m.world, last.word).role);
     if (last === undefined || !isPresent(entry) || !isLast(entry, level)) return 'invalid';
     if (isAllowed(fault, entry)) return ended(m, fault, { entry, result: 'spurious' });
-    const logged = slotAt(m.world, fault.gfn)?.slot.logged === true;
+    const logged = ownSlotAt(m, fault.gfn)?.slot.logged === true;
     if (!isMmuWritable(entry) || (level > 1 && logged)) return ended(m, fault, { entry, result: 'invalid' });
     const fixed = entry | SPTE_W;
     m.step('fast-fix', { gfn: fault.gfn, entry: fixed, result: 'fixed' }, [last.word]);

@@ -22,6 +22,7 @@ import { makeRequest } from './flush.ts';
 import { entryOfGuest } from './gpte.ts';
 import { permissionBitmap } from './permissions.ts';
 import { cpuRoleOf, cpuRoleWord, rootRoleOf } from './role.ts';
+import { isInSmm } from './vm.ts';
 import { freeRoots, mmuOf, newPgd, patchMmu, unloadMmu } from './roots.ts';
 
 const CR4_ROLE = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE;
@@ -29,7 +30,7 @@ const PCID_BITS = 0xfffn;
 
 /** `kvm_init_mmu`: how the guest pages now, and which roots serve it. */
 export function initMmu(m: Machine): void {
-  const registers = { cr0: m.reg('cr0'), cr4: m.reg('cr4'), efer: m.reg('efer') };
+  const registers = { cr0: m.reg('cr0'), cr4: m.reg('cr4'), efer: m.reg('efer'), smm: isInSmm(m) };
   const cpuRole = cpuRoleOf(registers);
   const rootRole = rootRoleOf(cpuRole);
   const has = (register: bigint, bit: bigint): boolean => (register & bit) !== 0n;
@@ -113,6 +114,11 @@ function invalidatePcid(m: Machine, pcid: bigint): void {
 
 const isPae = (m: Machine, cr4 = m.reg('cr4')): boolean =>
   (m.reg('cr0') & CR0_PG) !== 0n && (cr4 & CR4_PAE) !== 0n && (m.reg('efer') & EFER_LMA) === 0n;
+
+/** Where the guest has root entries, they are read anew. */
+export function loadPdptrsOfPae(m: Machine): void {
+  if (isPae(m)) loadPdptrs(m, m.reg('cr3'));
+}
 
 const RESERVED_PDPTE = reservedInPdpte(PHYSICAL_BITS);
 

@@ -80,6 +80,10 @@ export const isInvalid = (role: number): boolean => roleField(role, 'invalid') =
 /** `sp_has_gptes`: a guest table stands behind the page. */
 export const hasGptes = (role: number): boolean => !isDirect(role) && roleField(role, 'passthrough') === 0;
 
+/** Which slots a vCPU or a shadow page goes by: 1 in System Management Mode. */
+export type AddressSpace = 0 | 1;
+export const spaceOfRole = (role: number): AddressSpace => (roleField(role, 'smm') === 0 ? 0 : 1);
+
 /** `cpu_role`: how the guest's CPU pages. The extension's bits are no part of a page's key. */
 export interface CpuRole {
   readonly base: number;
@@ -116,12 +120,17 @@ export interface GuestRegisters {
   readonly cr0: bigint;
   readonly cr4: bigint;
   readonly efer: bigint;
+  /** In System Management Mode. */
+  readonly smm?: boolean;
 }
 
 /** `kvm_calc_cpu_role`. */
-export function cpuRoleOf({ cr0, cr4, efer }: GuestRegisters): CpuRole {
+export function cpuRoleOf({ cr0, cr4, efer, smm = false }: GuestRegisters): CpuRole {
   if ((cr0 & CR0_PG) === 0n)
-    return { base: withRole(0, { access: ACC_ALL, direct: 1 }), ext: extension({ valid: true }) };
+    return {
+      base: withRole(0, { access: ACC_ALL, direct: 1, smm: Number(smm) }),
+      ext: extension({ valid: true }),
+    };
   const has = (register: bigint, bit: bigint): boolean => (register & bit) !== 0n;
   const [wp, smep, smap, long] = [
     has(cr0, CR0_WP),
@@ -133,6 +142,7 @@ export function cpuRoleOf({ cr0, cr4, efer }: GuestRegisters): CpuRole {
   return {
     base: withRole(0, {
       access: ACC_ALL,
+      smm: Number(smm),
       level,
       has_4_byte_gpte: Number(!has(cr4, CR4_PAE)),
       efer_nx: Number(has(efer, EFER_NXE)),

@@ -20,11 +20,11 @@ import {
   patchToday,
   today,
 } from './page.ts';
-import { childRole, hasGptes, isDirect, isInvalid, levelOfRole, withRole } from './role.ts';
+import { childRole, hasGptes, isDirect, isInvalid, levelOfRole, spaceOfRole, withRole } from './role.ts';
 import { frameOf, isLarge, isPresent } from './spte.ts';
 import { syncPage } from './sync.ts';
 import { clearParents, unsyncBelow } from './unsync.ts';
-import { forbidLarge, patchVm, slotAt, trackKey, vmOf } from './vm.ts';
+import { forbidLarge, patchVm, slotAt, trackKey, vmOf, type SlotAt } from './vm.ts';
 
 /** Pages that are given up and not freed yet. */
 export type Doomed = number[];
@@ -131,20 +131,25 @@ function takeFrame(m: Machine): Pfn {
 /** `account_shadowed`: tables above level 1 are write-tracked; of those of level 1 existing entries are protected. */
 function accountShadowed(m: Machine, page: ShadowPage): void {
   patchVm(m, { indirectPages: vmOf(m).indirectPages + 1 });
-  const at = slotAt(m.world, page.gfn);
+  const at = slotOfTable(m, page);
   if (at === undefined) return;
-  if (levelOfRole(page.role) > 1) trackFrame(m, page.gfn, 1);
+  if (levelOfRole(page.role) > 1) trackFrame(m, page, 1);
   else {
     m.step('large-forbid', { gfn: page.gfn, by: 1 });
     forbidLarge(m, at, { frame: page.gfn, by: 1 });
   }
-  if (protectFrame(m, at, page.gfn)) flushRemote(m, 'a guest table is write-protected');
+  if (protectFrame(m, page.gfn)) flushRemote(m, 'a guest table is write-protected');
 }
 
+/** `kvm_memslots_for_spte_role`: the slot of the guest's table, in the page's own address space. */
+const slotOfTable = (m: Machine, { gfn, role }: ShadowPage): SlotAt | undefined =>
+  slotAt(m.world, gfn, spaceOfRole(role));
+
 /** `kvm_write_track_add_gfn` and `_remove_gfn`. */
-function trackFrame(m: Machine, frame: number, by: 1 | -1): void {
-  const at = slotAt(m.world, frame);
+function trackFrame(m: Machine, page: ShadowPage, by: 1 | -1): void {
+  const at = slotOfTable(m, page);
   if (at === undefined) return;
+  const frame = page.gfn;
   const key = trackKey(at.id, frame);
   const count = (m.get('writeTrack', key) ?? 0) + by;
   m.step('track-gfn', { gfn: frame, count });
@@ -153,10 +158,10 @@ function trackFrame(m: Machine, frame: number, by: 1 | -1): void {
 }
 
 function unaccountShadowed(m: Machine, page: ShadowPage): void {
-  if (levelOfRole(page.role) > 1) trackFrame(m, page.gfn, -1);
+  if (levelOfRole(page.role) > 1) trackFrame(m, page, -1);
   else {
     m.step('large-forbid', { gfn: page.gfn, by: -1 });
-    const at = slotAt(m.world, page.gfn);
+    const at = slotOfTable(m, page);
     if (at !== undefined) forbidLarge(m, at, { frame: page.gfn, by: -1 });
   }
   patchVm(m, { indirectPages: vmOf(m).indirectPages - 1 });

@@ -5,7 +5,7 @@ import { pageOfSerial } from './page.ts';
 import { flushOrZap, leaveUnsync, prepareZap, type Doomed } from './shadow-page.ts';
 import { syncPage } from './sync.ts';
 import { clearParents, unsyncBelow } from './unsync.ts';
-import { slotAt } from './vm.ts';
+import { slotsAt } from './vm.ts';
 
 export function syncChildren(m: Machine, serial: number): void {
   m.call('mmu_sync_children', { serial }, () => {
@@ -15,8 +15,7 @@ export function syncChildren(m: Machine, serial: number): void {
       let isProtected = false;
       for (const child of found) {
         const { gfn } = pageOfSerial(m, child.serial);
-        const at = slotAt(m.world, gfn);
-        if (at !== undefined) isProtected = protectFrame(m, at, gfn) || isProtected;
+        if (slotsAt(m.world, gfn).length > 0) isProtected = protectFrame(m, gfn) || isProtected;
       }
       if (isProtected) {
         flushOrZap(m, doomed, true, 'tables are write-protected again');

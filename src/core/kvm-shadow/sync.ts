@@ -4,6 +4,7 @@
  */
 import type { Machine } from '../machine/machine.ts';
 import { accessOfEntry, clearMmio, dropEntry, gfnOfEntry, setAccess, updateEntry } from './entries.ts';
+import { eraOf } from './era.ts';
 import {
   entryOfGuest,
   gpteAccess,
@@ -18,7 +19,7 @@ import { setMmio } from './mmio-entry.ts';
 import { indexOfEntry, pageOfEntry, pageOfSerial } from './page.ts';
 import { roleField } from './role.ts';
 import { frameOf, HOST_WRITABLE, isMmio, mmioEntryOf } from './spte.ts';
-import { is61 } from './vm.ts';
+import { patchVm, vmOf } from './vm.ts';
 
 export type Synced = 'same' | 'flush' | 'failed';
 
@@ -51,7 +52,7 @@ export function syncEntry(m: Machine, word: number): Synced {
   const entry = entryOfGuest(m, gpaOfEntry(m, word));
   if (entry === undefined) return 'failed';
   m.step('sync-entry', { index: indexOfEntry(word), entry }, [word, ...placeOfEntry(m, gpaOfEntry(m, word))]);
-  if (prefetchInvalid(m, word, entry)) return 'flush';
+  if (prefetchInvalid(m, entry)) return drop(m, word);
   const gfn = gpteGfn(m, entry);
   const access = protectClean(
     gpteAccess(m, entry) & roleField(pageOfEntry(m.world, word).role, 'access'),
@@ -62,11 +63,8 @@ export function syncEntry(m: Machine, word: number): Synced {
     else clearMmio(m, word);
     return 'same';
   }
-  if (gfn !== gfnOfEntry(m, word)) {
-    dropEntry(m, word);
-    return 'flush';
-  }
-  if (!is61(m) && accessOfEntry(m, word) === access) return 'same';
+  if (gfn !== gfnOfEntry(m, word)) return drop(m, word);
+  if (!eraOf(m).rewritesSame && accessOfEntry(m, word) === access) return 'same';
   return rebuild(m, word, { gfn, access });
 }
 
@@ -86,10 +84,20 @@ function rebuild(m: Machine, word: number, of: { gfn: number; access: number }):
   return updateEntry(m, word, entry) ? 'flush' : 'same';
 }
 
-/** `prefetch_invalid_gpte`: a guest's entry that nothing may be built ahead from; what stood for it goes. */
-export function prefetchInvalid(m: Machine, word: number, entry: bigint): boolean {
-  if (isGptePresent(entry) && (entry & ACCESSED) !== 0n && !isGpteReserved(m, entry, 1)) return false;
-  dropEntry(m, word);
-  return true;
+/**
+ * The entry goes. In 2011 its flush is put off: the guest that has changed its table flushes for itself, and the host
+ * flushes before it takes a page away.
+ */
+function drop(m: Machine, word: number): Synced {
+  const { tlbsDirty } = vmOf(m);
+  dropEntry(m, word, tlbsDirty === undefined ? 'entry' : 'unmap');
+  if (tlbsDirty === undefined) return 'flush';
+  m.step('flush-put-off', { count: tlbsDirty + 1 });
+  patchVm(m, { tlbsDirty: tlbsDirty + 1 });
+  return 'same';
 }
+
+/** `prefetch_invalid_gpte`: a guest's entry that nothing may be built ahead from; what stood for it has to go. */
+export const prefetchInvalid = (m: Machine, entry: bigint): boolean =>
+  !isGptePresent(entry) || (entry & ACCESSED) === 0n || isGpteReserved(m, entry, 1);
 const ACCESSED = 1n << 5n;

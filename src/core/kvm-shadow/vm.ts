@@ -4,6 +4,7 @@ import type { VmState } from '../machine/tables-today.ts';
 import type { SlotRecord } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import type { Gfn } from '../quantities.ts';
+import { hasGptes, isInvalid, spaceOfRole, type AddressSpace } from './role.ts';
 
 export const vmOf = (m: Machine): VmState => m.must('vm', 'kvm');
 
@@ -12,19 +13,47 @@ export function patchVm(m: Machine, changes: Partial<VmState>): void {
   m.set('vm', 'kvm', Object.freeze({ ...vmOf(m), ...changes }));
 }
 
-export const is61 = (m: Machine): boolean => m.settings.era === '6.1';
-
 export interface SlotAt {
   readonly id: number;
   readonly slot: SlotRecord;
 }
 
-/** The slot that covers a guest frame, one that is being deleted too. */
-export function slotAt(world: World, frame: number): SlotAt | undefined {
+const ADDRESS_SPACES: readonly AddressSpace[] = [0, 1];
+export const spaceOfSlot = ({ smm }: Pick<SlotRecord, 'smm'>): AddressSpace => (smm === true ? 1 : 0);
+
+/** Whether the vCPU that acts is in System Management Mode. */
+export const isInSmm = (m: Machine): boolean => m.reg('smm') !== 0n;
+/** `kvm_arch_vcpu_memslots_id`: which slots the vCPU that acts goes by. */
+export const spaceOf = (m: Machine): AddressSpace => (isInSmm(m) ? 1 : 0);
+
+/** The slot of an address space that covers a guest frame, one that is being deleted too. */
+export function slotAt(world: World, frame: number, space: AddressSpace): SlotAt | undefined {
   for (const [id, slot] of world.tables.slot) {
+    if (spaceOfSlot(slot) !== space) continue;
     if (frame >= slot.firstGfn && frame < slot.firstGfn + slot.frames) return { id, slot };
   }
   return undefined;
+}
+
+/** `gfn_to_memslot` for the vCPU that acts. */
+export const ownSlotAt = (m: Machine, frame: number): SlotAt | undefined =>
+  slotAt(m.world, frame, spaceOf(m));
+
+/** Slots of all address spaces that cover a guest frame. */
+export const slotsAt = (world: World, frame: number): readonly SlotAt[] =>
+  ADDRESS_SPACES.flatMap((space) => slotAt(world, frame, space) ?? []);
+
+/** What changes of an address space's slots leave for marks of devices. */
+export interface SlotChanges {
+  /** Absent where marks carry no number. */
+  readonly generation: number | undefined;
+  readonly updating: boolean;
+}
+
+export function changesOf(vm: VmState, space: AddressSpace): SlotChanges {
+  return space === 0
+    ? { generation: vm.generation, updating: vm.updating }
+    : { generation: vm.smmGeneration, updating: vm.smmUpdating === true };
 }
 
 /** `kvm_is_visible_memslot`. */
@@ -56,7 +85,20 @@ export function forbidLarge(m: Machine, at: SlotAt, of: { frame: number; by: 1 |
 }
 
 export const mayBeLarge = (m: Machine, at: SlotAt, frame: number, level: number): boolean =>
-  (m.get('disallowLpage', rmapKey(at.id, level, frame)) ?? 0) === 0;
+  (m.get('disallowLpage', rmapKey(at.id, level, frame)) ?? 0) === 0 &&
+  !isShadowedElsewhere(m, at, { first: baseOf(frame, level), frames: framesOf(level) });
+
+/** Whether tables of the guest in another address space lie in these frames: their slot is another, and so are its reasons. */
+function isShadowedElsewhere(m: Machine, { slot }: SlotAt, of: { first: number; frames: number }): boolean {
+  return [...m.world.tables.sp.values()].some(
+    ({ gfn, role }) =>
+      spaceOfRole(role) !== spaceOfSlot(slot) &&
+      hasGptes(role) &&
+      !isInvalid(role) &&
+      gfn >= of.first &&
+      gfn < of.first + of.frames,
+  );
+}
 
 /** What a new slot forbids by its ends and by its alignment in the process, inside the step marked last. */
 export function initLarge(m: Machine, { id, slot }: SlotAt): void {
@@ -72,15 +114,16 @@ export function initLarge(m: Machine, { id, slot }: SlotAt): void {
   }
 }
 
-/** `kvm_slot_page_track_is_active` for writes. */
-export function isTracked(m: Machine, frame: number): boolean {
-  const at = slotAt(m.world, frame);
-  return at !== undefined && (m.get('writeTrack', trackKey(at.id, frame)) ?? 0) > 0;
-}
+/**
+ * `kvm_slot_page_track_is_active` for writes. A table counts in the slot of its own address space; who writes it may be in
+ * the other.
+ */
+export const isTracked = (m: Machine, frame: number): boolean =>
+  slotsAt(m.world, frame).some(({ id }) => (m.get('writeTrack', trackKey(id, frame)) ?? 0) > 0);
 
 /** `mark_page_dirty_in_slot`. */
 export function markDirty(m: Machine, frame: number): void {
-  if (slotAt(m.world, frame)?.slot.logged !== true) return;
+  if (ownSlotAt(m, frame)?.slot.logged !== true) return;
   m.step('dirty-mark', { gfn: frame });
   m.set('dirty', frame as Gfn, 1);
 }

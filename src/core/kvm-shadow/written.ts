@@ -7,7 +7,7 @@ import type { SlotRecord } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
 import { FIRST_GUEST_PFN, guestFrameOf } from '../machine/world.ts';
 import { gfn, type Gfn, type Pfn } from '../quantities.ts';
-import { hvaOf, type SlotAt } from './vm.ts';
+import { hvaOf, spaceOf, spaceOfSlot, type SlotAt } from './vm.ts';
 
 /** The guest frames of a slot that a host frame stands behind: more than one where the process maps it so. */
 export function framesBehind(world: World, at: SlotAt, frame: Pfn): readonly Gfn[] {
@@ -26,7 +26,8 @@ export function framesBehind(world: World, at: SlotAt, frame: Pfn): readonly Gfn
 export function noteLogged(m: Machine, frame: Pfn): void {
   if (m.world.tables.owner.has(frame)) return;
   for (const [id, slot] of m.world.tables.slot) {
-    if (slot.logged !== true) continue;
+    // What is written through another address space's slots is noted in their log, if they have one.
+    if (slot.logged !== true || spaceOfSlot(slot) !== spaceOf(m)) continue;
     for (const of of framesBehind(m.world, { id, slot }, frame))
       if (m.get('written', of) === undefined) m.set('written', of, 1);
   }

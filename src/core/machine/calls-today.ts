@@ -21,6 +21,8 @@ export const CALLS_TODAY = {
   kvm_mmu_free_roots: {},
   kvm_mmu_free_obsolete_roots: {},
   kvm_mmu_new_pgd: { pgd: 'w' },
+  enter_smm: {},
+  leave_smm: {},
   kvm_init_mmu: {},
   kvm_mmu_invalidate_addr: { gva: 'w' },
   kvm_mmu_track_write: { gpa: 'w', bytes: 'n' },

@@ -59,9 +59,15 @@ export interface HostPage {
 
 /** What a VM has once. */
 export interface VmState {
-  /** `memslots.generation`, without the bit that says that an update is under way. */
-  readonly generation: number;
+  /**
+   * `memslots.generation`, without the bit that says that an update is under way. Absent where marks of devices carry
+   * none.
+   */
+  readonly generation?: number;
   readonly updating: boolean;
+  /** The same for the slots of System Management Mode, odd numbers. Absent where the VM has none, or nothing is counted. */
+  readonly smmGeneration?: number;
+  readonly smmUpdating?: boolean;
   /** `mmu_valid_gen`. */
   readonly validGen: 0 | 1;
   /** `n_used_mmu_pages` and `n_max_mmu_pages`. */
@@ -76,6 +82,8 @@ export interface VmState {
   readonly manualLog: boolean;
   /** With that: all frames count as written when logging begins. */
   readonly initiallySet: boolean;
+  /** `tlbs_dirty`: entries dropped since the last flush of all TLBs, and not flushed yet. Absent where nothing is put off. */
+  readonly tlbsDirty?: number;
 }
 
 /** What an entry of a guest's table was until a step changed it. */

@@ -34,6 +34,8 @@ export type ExitReason =
   | 'mov-cr4'
   | 'wrmsr'
   | 'cpuid'
+  | 'SMI'
+  | 'RSM'
   | 'invlpg'
   | 'signal';
 
@@ -136,6 +138,8 @@ export interface SlotRecord {
   readonly large?: true;
   /** Being deleted: nothing may be mapped from it any more. */
   readonly invalid?: true;
+  /** Only a vCPU in System Management Mode has it, and that has no others. */
+  readonly smm?: true;
 }
 
 /** Where a shadow page is pointed to from: nothing, one entry, or a chain of five-slot nodes. */
@@ -186,7 +190,8 @@ export interface OwedFlush {
   readonly serial: number;
   readonly vcpu: number;
   readonly words: readonly WordKey[];
-  readonly due: 'entry';
+  /** Before the vCPU runs the guest again, or before the host takes the page away. */
+  readonly due: 'entry' | 'unmap';
   /** The step that made the change. */
   readonly cause: number;
   /** Id of the shipped bug or broken policy by which nobody will pay. */

@@ -58,6 +58,8 @@ export type Operation =
       readonly value: bigint;
     }
   | { readonly kind: 'cpuid'; readonly vcpu: VcpuId }
+  /** The vCPU enters System Management Mode, or leaves it. */
+  | { readonly kind: 'smi' | 'rsm'; readonly vcpu: VcpuId }
   /** The vCPU stops running the guest: it halts, or its program in user space has work to do. */
   | { readonly kind: 'leave'; readonly vcpu: VcpuId; readonly how: 'halt' | 'user-space' }
   /** It runs the guest again. Any other operation of it does so first, too. */
@@ -194,6 +196,8 @@ export interface Slot {
   readonly hva?: number;
   /** Not there when the guest starts: user space adds it later. */
   readonly absent?: true;
+  /** For vCPUs in System Management Mode, which have no others. */
+  readonly smm?: true;
 }
 
 /** One 8-byte word of guest memory as it stands before anything runs. */

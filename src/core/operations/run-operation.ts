@@ -120,9 +120,11 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
         then,
       );
     case 'cpuid':
+    case 'smi':
+    case 'rsm':
       return freely(() => {
         engine.enter(m);
-        return sectionsOf(engine.trivialExit(m, 'cpuid'), () => then({}));
+        return sectionsOf(engine.trivialExit(m, operation.kind), () => then({}));
       });
     case 'log':
       return logSections(by, operation, then);
@@ -143,7 +145,10 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
   }
 }
 
-type AtOnce = Exclude<Operation, { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' | 'log' | 'slot' }>;
+type AtOnce = Exclude<
+  Operation,
+  { kind: 'access' | 'load-cr3' | 'set-register' | 'cpuid' | 'smi' | 'rsm' | 'log' | 'slot' }
+>;
 
 /** What needs no exit: the guest does it itself, or nobody in the guest hears of it. */
 function actAtOnce({ m, engine }: By, operation: AtOnce): void {

@@ -127,7 +127,7 @@ function guestDetails(world: World, gfn: Gfn): readonly string[] {
 }
 
 function frameDetails(world: World, gfn: Gfn): readonly string[] {
-  const at = slotAt(world, gfn);
+  const at = slotAt(world, gfn, 0);
   if (at === undefined)
     return ['No memory slot covers it: an access goes to user space, which plays a device.'];
   const host = world.get('hostPage', hvaOf(at, gfn));
@@ -145,7 +145,7 @@ function frameDetails(world: World, gfn: Gfn): readonly string[] {
 const LARGE_BITS = 21;
 
 function logDetails(world: World, gfn: Gfn): readonly string[] {
-  if (slotAt(world, gfn)?.slot.logged !== true) return [];
+  if (slotAt(world, gfn, 0)?.slot.logged !== true) return [];
   return [
     world.get('dirty', gfn) === undefined
       ? 'Clean in the dirty log: not written since the log was last fetched.'

@@ -23,7 +23,7 @@ function pageBox(
   { gfn, small, touches }: { gfn: Gfn; small: boolean; touches: readonly number[] },
 ): SceneBox {
   const { world, cast } = context;
-  const backed = slotAt(world, gfn) !== undefined;
+  const backed = slotAt(world, gfn, 0) !== undefined;
   const pfn = frameBehind(world, gfn);
   const count = cast.largePages.get(gfn) ?? 1;
   const touched = touches.find((word) => word >= pfn * 512 && word < (pfn + count) * 512);
@@ -60,7 +60,7 @@ function pageBox(
 
 /** Whether the host gives the frame other memory, or takes it away, in this step. */
 function isMoved({ world, changes }: Context, gfn: Gfn): boolean {
-  const at = slotAt(world, gfn);
+  const at = slotAt(world, gfn, 0);
   return at !== undefined && changes.has(`hostPage:${String((at.slot.hva ?? 0) + gfn - at.slot.firstGfn)}`);
 }
 
@@ -74,7 +74,7 @@ const wordsTouched = (context: Context): readonly number[] =>
 function logText({ world, cast }: Context, gfn: Gfn): string {
   if (cast.kvm?.logs !== true) return '';
   if (world.get('dirty', gfn) !== undefined) return 'dirty';
-  return slotAt(world, gfn)?.slot.logged === true ? 'clean' : '';
+  return slotAt(world, gfn, 0)?.slot.logged === true ? 'clean' : '';
 }
 
 export function rmapBoxes(context: Context): readonly SceneBox[] {

@@ -86,15 +86,16 @@ function deviceRow({ world, changes }: Context, vcpu: number): SceneRow {
   const state = changes.has(`mmio:${String(vcpu)}`) ? 'changed' : 'quiet';
   if (known === undefined || (known.gva === 0n && known.gfn === 0))
     return { ...row, state, text: 'nothing', title: 'The vCPU remembers no device access.' };
-  const old = known.generation !== generation;
+  const numbered = generation !== undefined;
+  const old = numbered && known.generation !== generation;
   return {
     ...row,
     state,
-    text: `${hex(known.gfn)} g${String(known.generation)}${old ? ' old' : known.gva === 0n ? ' by gfn' : ''}`,
+    text: `${hex(known.gfn)}${numbered ? ` g${String(known.generation)}` : ''}${old ? ' old' : known.gva === 0n ? ' by gfn' : ''}`,
     title: [
       'The last access to a device: the next one to the same page needs no walk.',
       known.gva === 0n ? 'The address is forgotten, the frame is not.' : `Address 0x${hex(known.gva)}.`,
-      `Guest frame 0x${hex(known.gfn)}, memslot generation ${String(known.generation)}${old ? ': the slots have changed since, so it no longer counts' : ''}.`,
+      `Guest frame 0x${hex(known.gfn)}${numbered ? `, memslot generation ${String(known.generation)}` : ''}${old ? ': the slots have changed since, so it no longer counts' : ''}.`,
     ].join('\n'),
   };
 }

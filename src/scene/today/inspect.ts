@@ -134,12 +134,12 @@ function inspectRoots({ world }: Timeline, vcpu: number): Inspected | undefined 
 function inspectDevice({ world }: Timeline, vcpu: number, names: Names): Inspected | undefined {
   const known = world.get('mmio', vcpu);
   if (known === undefined) return undefined;
-  const now = world.get('vm', 'kvm')?.generation ?? 0;
+  const now = world.get('vm', 'kvm')?.generation;
   return {
     ...NOTHING,
     title: `What vCPU ${String(vcpu)} remembers of a device`,
     about:
-      known.generation === now
+      now === undefined || known.generation === now
         ? 'it still counts'
         : 'the memory slots have changed since: it no longer counts',
     value: 0n,
@@ -148,7 +148,9 @@ function inspectDevice({ world }: Timeline, vcpu: number, names: Names): Inspect
       { name: 'address', text: known.gva === 0n ? 'forgotten' : addressText(known.gva, names) },
       { name: 'frame', text: hexText(BigInt(known.gfn)) },
       { name: 'rights', text: rightsText(known.access) },
-      { name: 'generation', text: `${String(known.generation)}, now ${String(now)}` },
+      ...(now === undefined
+        ? []
+        : [{ name: 'generation', text: `${String(known.generation)}, now ${String(now)}` }]),
     ],
   };
 }
@@ -257,7 +259,8 @@ function aboutShadow(
       : `${level === 1 ? 'translates' : 'from'} ${addressText(gva, names)}`;
   if (isMmio(entry)) {
     const { gfn, generation } = mmioEntryOf(entry);
-    return `${where}; a device at frame ${gfn.toString(16)}, generation ${String(generation)}`;
+    const numbered = world.get('vm', 'kvm')?.generation !== undefined;
+    return `${where}; a device at frame ${gfn.toString(16)}${numbered ? `, generation ${String(generation)}` : ''}`;
   }
   const gfn = isPresent(entry) && level === 1 ? gfnOfLeaf(world, word) : undefined;
   return gfn === undefined ? where : `${where}; guest frame ${gfn.toString(16)}`;

@@ -201,7 +201,7 @@ function rowOf(context: Context, own: TableNow, index: number): RowOf {
 /** What a shadow entry names: a shadow page, a host frame, a device with the generation of its entry, or nothing. */
 function targetText(world: World, { walked, dialect }: TableNow, entry: bigint): string {
   if (entry === 0n) return 'empty';
-  if (isMmio(entry)) return `device g${String(mmioEntryOf(entry).generation)}`;
+  if (isMmio(entry)) return numbered(world) ? `device g${String(mmioEntryOf(entry).generation)}` : 'device';
   const kind = dialect.kindOf(entry, walked.at);
   if (kind === 'absent') return 'absent';
   const frame = frameOf(entry);
@@ -211,6 +211,9 @@ function targetText(world: World, { walked, dialect }: TableNow, entry: bigint):
   return page === undefined ? hex(frame) : `sp ${String(page.serial)}`;
 }
 
+/** Whether marks of devices carry the number of slot changes. */
+const numbered = (world: World): boolean => world.get('vm', 'kvm')?.generation !== undefined;
+
 /** What an entry is about beside its bits. */
 function aboutEntry(world: World, { walked, table, dialect }: TableNow, index: number): string {
   const word = wordOfEntry(walked, index);
@@ -218,7 +221,9 @@ function aboutEntry(world: World, { walked, table, dialect }: TableNow, index: n
   const lines: string[] = [];
   if (isMmio(entry)) {
     const { gfn, generation } = mmioEntryOf(entry);
-    lines.push(`A device at guest frame ${hex(gfn)}; made in memslot generation ${String(generation)}.`);
+    lines.push(
+      `A device at guest frame ${hex(gfn)}${numbered(world) ? `; made in memslot generation ${String(generation)}` : ''}.`,
+    );
   } else if (dialect.kindOf(entry, walked.at) === 'leaf') {
     const gfn = gfnOfLeaf(world, word);
     if (gfn !== undefined) lines.push(`Maps guest frame ${hex(gfn)}.`);

@@ -7,7 +7,7 @@ import type { RmapHead, ShadowPage } from '../../core/machine/tables.ts';
 import { indexOfEntry, pageOfFrame } from '../../core/kvm-shadow/page.ts';
 import { ptesIn } from '../../core/kvm-shadow/pte-list.ts';
 import { isDirect, isInvalid, levelOfRole, roleField } from '../../core/kvm-shadow/role.ts';
-import { framesOf, RMAP_LEVELS, rmapKey, slotAt, trackKey } from '../../core/kvm-shadow/vm.ts';
+import { framesOf, RMAP_LEVELS, rmapKey, slotAt, slotsAt, trackKey } from '../../core/kvm-shadow/vm.ts';
 import { frameOfWord, gfn as toGfn, type Gfn, type Pfn } from '../../core/quantities.ts';
 
 export const pageAt = (world: World, word: number): ShadowPage | undefined =>
@@ -17,7 +17,7 @@ export const todayOf = (page: ShadowPage): TodaysPage => must(page.today, 'a pag
 
 /** The host frame behind a guest frame now: what the process has there, or what it had at first. */
 export function frameBehind(world: World, gfn: Gfn): Pfn {
-  const at = slotAt(world, gfn);
+  const at = slotAt(world, gfn, 0);
   if (at === undefined) return hostFrameOf(gfn);
   const hva = (at.slot.hva ?? 0) + (gfn - at.slot.firstGfn);
   return world.get('hostPage', hva)?.pfn ?? hostFrameOf(gfn);
@@ -29,14 +29,16 @@ const isBacked = (pfn: number): boolean => pfn >= FIRST_GUEST_PFN && pfn < FIRST
 export function gfnBackedBy(world: World, pfn: Pfn): Gfn | undefined {
   if (!isBacked(pfn)) return undefined;
   const first = guestFrameOf(pfn);
-  if (frameBehind(world, first) === pfn && slotAt(world, first) !== undefined) return first;
+  if (frameBehind(world, first) === pfn && slotAt(world, first, 0) !== undefined) return first;
   for (const { slot } of slotsOf(world))
     for (let at = 0; at < slot.frames; at += 1)
       if (world.get('hostPage', (slot.hva ?? 0) + at)?.pfn === pfn) return toGfn(slot.firstGfn + at);
   return undefined;
 }
 
-const slotsOf = (world: World) => [...world.tables.slot.values()].map((slot) => ({ slot }));
+/** Those that the guest usually has: what System Management Mode alone sees has no box of its own. */
+const slotsOf = (world: World) =>
+  [...world.tables.slot.values()].filter(({ smm }) => smm !== true).map((slot) => ({ slot }));
 
 /** The guest frame that a leaf maps. */
 export function gfnOfLeaf(world: World, word: number): Gfn | undefined {
@@ -50,16 +52,18 @@ export function gfnOfLeaf(world: World, word: number): Gfn | undefined {
 export const listedIn = (world: World, key: string): readonly number[] =>
   ptesIn(world, 'rnode', world.get('slotRmap', key));
 
-/** Every shadow entry that maps a guest frame, at any level. */
-export function entriesOf(world: World, gfn: number): readonly number[] {
-  const at = slotAt(world, gfn);
-  return at === undefined ? [] : RMAP_LEVELS.flatMap((level) => listedIn(world, rmapKey(at.id, level, gfn)));
-}
+/** Every shadow entry that maps a guest frame, at any level and in any address space. */
+export const entriesOf = (world: World, gfn: number): readonly number[] =>
+  slotsAt(world, gfn).flatMap(({ id }) =>
+    RMAP_LEVELS.flatMap((level) => listedIn(world, rmapKey(id, level, gfn))),
+  );
 
 /** How many shadow pages above the last level write-track a guest frame. */
 export function trackedBy(world: World, gfn: number): number {
-  const at = slotAt(world, gfn);
-  return at === undefined ? 0 : (world.get('writeTrack', trackKey(at.id, gfn)) ?? 0);
+  return slotsAt(world, gfn).reduce(
+    (sum, { id }) => sum + (world.get('writeTrack', trackKey(id, gfn)) ?? 0),
+    0,
+  );
 }
 
 /** Pointers in each descriptor of a list, from the head on; none for a plain pointer. */

@@ -70,6 +70,8 @@ export class NaiveMachine {
       case 'enter':
       case 'flush-all':
         return undefined;
+      case 'smi':
+      case 'rsm':
       case 'log':
       case 'slot':
       case 'host-memory':

@@ -98,6 +98,6 @@ export const MMU = {
       ['SMM', 'for system management mode, which has memory slots of its own.'],
       ['guest mode', "for a guest of the guest, from which KVM's private slots must be hidden."],
     ],
-    end: 'Each vCPU may be in another of these at any moment. The role tells them apart: smm and guest_mode. This machine has neither, so both stay 0.',
+    end: 'Each vCPU may be in another of these at any moment. The role tells them apart: smm and guest_mode. This machine has SMM: after an SMI smm is 1 until RSM. It has no guests of the guest, so guest_mode stays 0.',
   },
 } as const;

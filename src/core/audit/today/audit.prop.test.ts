@@ -10,7 +10,7 @@ import { Recorder } from '../../operations/recorder.ts';
 import { idText } from '../../machine/tables.ts';
 import { scan } from './scan.ts';
 
-const ERAS = ['6.12', '6.1'] as const;
+const ERAS = ['6.12', '6.1', '2011'] as const;
 const choices = fc.record({
   cpu: fc.constantFrom('svm', 'vmx-vpid'),
   'nx-huge-pages': fc.constantFrom('off', 'on'),

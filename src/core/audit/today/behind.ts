@@ -1,5 +1,13 @@
 /** What an entry of a shadow page stands for: an entry of the guest's table behind it, or a frame of a direct page. */
-import { isDirect, levelOfRole, roleField, ACC_EXEC, ACC_USER, ACC_WRITE } from '../../kvm-shadow/role.ts';
+import {
+  isDirect,
+  levelOfRole,
+  roleField,
+  spaceOfRole,
+  ACC_EXEC,
+  ACC_USER,
+  ACC_WRITE,
+} from '../../kvm-shadow/role.ts';
 import { framesOf } from '../../kvm-shadow/vm.ts';
 import { PTE_D, PTE_NX, PTE_P, PTE_U, PTE_W } from '../../hardware/x86-entry.ts';
 import type { ShadowPage } from '../../machine/tables.ts';
@@ -29,7 +37,7 @@ export function behind(world: World, page: ShadowPage, word: number): Behind | u
     const gfn = directGfn(page, word);
     return { present: true, table: gfn, gfn, access: ALL, leafAccess: ALL };
   }
-  const frame = hostFrameAt(world, page.gfn);
+  const frame = hostFrameAt(world, page.gfn, spaceOfRole(page.role));
   if (frame === undefined) return undefined;
   const four = roleField(page.role, 'has_4_byte_gpte') === 1;
   const offset = four ? offsetOfFour(page.role, word % ENTRIES) : (word % ENTRIES) * 8;

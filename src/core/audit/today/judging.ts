@@ -2,6 +2,7 @@
 import { asidOf } from '../../kvm-shadow/flush.ts';
 import { hardwareRegisters } from '../../kvm-shadow/kvm-shadow.ts';
 import { paeRootFrame } from '../../kvm-shadow/shadow-walk.ts';
+import { spaceOf } from '../../kvm-shadow/vm.ts';
 import { noteLogged } from '../../kvm-shadow/written.ts';
 import { FIRST_SHADOW_PFN, type World } from '../../machine/world.ts';
 import type { Pfn } from '../../quantities.ts';
@@ -44,7 +45,7 @@ export const judgingToday: Judging = {
     noteLogged(m, frame);
     noteFormer(m, frame, written);
   },
-  pfnOfGfn: hostFrameAt,
+  pfnOfGfn: (m, gfn) => hostFrameAt(m.world, gfn, spaceOf(m)),
   guestRegisters: (_m, decoded) => decoded,
   kernelWritesStay: false,
   formerFrames,

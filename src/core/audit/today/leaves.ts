@@ -1,5 +1,5 @@
 /** What must be true of each entry that maps a frame: INV-1, INV-7, INV-11, INV-13 and I.5c. */
-import { ACC_EXEC, ACC_USER, ACC_WRITE, isDirect, roleField } from '../../kvm-shadow/role.ts';
+import { ACC_EXEC, ACC_USER, ACC_WRITE, isDirect, roleField, spaceOfRole } from '../../kvm-shadow/role.ts';
 import {
   frameOf,
   HOST_WRITABLE,
@@ -10,7 +10,7 @@ import {
   SPTE_NX,
   SPTE_U,
 } from '../../kvm-shadow/spte.ts';
-import { hvaOf, isVisible, slotAt } from '../../kvm-shadow/vm.ts';
+import { changesOf, hvaOf, isVisible, slotAt } from '../../kvm-shadow/vm.ts';
 import { must } from '../../assert.ts';
 import type { World } from '../../machine/world.ts';
 import type { Falsity, Place } from '../falsity.ts';
@@ -26,7 +26,7 @@ export function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
     const { words = [], places = [] } = more;
     found.push({ rule, subject: leaf.word, decidedBy: [leaf.word, ...words], places });
   };
-  if (!isInSlot(world, leaf)) broken('INV-11', { places: slotPlaces(world, leaf.gfn) });
+  if (!isInSlot(world, leaf)) broken('INV-11', { places: slotPlaces(world, leaf) });
   else checkHost(world, leaf, broken);
   const { entry } = leaf;
   const hostWritable = (entry & HOST_WRITABLE) !== 0n;
@@ -39,13 +39,14 @@ export function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
 type Broken = (rule: string, more?: { words?: readonly number[]; places?: readonly Place[] }) => void;
 
 /** INV-11: all of it lies in a slot that is not being deleted. */
-function isInSlot(world: World, { gfn, frames }: Leaf): boolean {
-  const at = slotAt(world, gfn);
+function isInSlot(world: World, leaf: Leaf): boolean {
+  const { gfn, frames } = leaf;
+  const at = slotAt(world, gfn, spaceOfRole(leaf.page.role));
   return isVisible(at) && gfn + frames <= at.slot.firstGfn + at.slot.frames;
 }
 
-const slotPlaces = (world: World, gfn: number): readonly Place[] => {
-  const at = slotAt(world, gfn);
+const slotPlaces = (world: World, { gfn, page }: Pick<Leaf, 'gfn' | 'page'>): readonly Place[] => {
+  const at = slotAt(world, gfn, spaceOfRole(page.role));
   return at === undefined ? [] : [{ table: 'slot', key: at.id }];
 };
 
@@ -54,10 +55,11 @@ const slotPlaces = (world: World, gfn: number): readonly Place[] => {
  * notifier's window the host is about to change that: then nothing is asked. I.5c: what the host took away is not mapped,
  * and what it holds read-only is not written (INV-7).
  */
-function checkHost(world: World, { gfn, frames, entry }: Leaf, broken: Broken): void {
+function checkHost(world: World, { gfn, frames, entry, page }: Leaf, broken: Broken): void {
   if (must(world.get('vm', 'kvm'), 'a VM').invalidating > 0) return;
-  const at = must(slotAt(world, gfn), 'a slot');
-  const host = hostPageOf(world, gfn);
+  const space = spaceOfRole(page.role);
+  const at = must(slotAt(world, gfn, space), 'a slot');
+  const host = hostPageOf(world, gfn, space);
   const places: readonly Place[] = [{ table: 'hostPage', key: hvaOf(at, gfn) }];
   if (host?.pfn === undefined) broken('I.5c', { places });
   else if (host.pfn !== frameOf(entry) || (frames > 1 && host.pageBits === 12)) broken('INV-1', { places });
@@ -103,10 +105,16 @@ export function exceeds(rights: number, allowed: number, role: number): boolean 
   return (kernelsOwn ? beyond & ~ACC_WRITE : beyond) !== 0;
 }
 
-/** INV-11 for a device's entry: while its generation is the present one, no slot has the frame. */
-export function checkDevice(world: World, { word, entry, obsolete }: Device): readonly Falsity[] {
+/**
+ * INV-11 for a device's entry: while its generation is the present one, no slot has the frame. An entry without one
+ * counts always, except that a slot which is just coming has not had all shadow pages given up yet.
+ */
+export function checkDevice(world: World, { word, entry, obsolete, page }: Device): readonly Falsity[] {
   const { gfn, generation } = mmioEntryOf(entry);
-  const now = must(world.get('vm', 'kvm'), 'a VM').generation & MMIO_GEN_MASK;
-  if (obsolete || generation !== now || !isVisible(slotAt(world, gfn))) return [];
-  return [{ rule: 'INV-11', subject: word, decidedBy: [word], places: slotPlaces(world, gfn) }];
+  const space = spaceOfRole(page.role);
+  const now = changesOf(must(world.get('vm', 'kvm'), 'a VM'), space);
+  const counts =
+    now.generation === undefined ? !now.updating : generation === (now.generation & MMIO_GEN_MASK);
+  if (obsolete || !counts || !isVisible(slotAt(world, gfn, space))) return [];
+  return [{ rule: 'INV-11', subject: word, decidedBy: [word], places: slotPlaces(world, { gfn, page }) }];
 }

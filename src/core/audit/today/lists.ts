@@ -1,5 +1,6 @@
 /** INV-2 and INV-12: the reverse map, and the dirty log. */
 import { ptesIn } from '../../kvm-shadow/pte-list.ts';
+import { spaceOfRole } from '../../kvm-shadow/role.ts';
 import { isWritable } from '../../kvm-shadow/spte.ts';
 import { rmapKey, slotAt } from '../../kvm-shadow/vm.ts';
 import { gfn as toGfn, type Gfn } from '../../quantities.ts';
@@ -12,7 +13,7 @@ export function checkReverseMap({ world, leaves }: Overview): readonly Falsity[]
   const found: Falsity[] = [];
   const awaited = new Map<number, string>();
   for (const leaf of leaves) {
-    const at = slotAt(world, leaf.gfn);
+    const at = slotAt(world, leaf.gfn, spaceOfRole(leaf.page.role));
     if (at !== undefined) awaited.set(leaf.word, rmapKey(at.id, leaf.level, leaf.gfn));
   }
   for (const [key, head] of world.tables.slotRmap)
@@ -38,7 +39,7 @@ export function checkLog({ world, leaves }: Overview): readonly Falsity[] {
     .filter(({ entry }) => isWritable(entry))
     .flatMap((leaf) => {
       const frame = unnotedFrame(leaf, (of) => world.get('dirty', of) !== undefined);
-      const logged = slotAt(world, leaf.gfn)?.slot.logged === true;
+      const logged = slotAt(world, leaf.gfn, spaceOfRole(leaf.page.role))?.slot.logged === true;
       if (!logged || frame === undefined) return [];
       return [{ rule: 'INV-12', subject: leaf.word, decidedBy: [leaf.word], logOf: frame }];
     });

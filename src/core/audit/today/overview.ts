@@ -3,7 +3,7 @@
  * reads tables only, and asks no function of the hypervisor what to think of them.
  */
 import { isObsoleteIn, pageOfFrame, today } from '../../kvm-shadow/page.ts';
-import { hasGptes, isDirect, levelOfRole } from '../../kvm-shadow/role.ts';
+import { hasGptes, isDirect, levelOfRole, spaceOfRole, type AddressSpace } from '../../kvm-shadow/role.ts';
 import { frameOf, isLarge, isMmio, isPresent } from '../../kvm-shadow/spte.ts';
 import { framesOf, hvaOf, isVisible, slotAt } from '../../kvm-shadow/vm.ts';
 import type { HostPage } from '../../machine/tables-today.ts';
@@ -85,18 +85,19 @@ export const directGfn = (page: ShadowPage, word: number): number =>
   page.gfn + (word % ENTRIES) * framesOf(levelOfRole(page.role));
 
 /** The page of the process behind a guest frame, where a slot covers it that is not being deleted. */
-export function hostPageOf(world: World, gfn: number): HostPage | undefined {
-  const at = slotAt(world, gfn);
+export function hostPageOf(world: World, gfn: number, space: AddressSpace): HostPage | undefined {
+  const at = slotAt(world, gfn, space);
   return isVisible(at) ? world.get('hostPage', hvaOf(at, gfn)) : undefined;
 }
 
-export const hostFrameAt = (world: World, gfn: number): Pfn | undefined => hostPageOf(world, gfn)?.pfn;
+export const hostFrameAt = (world: World, gfn: number, space: AddressSpace): Pfn | undefined =>
+  hostPageOf(world, gfn, space)?.pfn;
 
 /** Host frames of the guest's tables that have shadow pages. */
 export function shadowedFrames(world: World): ReadonlySet<Pfn> {
   const frames = new Set<Pfn>();
   for (const { role, gfn } of world.tables.sp.values()) {
-    const frame = hasGptes(role) ? hostFrameAt(world, gfn) : undefined;
+    const frame = hasGptes(role) ? hostFrameAt(world, gfn, spaceOfRole(role)) : undefined;
     if (frame !== undefined) frames.add(frame);
   }
   return frames;

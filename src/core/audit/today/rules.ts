@@ -39,7 +39,7 @@ export const RULES_TODAY: Rules = {
   'INV-6': {
     words: words('INV-6'),
     means:
-      'Clearing a present spte, its W, its MMU-writable or its D bit, or changing its pfn, obliges to a flush. None is past due while a TLB entry still grants more than the tables.',
+      'Clearing a present spte, its W, its MMU-writable or its D bit, or changing its pfn, obliges to a flush. None is past due while a TLB entry still grants more than the tables. In 2011 that of an entry which a sync drops is due when the host takes the page away.',
     points: EVERYWHERE,
   },
   'INV-7': {
@@ -58,7 +58,7 @@ export const RULES_TODAY: Rules = {
   'INV-11': {
     words: `${words('INV-11')} What marks a device leads into no such memory.`,
     means:
-      'The gfns of a present leaf spte lie in a visible memslot. That of an mmio spte of the present generation lies in none.',
+      'The gfns of a present leaf spte lie in a visible memslot. That of an mmio spte of the present generation, or of one without a generation, lies in none.',
     points: BETWEEN_WORK,
   },
   'INV-12': {

@@ -1,15 +1,15 @@
 /** INV-3 and INV-8: tables of the guest that are write-protected, and those that it may write unseen. */
 import { pageOfEntry, parentsOf, today } from '../../kvm-shadow/page.ts';
+import { spaceOfRole } from '../../kvm-shadow/role.ts';
 import { isMmuWritable } from '../../kvm-shadow/spte.ts';
-import { isVisible, slotAt, trackKey } from '../../kvm-shadow/vm.ts';
+import { isVisible, slotAt, slotsAt, trackKey } from '../../kvm-shadow/vm.ts';
 import type { World } from '../../machine/world.ts';
 import type { Falsity } from '../falsity.ts';
 import type { Overview, Page } from './overview.ts';
 
-const isTracked = (world: World, gfn: number): boolean => {
-  const at = slotAt(world, gfn);
-  return at !== undefined && (world.get('writeTrack', trackKey(at.id, gfn)) ?? 0) > 0;
-};
+/** In the slot of any address space: a table is closed to all who could write it. */
+const isTracked = (world: World, gfn: number): boolean =>
+  slotsAt(world, gfn).some(({ id }) => (world.get('writeTrack', trackKey(id, gfn)) ?? 0) > 0);
 
 /**
  * INV-3: no entry may get its write right back while it maps a table that is in step, or one above level 1; and one
@@ -32,7 +32,10 @@ export function checkProtection({ world, pages, leaves }: Overview): readonly Fa
     }));
   const untracked = tables
     .filter(
-      ({ level, page }) => level > 1 && isVisible(slotAt(world, page.gfn)) && !isTracked(world, page.gfn),
+      ({ level, page }) =>
+        level > 1 &&
+        isVisible(slotAt(world, page.gfn, spaceOfRole(page.role))) &&
+        !isTracked(world, page.gfn),
     )
     .map((of) => aboutPage('INV-3', of));
   return [...open, ...untracked];
