@@ -154,6 +154,8 @@ const anyWord = (): boolean => true;
 function callOverdue(m: Machine, vcpus: readonly number[], about: (word: number) => boolean = anyWord): void {
   for (const owed of [...m.world.tables.owed.values()]) {
     if (!vcpus.includes(owed.vcpu) || owed.overdue === true || !owed.words.some(about)) continue;
+    // The log is asked for by another, who has not been told yet.
+    if (owed.asker !== undefined && owed.asker !== m.vcpu && owed.vcpu !== m.vcpu) continue;
     const needed = judging(m)
       .usableEntries(m, owed.vcpu)
       .some((entry) => derivesFrom(entry, owed.words));

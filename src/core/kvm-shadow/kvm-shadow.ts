@@ -25,7 +25,7 @@ import { FIRST_SHADOW_PFN } from '../machine/world.ts';
 import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
 import { leaveGuest, type Exit } from './exit.ts';
-import { asidOf, flushRemote, makeRequest } from './flush.ts';
+import { asidOf, flushRemote, makeRequest, type Request } from './flush.ts';
 import { ZERO_PFN } from './host-memory.ts';
 import { changePages } from './host-operations.ts';
 import { invalidateAddress } from './invalidate.ts';
@@ -52,6 +52,7 @@ export const kvmShadow: Engine = {
   enter: (m) => {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
+  takesLock: (m, what) => what !== 'entry' || entryTakesLock(m),
   leave: (m, how) => {
     leaveGuest(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
     m.step('vcpu-leave', { how });
@@ -225,6 +226,8 @@ function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
       leaveGuest(m, exit);
     },
     locked: false,
+    // A vCPU that exits while another holds mmu_lock waits before it handles anything: a schedule like any other.
+    ...(exit.reason === 'cpuid' ? {} : { takesLock: true }),
     body: () => {
       const result = handle();
       m.point('unlock');
@@ -234,10 +237,22 @@ function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
       enterGuest(m);
       if (call !== undefined) m.close(call);
     },
+    afterTakesLock: () => entryTakesLock(m),
   };
 }
 
 const byUserSpace = <R>(m: Machine, does: () => R): Work<R> => exitFor(m, { reason: 'signal' }, does);
+
+/** Requests that are served under mmu_lock. A vCPU that only has to flush enters without it. */
+const UNDER_LOCK: readonly Request[] = ['MMU_FREE_OBSOLETE_ROOTS', 'MMU_SYNC', 'TLB_FLUSH_GUEST'];
+
+function entryTakesLock(m: Machine): boolean {
+  if (m.must('vcpu', m.vcpu).mode === 'guest') return false;
+  const asked = m.get('request', m.vcpu) ?? [];
+  return (
+    m.must('mmu', m.vcpu).root.hpa === undefined || UNDER_LOCK.some((request) => asked.includes(request))
+  );
+}
 
 export function enterGuest(m: Machine): void {
   m.call('vcpu_enter_guest', {}, () => {

@@ -2,7 +2,7 @@
  * Changes of memory slots, the dirty log, and what else user space or the host asks for. Source: the reference, I.3, E.8,
  * D.11, F.4.
  */
-import type { Machine, OpenCall } from '../machine/machine.ts';
+import { HOST_THREAD, type Machine, type OpenCall } from '../machine/machine.ts';
 import type { SlotRecord } from '../machine/tables.ts';
 import { gfn as toGfn, type Gfn } from '../quantities.ts';
 import { hasBug } from './bugs.ts';
@@ -118,7 +118,9 @@ function applyLogging(m: Machine, at: SlotAt): void {
         m.amendLastStep(() => {
           m.set('dirty', gfn, undefined);
         });
-    zapCollapsible(m, at);
+    m.underLock(() => {
+      zapCollapsible(m, at);
+    });
     return;
   }
   if (vmOf(m).initiallySet) {
@@ -129,8 +131,11 @@ function applyLogging(m: Machine, at: SlotAt): void {
     });
     return;
   }
-  for (const level of RMAP_LEVELS)
-    forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
+  m.underLock(() => {
+    for (const level of RMAP_LEVELS)
+      forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
+  });
+  // The lock is free again when the log has everybody flush.
   flushRemote(m, 'writes of the slot are logged from now on');
 }
 
@@ -162,7 +167,7 @@ export function getDirtyLog(m: Machine, at: SlotAt): readonly Gfn[] {
     for (const gfn of found) m.set('dirty', gfn, undefined);
     forgetWritten(m, found);
     for (const gfn of found) protectRmap(m, at, { gfn, level: 1, forTable: false });
-    if (found.length > 0) flushRemote(m, 'the dirty log is fetched');
+    flushForLog(m, found, 'the dirty log is fetched');
     return found;
   });
 }
@@ -175,7 +180,19 @@ export function clearDirtyLog(m: Machine, at: SlotAt, frames: readonly Gfn[]): v
     for (const gfn of cleared) m.set('dirty', gfn, undefined);
     forgetWritten(m, cleared);
     for (const gfn of cleared) protectRmap(m, at, { gfn, level: 1, forTable: false });
-    if (cleared.length > 0) flushRemote(m, 'the dirty log is cleared');
+    flushForLog(m, cleared, 'the dirty log is cleared');
+  });
+}
+
+/**
+ * Until everybody has flushed, a vCPU may write through what its TLB holds. User space copies the frames after that, so
+ * it has those writes.
+ */
+function flushForLog(m: Machine, frames: readonly Gfn[], why: string): void {
+  if (frames.length === 0) return;
+  flushRemote(m, why);
+  m.amendLastStep(() => {
+    forgetWritten(m, frames);
   });
 }
 
@@ -188,15 +205,21 @@ export const dirtyFrames = (m: Machine, { slot }: SlotAt): readonly Gfn[] =>
 export function zapAllFast(m: Machine): void {
   const validGen = vmOf(m).validGen === 0 ? 1 : 0;
   m.call('kvm_mmu_zap_all_fast', { validGen }, () => {
-    m.step('zap-all', { validGen, pages: vmOf(m).usedPages });
-    patchVm(m, { validGen });
-    requestAll(m, 'MMU_FREE_OBSOLETE_ROOTS');
-    const doomed: Doomed = [];
-    for (;;) {
-      const oldest = activePages(m).at(-1);
-      if (oldest === undefined || !isObsolete(m, pageOfSerial(m, oldest.serial))) break;
-      prepareZap(m, oldest.serial, doomed);
-    }
-    commitZap(m, doomed);
+    m.underLock(() => {
+      zapObsolete(m, validGen);
+    }, HOST_THREAD);
   });
+}
+
+function zapObsolete(m: Machine, validGen: 0 | 1): void {
+  m.step('zap-all', { validGen, pages: vmOf(m).usedPages });
+  patchVm(m, { validGen });
+  requestAll(m, 'MMU_FREE_OBSOLETE_ROOTS');
+  const doomed: Doomed = [];
+  for (;;) {
+    const oldest = activePages(m).at(-1);
+    if (oldest === undefined || !isObsolete(m, pageOfSerial(m, oldest.serial))) break;
+    prepareZap(m, oldest.serial, doomed);
+  }
+  commitZap(m, doomed);
 }

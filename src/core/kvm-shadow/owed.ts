@@ -17,15 +17,16 @@ export function owesFlush(old: bigint, entry: bigint): boolean {
 }
 const FRAME = 0x000f_ffff_ffff_f000n;
 
-/** Inside the step that changes the entry. What no TLB holds need not leave one. */
-export function oweFlush(m: Machine, word: number): void {
+/** Inside the step that changes the entry. What no TLB holds need not leave one. `forLog`: the dirty log took a right. */
+export function oweFlush(m: Machine, word: number, forLog = false): void {
   const holders = new Set<number>();
   for (const { vcpu, filledFrom } of m.world.tables.tlb.values())
     if (!holders.has(vcpu) && filledFrom.includes(word)) holders.add(vcpu);
   for (const vcpu of holders) {
     const serial = m.serial('owed');
     const words = Object.freeze([word]);
-    m.set('owed', serial, Object.freeze({ serial, vcpu, words, due: 'entry', cause: m.steps - 1 }));
+    const owed = { serial, vcpu, words, due: 'entry', cause: m.steps - 1 } as const;
+    m.set('owed', serial, Object.freeze(forLog ? { ...owed, asker: m.vcpu } : owed));
   }
 }
 

@@ -187,6 +187,8 @@ export interface OwedFlush {
   readonly vcpu: number;
   readonly words: readonly WordKey[];
   readonly due: 'entry';
+  /** For the dirty log: due only when user space, asking in the place of this vCPU, is told what the log says. */
+  readonly asker?: number;
   /** The step that made the change. */
   readonly cause: number;
   /** Id of the shipped bug or broken policy by which nobody will pay. */

@@ -12,10 +12,11 @@ import {
 } from '../../kvm-shadow/spte.ts';
 import { hvaOf, isVisible, slotAt } from '../../kvm-shadow/vm.ts';
 import { must } from '../../assert.ts';
+import type { VmState } from '../../machine/tables-today.ts';
 import type { World } from '../../machine/world.ts';
 import type { Falsity, Place } from '../falsity.ts';
 import { behind, type Behind } from './behind.ts';
-import { hostPageOf, type Device, type Leaf } from './overview.ts';
+import type { Device, Leaf } from './overview.ts';
 
 export function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
   const found: Falsity[] = [];
@@ -36,12 +37,18 @@ export function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
   return found;
 }
 
+const vmOf = (world: World): VmState => must(world.get('vm', 'kvm'), 'a VM');
+
 type Broken = (rule: string, more?: { words?: readonly number[]; places?: readonly Place[] }) => void;
 
-/** INV-11: all of it lies in a slot that is not being deleted. */
+/**
+ * INV-11: all of it lies in a slot that is not being deleted. Who looked at the slot before may map it until nobody looks
+ * at the old slots any more; only then everything is given up.
+ */
 function isInSlot(world: World, { gfn, frames }: Leaf): boolean {
   const at = slotAt(world, gfn);
-  return isVisible(at) && gfn + frames <= at.slot.firstGfn + at.slot.frames;
+  const counts = isVisible(at) || vmOf(world).updating;
+  return at !== undefined && counts && gfn + frames <= at.slot.firstGfn + at.slot.frames;
 }
 
 const slotPlaces = (world: World, gfn: number): readonly Place[] => {
@@ -55,9 +62,9 @@ const slotPlaces = (world: World, gfn: number): readonly Place[] => {
  * and what it holds read-only is not written (INV-7).
  */
 function checkHost(world: World, { gfn, frames, entry }: Leaf, broken: Broken): void {
-  if (must(world.get('vm', 'kvm'), 'a VM').invalidating > 0) return;
+  if (vmOf(world).invalidating > 0) return;
   const at = must(slotAt(world, gfn), 'a slot');
-  const host = hostPageOf(world, gfn);
+  const host = world.get('hostPage', hvaOf(at, gfn));
   const places: readonly Place[] = [{ table: 'hostPage', key: hvaOf(at, gfn) }];
   if (host?.pfn === undefined) broken('I.5c', { places });
   else if (host.pfn !== frameOf(entry) || (frames > 1 && host.pageBits === 12)) broken('INV-1', { places });
@@ -103,10 +110,17 @@ export function exceeds(rights: number, allowed: number, role: number): boolean 
   return (kernelsOwn ? beyond & ~ACC_WRITE : beyond) !== 0;
 }
 
-/** INV-11 for a device's entry: while its generation is the present one, no slot has the frame. */
+/** INV-11 for a device's entry: while its generation counts as the present one, no slot has the frame. */
 export function checkDevice(world: World, { word, entry, obsolete }: Device): readonly Falsity[] {
   const { gfn, generation } = mmioEntryOf(entry);
-  const now = must(world.get('vm', 'kvm'), 'a VM').generation & MMIO_GEN_MASK;
-  if (obsolete || generation !== now || !isVisible(slotAt(world, gfn))) return [];
+  const vm = vmOf(world);
+  // While the slots are being changed no such entry counts, whatever its number.
+  if (
+    obsolete ||
+    vm.updating ||
+    generation !== (vm.generation & MMIO_GEN_MASK) ||
+    !isVisible(slotAt(world, gfn))
+  )
+    return [];
   return [{ rule: 'INV-11', subject: word, decidedBy: [word], places: slotPlaces(world, gfn) }];
 }
