@@ -9,6 +9,7 @@ import {
   CR0_WP,
   CR4_LA57,
   CR4_PAE,
+  CR4_PCIDE,
   EFER_LMA,
   EFER_NXE,
   pagingRegisters,
@@ -68,7 +69,7 @@ export const kvmShadow: Engine = {
       va: request.gva,
       request,
       kind: 'linear',
-      tag: { asid: asidOf(m), pcid: 0, root: 0 },
+      tag: { asid: asidOf(m), pcid: activePcid(m), root: 0 },
       under: '',
       refuses: (entry) => refusal(entry, request, registers),
       walk: () => walk(m, { ...request, registers }),
@@ -215,6 +216,13 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
   if (long) return registers;
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.word(paeRootWord(m.vcpu, index)) & ~SPTE_A) };
 }
+
+/**
+ * The shadow root is loaded with the guest's own PCID: so a switch that keeps cached translations (bit 63) finds those of
+ * the process that it switches to, and no other's. A guest without PCIDs has 0.
+ */
+const activePcid = (m: Machine): number =>
+  (m.reg('cr4') & CR4_PCIDE) === 0n ? 0 : Number(m.reg('cr3') & 0xfffn);
 
 /** From VM exit to VM entry. */
 function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {

@@ -50,7 +50,7 @@ export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() =
     if (change === 'delete' && old !== undefined)
       m.amendLastStep(() => {
         forgetWritten(m, writtenFrames(m, old));
-        clearSlot(m, id);
+        clearSlot(m, id, old);
       });
     if (change === 'flags' && slot !== undefined && (old?.logged === true) !== (slot.logged === true))
       applyLogging(m, { id, slot });
@@ -103,7 +103,9 @@ function created(m: Machine, at: SlotAt): void {
   if (leftOut(m, 'generation')) zapAllFast(m);
 }
 
-function clearSlot(m: Machine, id: number): void {
+function clearSlot(m: Machine, id: number, { firstGfn, frames }: SlotRecord): void {
+  for (const gfn of [...m.world.tables.dirty.keys()])
+    if (gfn >= firstGfn && gfn < firstGfn + frames) m.set('dirty', gfn, undefined);
   const prefix = `${String(id)}.`;
   for (const table of ['slotRmap', 'disallowLpage', 'writeTrack'] as const)
     for (const key of [...m.world.tables[table].keys()])
