@@ -19,16 +19,23 @@ export function watchText(text: string, choices: SettingChoices): Watched | unde
 export function shows(text: string, id: string): boolean {
   const { wrong, right } = choicesFor(id);
   const seen = watchText(text, wrong);
-  if (seen === undefined || !isShown(seen, id)) return false;
+  if (seen === undefined || !mayShow(seen, id)) return false;
   const well = watchText(text, right);
-  return well !== undefined && wrongs(well).length === 0;
+  if (well === undefined || wrongs(well).length > 0) return false;
+  const by = shownBy(id);
+  return by === 'guest' || by === 'host' || seen.costs[by] > well.costs[by];
+}
+
+function shownBy(id: string): NonNullable<Search['shownBy']> {
+  const search = WRONG_POLICIES[id];
+  return search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
 }
 
 /** What the guest sees counts; where nothing reaches the guest, the search says what else does. */
-function isShown(seen: Watched, id: string): boolean {
-  const search = WRONG_POLICIES[id];
-  const by = search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
-  return by === 'host' ? seen.stop !== undefined : seen.complaints.length > 0;
+function mayShow(seen: Watched, id: string): boolean {
+  const by = shownBy(id);
+  if (by === 'host') return seen.stop !== undefined;
+  return by === 'guest' ? seen.complaints.length > 0 : seen.costs[by] > 0;
 }
 
 const pairs = (choices: SettingChoices): string =>
@@ -54,11 +61,12 @@ export interface Budget {
 
 /** The first program that shows what is wrong about a policy; nothing where none of them does. */
 export function findProgram(id: string, search: Search, budget: Budget): string | undefined {
-  const { vcpus, modes } = search;
+  const { vcpus, modes, around } = search;
   const programs = vcpuProgram({
     manners: 'obeys',
     vcpus: [vcpus],
     ...(modes === undefined ? {} : { modes }),
+    ...(around === undefined ? {} : { around }),
   });
   const property = fc.property(programs, (program) => !shows(searchText(program, id, search), id));
   const { counterexample } = fc.check(property, {

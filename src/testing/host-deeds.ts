@@ -242,6 +242,19 @@ const otherSpace: fc.Arbitrary<Deed> = fc
     ];
   });
 
+/** Mostly what is about pages that the host moves. */
+export const pageDeed: fc.Arbitrary<Deed> = fc.oneof(
+  { weight: 1, arbitrary: byHost },
+  { weight: 4, arbitrary: usedAndMoved },
+);
+/** Mostly what is about devices. */
+export const deviceDeed: fc.Arbitrary<Deed> = fc.oneof(
+  { weight: 3, arbitrary: devices },
+  { weight: 3, arbitrary: slotInFault },
+  { weight: 1, arbitrary: mapsDevice },
+  { weight: 2, arbitrary: otherSpace },
+);
+
 export const hostDeed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 5, arbitrary: byHost },
   { weight: 4, arbitrary: usedAndMoved },

@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import {
+  PLAIN,
   changeText,
   choice,
   everywhere,
@@ -23,6 +24,13 @@ export const HOOK_WINDOW = '0x80005000';
 
 const by = (vcpu: number, { vcpus }: Guest): string => `v${String(vcpu % vcpus)}`;
 const ANY = { kept: [true, true, true], before: [] };
+
+/** Few rights, so that those of several entries are often the same. */
+const fewRights: fc.Arbitrary<Flags> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(PLAIN) },
+  { weight: 2, arbitrary: fc.constant({ ...PLAIN, rw: false }) },
+  { weight: 1, arbitrary: flags },
+);
 
 /** Rights as they come, only with what a change of an entry does not do. */
 const rights = (f: Flags, guest: Guest): string => flagText({ ...f, accessed: true }, guest.mode);
@@ -62,13 +70,13 @@ const place = fc.tuple(choice(SHARED), use);
 const hookedIn: fc.Arbitrary<Deed> = fc
   .record({
     vcpu: fc.nat(2),
-    upper: fc.option(fc.tuple(choice(['0x400000', '0x800000']), flags)),
-    before: fc.array(place, { maxLength: 3 }),
+    upper: fc.option(fc.tuple(choice(['0x400000', '0x800000']), fewRights)),
+    before: fc.array(place, { maxLength: 4 }),
     change: fc.option(
       fc.record({ address: choice(SHARED), frame: smallFrame, absent: choice([false, false, true]), flags }),
     ),
-    hook: flags,
-    after: fc.array(fc.tuple(place, fc.boolean()), { minLength: 1, maxLength: 4 }),
+    hook: fewRights,
+    after: fc.array(fc.tuple(place, choice([true, true, true, false])), { minLength: 1, maxLength: 4 }),
     invalidations,
   })
   .map((a) => (guest) => {

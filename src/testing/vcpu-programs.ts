@@ -24,9 +24,11 @@ import {
   DEVICE_PAGES,
   DEVICE_WINDOW,
   DEVICES,
+  deviceDeed,
   hostDeed,
   hostMeanwhile,
   logDeed,
+  pageDeed,
   resolved,
   SECOND_SLOT,
   type LogClear,
@@ -44,8 +46,11 @@ export interface VcpuProgram {
   readonly needs?: string;
 }
 
-/** What is in programs beside the guest: nothing, the dirty log, or a host and devices as a KVM of today has them. */
-export type Around = 'nothing' | 'log' | 'host';
+/**
+ * What is in programs beside the guest: nothing, the dirty log, or a host and devices as a KVM of today has them: of
+ * everything some, or mostly what is about pages that the host moves, about devices, or about tables of the guest.
+ */
+export type Around = 'nothing' | 'log' | 'host' | 'pages' | 'devices' | 'tables';
 
 interface Meanwhile extends Nested {
   readonly vcpu: number;
@@ -156,6 +161,9 @@ const DEEDS: Readonly<Record<Around, fc.Arbitrary<Deed>>> = {
     { weight: 2, arbitrary: todayDeed },
     { weight: 1, arbitrary: logDeed },
   ),
+  pages: fc.oneof({ weight: 1, arbitrary: plainDeed }, { weight: 4, arbitrary: pageDeed }),
+  devices: fc.oneof({ weight: 1, arbitrary: plainDeed }, { weight: 4, arbitrary: deviceDeed }),
+  tables: fc.oneof({ weight: 1, arbitrary: plainDeed }, { weight: 4, arbitrary: todayDeed }),
 };
 
 const MOST_DEEDS = 12;

@@ -45,6 +45,8 @@ export interface Watched {
    * step (reference D.7), though no such mark should be (F.6). audit/today/host.prop.test.ts pins it.
    */
   readonly marksRenewed: boolean;
+  /** Of all vCPUs together. */
+  readonly costs: { readonly mmio_stale: number };
   readonly operations: readonly OperationRecord[];
 }
 
@@ -64,6 +66,11 @@ export function watch(program: Program): Watched {
     stop: recorder.stop?.message,
     stale: tlbs.stale,
     marksRenewed: watcher.marksRenewed,
+    costs: {
+      mmio_stale: [...tables.counter]
+        .filter(([name]) => name.startsWith('mmio_stale@'))
+        .reduce((sum, [, count]) => sum + count, 0),
+    },
     operations: recorder.operations,
   };
 }
