@@ -107,6 +107,11 @@ export interface Engine {
   changeSlot(m: Machine, operation: SlotOperation): readonly Phase[];
   /** An exit that changes nothing in the MMU; on machines that have it, the way into System Management Mode and back. */
   trivialExit(m: Machine, reason: 'cpuid' | 'smi' | 'rsm'): Work<void>;
+  /**
+   * Whether this takes the hypervisor's lock in the middle of what it does, so that it has to wait while another holds it:
+   * an entry into the guest, an INVLPG, what a thread of the host does. Absent where the lock belongs to whole sections.
+   */
+  takesLock?(m: Machine, what: 'entry' | 'invlpg' | 'host'): boolean;
   /** Enters the guest, where the vCPU is not in it: before whatever the guest does. */
   enter(m: Machine): void;
   /** The vCPU stops running the guest until it next does something: it halts, or its program in user space has work. */

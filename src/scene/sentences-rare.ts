@@ -170,8 +170,8 @@ export const OF_RARE_STEPS = {
     why: 'Under these settings the machine does not get to that point.',
   }),
   'lock-wait': ({ holder }) => ({
-    what: `This vCPU waits: vCPU ${String(holder)} holds the hypervisor's lock.`,
-    why: 'Its fault is handled as soon as the lock is free.',
+    what: `This vCPU waits: ${holder < 0 ? 'a thread of the host' : `vCPU ${String(holder)}`} holds the hypervisor's lock.`,
+    why: 'It goes on as soon as the lock is free.',
   }),
   'turn-wait': ({ why }) => ({
     what: `Here somebody has to wait: ${why}.`,

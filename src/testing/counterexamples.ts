@@ -23,16 +23,23 @@ export function watchText(text: string, choices: SettingChoices): Watched | unde
 export function shows(text: string, id: string): boolean {
   const { wrong, right } = choicesFor(id);
   const seen = watchText(text, wrong);
-  if (seen === undefined || !isShown(seen, id)) return false;
+  if (seen === undefined || !mayShow(seen, id)) return false;
   const well = watchText(text, right);
-  return well !== undefined && wrongs(well).length === 0;
+  if (well === undefined || wrongs(well).length > 0) return false;
+  const by = shownBy(id);
+  return by === 'guest' || by === 'host' || seen.costs[by] > well.costs[by];
+}
+
+function shownBy(id: string): NonNullable<Search['shownBy']> {
+  const search = WRONG_POLICIES[id];
+  return search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
 }
 
 /** What the guest sees counts; where nothing reaches the guest, the search says what else does. */
-function isShown(seen: Watched, id: string): boolean {
-  const search = WRONG_POLICIES[id];
-  const by = search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
-  return by === 'host' ? seen.stop !== undefined : seen.complaints.length > 0;
+function mayShow(seen: Watched, id: string): boolean {
+  const by = shownBy(id);
+  if (by === 'host') return seen.stop !== undefined;
+  return by === 'guest' ? seen.complaints.length > 0 : seen.costs[by] > 0;
 }
 
 const pairs = (choices: SettingChoices): string =>
@@ -52,12 +59,13 @@ function searchTexts(id: string, search: Search): fc.Arbitrary<string> {
   return texts.map((text) => text.replace(/^machine .*$/m, (line) => `${line}\n${policy}`));
 }
 
-const guestTexts = (machine: string, { vcpus, modes, also }: Search): fc.Arbitrary<string> =>
+const guestTexts = (machine: string, { vcpus, modes, also, around }: Search): fc.Arbitrary<string> =>
   vcpuProgram({
     manners: 'obeys',
     vcpus: [vcpus],
     ...(modes === undefined ? {} : { modes }),
     ...(also === undefined ? {} : { also }),
+    ...(around === undefined ? {} : { around }),
   }).map((program) => programText(program, machine));
 
 export interface Budget {

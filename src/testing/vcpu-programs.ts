@@ -4,25 +4,8 @@
  */
 import fc from 'fast-check';
 import { PREEMPTION_NAMES } from '../core/machine/preemption.ts';
-import {
-  change,
-  changeText,
-  choice,
-  everywhere,
-  intoTable,
-  invalidations,
-  list,
-  PLAIN,
-  plainDeed,
-  remedyOf,
-  touch,
-  touchText,
-  USER_WINDOWS,
-  WINDOWS,
-  type Deed,
-  type Guest,
-  type Manners,
-} from './guest-deeds.ts';
+import { choice, list, PLAIN, plainDeed, USER_WINDOWS, type Deed, type Manners } from './guest-deeds.ts';
+import { harmless, storesIntoTable, type Nested } from './guest-meanwhile.ts';
 import {
   flags,
   flagText,
@@ -37,6 +20,20 @@ import {
   type GuestMode,
 } from './guest-programs.ts';
 import { tableFreedUnderWalk, tableTakenBack } from './guest-races.ts';
+import {
+  DEVICE_PAGES,
+  DEVICE_WINDOW,
+  DEVICES,
+  deviceDeed,
+  hostDeed,
+  hostMeanwhile,
+  logDeed,
+  pageDeed,
+  resolved,
+  SECOND_SLOT,
+  type LogClear,
+} from './host-deeds.ts';
+import { HOOK, HOOK_WINDOW, todayDeed } from './today-deeds.ts';
 
 export interface VcpuProgram {
   readonly mode: GuestMode;
@@ -45,48 +42,20 @@ export interface VcpuProgram {
   readonly memory: readonly string[];
   /** One operation each, with the lines that are indented below it. */
   readonly operations: readonly string[];
+  /** Settings that its lines rely on, for the `machine` line. */
+  readonly needs?: string;
 }
 
-/** What another vCPU does in the middle of something, with what the guest owes for it afterwards. */
-interface Nested {
-  readonly deed: (guest: Guest) => string;
-  readonly owed: (guest: Guest) => readonly string[];
-}
+/**
+ * What is in programs beside the guest: nothing, the dirty log, or a host and devices as a KVM of today has them: of
+ * everything some, or mostly what is about pages that the host moves, about devices, or about tables of the guest.
+ */
+export type Around = 'nothing' | 'log' | 'host' | 'pages' | 'devices' | 'tables';
+
 interface Meanwhile extends Nested {
   readonly vcpu: number;
   readonly point: string;
 }
-const plainly = (deed: string): Nested => ({ deed: () => deed, owed: () => [] });
-const harmless: fc.Arbitrary<Nested> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: touch.map((made) =>
-      plainly(touchText({ ...made, verb: intoTable(made) ? 'read' : made.verb })),
-    ),
-  },
-  {
-    weight: 2,
-    arbitrary: choice(['kernel load-cr3 main', 'kernel invlpg 0x400000', 'cpuid', 'halt', 'enter']).map(
-      plainly,
-    ),
-  },
-);
-const storesIntoTable: fc.Arbitrary<Nested> = fc.oneof(
-  {
-    weight: 3,
-    arbitrary: fc.tuple(change, invalidations).map(([made, dropped]) => ({
-      deed: (guest: Guest) => changeText(made, guest),
-      owed: (guest: Guest) => everywhere(guest, dropped, remedyOf(made)),
-    })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(choice([...WINDOWS, ...USER_WINDOWS]), invalidations).map(([window, dropped]) => ({
-      deed: () => `kernel write ${window}+0x10 = 0`,
-      owed: (guest: Guest) => everywhere(guest, dropped, 'load-cr3 main'),
-    })),
-  },
-);
 
 const inside: fc.Arbitrary<Nested> = fc.oneof(
   { weight: 1, arbitrary: harmless },
@@ -150,6 +119,41 @@ function memoryLines({ small: pages, large, absent }: Ground, mode: GuestMode): 
   ];
 }
 
+/** Less memory, as every page of it is the host's own affair; devices, and a second address space that has none there. */
+const withHost = (lines: readonly string[], mode: GuestMode): readonly string[] => [
+  'slot 0x0 16M',
+  SECOND_SLOT,
+  ...lines.slice(1, -SPACE_LINES),
+  ...DEVICE_PAGES.map((page, at) => `map ${page} -> gfn ${DEVICES[at] ?? ''} rw user accessed dirty`),
+  `map ${DEVICE_WINDOW} -> table-of ${DEVICE_PAGES[0] ?? ''} rw kernel accessed dirty`,
+  ...(mode === '4-level'
+    ? [
+        `map 0x${HOOK.toString(16)} -> absent level=3`,
+        `map ${HOOK_WINDOW} -> table-of 0x${HOOK.toString(16)} level=3 rw kernel accessed dirty`,
+      ]
+    : []),
+  ...lines.slice(-SPACE_LINES),
+  `map ${DEVICE_PAGES[0] ?? ''} -> table-of 0x400000 level=2 rw kernel accessed dirty`,
+  `map ${DEVICE_PAGES[1] ?? ''} -> gfn 0x201 rw user accessed dirty`,
+];
+/** Lines at the end that are about the second address space. */
+const SPACE_LINES = 2;
+
+const DEEDS: Readonly<Record<Around, fc.Arbitrary<Deed>>> = {
+  nothing: deed,
+  log: fc.oneof({ weight: 1, arbitrary: deed }, { weight: 1, arbitrary: logDeed }),
+  host: fc.oneof(
+    { weight: 6, arbitrary: deed },
+    { weight: 4, arbitrary: hostDeed },
+    { weight: 2, arbitrary: hostMeanwhile(deed) },
+    { weight: 2, arbitrary: todayDeed },
+    { weight: 1, arbitrary: logDeed },
+  ),
+  pages: fc.oneof({ weight: 1, arbitrary: plainDeed }, { weight: 4, arbitrary: pageDeed }),
+  devices: fc.oneof({ weight: 1, arbitrary: plainDeed }, { weight: 4, arbitrary: deviceDeed }),
+  tables: fc.oneof({ weight: 1, arbitrary: plainDeed }, { weight: 4, arbitrary: todayDeed }),
+};
+
 const MOST_DEEDS = 12;
 
 /** Programs of guests with these manners and as many vCPUs. */
@@ -159,25 +163,41 @@ export const vcpuProgram = (of: {
   readonly modes?: readonly GuestMode[];
   /** What they often do besides. */
   readonly also?: fc.Arbitrary<Deed>;
-}): fc.Arbitrary<VcpuProgram> =>
-  fc
+  /** What acts beside the guest. */
+  readonly around?: Around;
+}): fc.Arbitrary<VcpuProgram> => {
+  const usual = DEEDS[of.around ?? 'nothing'];
+  return fc
     .record({
       mode: choice(of.modes ?? GUEST_MODES),
       vcpus: choice(of.vcpus),
       ground,
-      deeds: fc.array(of.also === undefined ? deed : fc.oneof(deed, of.also), {
+      deeds: fc.array(of.also === undefined ? usual : fc.oneof(usual, of.also), {
         minLength: 1,
         maxLength: MOST_DEEDS,
       }),
+      logClear: choice<LogClear>(
+        of.around === 'host' ? ['with-fetch', 'apart', 'apart-all-set'] : ['with-fetch'],
+      ),
     })
-    .map(({ mode, vcpus, ground: start, deeds }) => {
+    .map(({ mode, vcpus, ground: start, deeds, logClear }) => {
       const operations = deeds.flatMap((one) => one({ mode, vcpus, manners: of.manners }));
       const some = operations.length === 0 ? ['v0 cpuid'] : operations;
-      return { mode, vcpus, memory: memoryLines(start, mode), operations: some };
+      const memory = memoryLines(start, mode);
+      if (of.around === undefined || of.around === 'nothing')
+        return { mode, vcpus, memory, operations: some };
+      const program = { mode, vcpus, operations: resolved(some, logClear) };
+      if (of.around === 'log') return { ...program, memory };
+      return { ...program, memory: withHost(memory, mode), needs: `log-clear=${logClear}` };
     });
+};
 
 /** As a text for a machine: `machine kvm-2007 era=2007c`. */
-export function programText({ mode, vcpus, memory, operations }: VcpuProgram, machine: string): string {
-  const head = ['mmuscope 1', 'title Generated', `${machine} guest=${mode} vcpus=${String(vcpus)}`];
+export function programText(
+  { mode, vcpus, memory, operations, needs }: VcpuProgram,
+  machine: string,
+): string {
+  const settings = [`guest=${mode}`, `vcpus=${String(vcpus)}`, ...(needs === undefined ? [] : [needs])];
+  const head = ['mmuscope 1', 'title Generated', `${machine} ${settings.join(' ')}`];
   return [...head, ...memory, 'begin', ...operations].join('\n');
 }

@@ -41,7 +41,13 @@ export function watchTwoStage(program: Program): Watched & { readonly served: nu
   const recorder = new Recorder(program, { record: false, engine: watching });
   while (!recorder.done) recorder.advance();
   const served = recorder.machine.world.get('counter', 'tlb_hits@0') ?? 0;
-  return { complaints, ...brokenIn(recorder), stale: complaints.length, served };
+  return {
+    complaints,
+    ...brokenIn(recorder),
+    stale: complaints.length,
+    marksRenewed: false,
+    served,
+  };
 }
 
 const wordsOf = ({ gva, access, user }: Translated): string =>

@@ -155,6 +155,8 @@ function callOverdue(m: Machine, vcpus: readonly number[], about: (word: number)
   for (const owed of [...m.world.tables.owed.values()]) {
     if (owed.due !== 'entry' || !vcpus.includes(owed.vcpu) || owed.overdue === true) continue;
     if (!owed.words.some(about)) continue;
+    // The log is asked for by another, who has not been told yet.
+    if (owed.asker !== undefined && owed.asker !== m.vcpu && owed.vcpu !== m.vcpu) continue;
     const needed = judging(m)
       .usableEntries(m, owed.vcpu)
       .some((entry) => derivesFrom(entry, owed.words));

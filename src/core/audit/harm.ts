@@ -9,7 +9,7 @@ import type { Machine } from '../machine/machine.ts';
 import type { ArchitecturalTranslation, Harm, TlbEntry } from '../machine/tables.ts';
 import { CR0_PG, CR4_PAE, CR4_PGE, pagingRegisters, type PagingRegisters } from '../hardware/registers.ts';
 import type { AccessRequest } from '../hardware/fault.ts';
-import type { HostPlace } from '../hardware/page-walk.ts';
+import type { HostPlace, HostUse } from '../hardware/page-walk.ts';
 import { walk } from '../hardware/walk.ts';
 import type { RegisterWrite } from '../engine.ts';
 import { judgingOf, type Judging } from './judging.ts';
@@ -113,8 +113,10 @@ function walkNow(
   instead: Partial<PagingRegisters> = {},
 ): Named | undefined {
   const registers = { ...guestRegisters(m), ...instead };
-  const host = (address: bigint): HostPlace<never> => {
-    const frame = judging(m).pfnOfGfn(m, gfn(Number(address >> 12n)));
+  const { contentsOfGfn, pfnOfGfn } = judging(m);
+  const host = (address: bigint, { forTable }: Pick<HostUse, 'forTable'>): HostPlace<never> => {
+    // The processor reaches no page that is swapped out, but the guest's tables say the same there.
+    const frame = (forTable ? contentsOfGfn : pfnOfGfn)(m, gfn(Number(address >> 12n)));
     return {
       kind: 'ok',
       pageBits: 12,

@@ -25,6 +25,7 @@ export const judging2007: Judging = {
   hardwareRegisters,
   witness: noteWritten,
   pfnOfGfn: (m, gfn) => pfnOfGfn(m.world, gfn),
+  contentsOfGfn: (m, gfn) => pfnOfGfn(m.world, gfn),
   // Two stated deviations of the era are not harm: its walker ignores reserved address bits, and a leaf that the kernel
   // may write because CR0.WP was 0 stays so when WP is set again.
   guestRegisters: (_m, decoded) => ({ ...decoded, physicalBits: 52 }),

@@ -40,6 +40,8 @@ export interface Judging {
   readonly witness: Witness;
   /** Host frame behind a guest frame for the vCPU that acts, where there is memory. */
   readonly pfnOfGfn: (m: Machine, gfn: Gfn) => Pfn | undefined;
+  /** Where what is in a guest frame lies for the vCPU that acts, be it swapped out. */
+  readonly contentsOfGfn: (m: Machine, gfn: Gfn) => Pfn | undefined;
   /** The guest's registers as its own tables have to be walked. */
   readonly guestRegisters: (m: Machine, decoded: PagingRegisters) => PagingRegisters;
   /** Whether what the kernel could write while CR0.WP was 0 it may write for ever. */

@@ -64,10 +64,10 @@ export const setAccess = (m: Machine, word: number, access: number): void => {
 };
 
 /** `mmu_spte_update`, inside the step marked last: gives whether TLBs have to be flushed. */
-export function updateEntry(m: Machine, word: number, entry: bigint): boolean {
+export function updateEntry(m: Machine, word: number, entry: bigint, forLog = false): boolean {
   const old = m.word(word);
   m.set('word', word, entry);
-  if (owesFlush(old, entry)) oweFlush(m, word);
+  if (owesFlush(old, entry)) oweFlush(m, word, { forLog });
   if (!isPresent(old)) return false;
   return (
     (isMmuWritable(old) && !isWritable(entry)) ||
@@ -88,7 +88,7 @@ export function dropEntry(m: Machine, word: number, due?: OwedFlush['due']): voi
   m.step('leaf-drop', { level, entry }, [word]);
   m.set('word', word, undefined);
   if (!isPresent(entry)) return;
-  oweFlush(m, word, due);
+  oweFlush(m, word, due === undefined ? {} : { due });
   countPages(m, level, -1);
   removeRmap(m, word);
 }
@@ -149,7 +149,8 @@ function protectEntry(m: Machine, word: number, of: { gfn: number; forTable: boo
   const entry = m.word(word);
   if (!isWritable(entry) && !(of.forTable && isMmuWritable(entry))) return false;
   m.step('leaf-protect', { gfn: of.gfn, forTable: of.forTable }, [word]);
-  return updateEntry(m, word, entry & ~(of.forTable ? SPTE_W | MMU_WRITABLE : SPTE_W));
+  const taken = of.forTable ? SPTE_W | MMU_WRITABLE : SPTE_W;
+  return updateEntry(m, word, entry & ~taken, !of.forTable);
 }
 
 /**

@@ -95,6 +95,18 @@ describe('the dirty log with two steps', () => {
     const part = ['host clear-log slot=0 0x22000 pages=4', 'host fetch-log slot=0'];
     expect(dirty(run([...logged, ...part], choices))).toContain(0x21);
   });
+  test('of a slot that is deleted is gone with it', () => {
+    const timeline = run([
+      `let V = ${USER}`,
+      'map V -> gfn 0x400 rw user accessed dirty',
+      'begin',
+      'host add-slot slot=1',
+      'host log slot=1 on',
+      'v0 user write V = 1',
+      'host delete-slot slot=1',
+    ]);
+    expect([...timeline.world.tables.dirty.keys()]).toEqual([]);
+  });
   test('with all frames set at the start, beginning takes no right away', () => {
     const begin = logged.slice(0, 4);
     expect(dirty(run([...begin, 'host fetch-log slot=0'], { 'log-clear': 'apart-all-set' }))?.length).toBe(
@@ -104,6 +116,27 @@ describe('the dirty log with two steps', () => {
   test('fetching clears where the protocol is the usual one', () => {
     expect(dirty(run([...logged, 'host fetch-log slot=0']))).toEqual([]);
   });
+});
+
+test('a CR3 load that keeps translations finds those of its own address space, and no other', () => {
+  const timeline = run([
+    `let V = ${USER}`,
+    'map V -> gfn 0x21 rw user accessed dirty',
+    'space B',
+    'map V -> gfn 0x22 rw user accessed dirty',
+    'begin',
+    'v0 kernel set cr4.pcide = 1',
+    'v0 kernel load-cr3 main pcid=1',
+    'v0 user read V',
+    'v0 kernel load-cr3 B pcid=2',
+    'v0 user read V',
+    'v0 kernel load-cr3 main pcid=1 keep',
+    'v0 user read V',
+    'v0 kernel load-cr3 B pcid=2 keep',
+    'v0 user read V',
+  ]);
+  const read = timeline.operations.flatMap(({ result }) => result?.value ?? []);
+  expect(read).toEqual([0xda7a0021n, 0xda7a0022n, 0xda7a0021n, 0xda7a0022n]);
 });
 
 describe('devices', () => {

@@ -75,9 +75,10 @@ export function faultIn(m: Machine, hva: number, how: { write: boolean }): void 
     setHostPage(m, hva, { writable: true }, 'writable again');
     return;
   }
-  withNotifier(m, { hva, pages: 1 }, () => {
+  const change = (): void => {
     giveFrame(m, hva, 'copy on write');
-  });
+  };
+  withNotifier(m, { hva, pages: 1 }, { change });
 }
 
 /** The page comes back from the swap, with what was in it. */

@@ -31,14 +31,16 @@ export function invalidateAddress(m: Machine, gva: bigint, of: { roots: 'current
 function inRoot(m: Machine, gva: bigint, hpa: Pfn | undefined): void {
   forgetMmio(m, gva);
   if (hpa === undefined) return;
-  for (const { word } of shadowPath(m, gva, hpa)) {
-    const page = pageOfEntry(m.world, word);
-    if (today(page).unsync) {
-      if (eraOf(m).rebuildsInvalidated) rebuildEntry(m, word);
-      else syncOne(m, word);
+  m.underLock(() => {
+    for (const { word } of shadowPath(m, gva, hpa)) {
+      const page = pageOfEntry(m.world, word);
+      if (today(page).unsync) {
+        if (eraOf(m).rebuildsInvalidated) rebuildEntry(m, word);
+        else syncOne(m, word);
+      }
+      if (today(pageOfSerial(m, page.serial)).unsyncChildren === 0) return;
     }
-    if (today(pageOfSerial(m, page.serial)).unsyncChildren === 0) return;
-  }
+  });
 }
 
 function syncOne(m: Machine, word: number): void {

@@ -9,6 +9,7 @@ import {
   CR0_WP,
   CR4_LA57,
   CR4_PAE,
+  CR4_PCIDE,
   EFER_LMA,
   EFER_NXE,
   pagingRegisters,
@@ -26,7 +27,7 @@ import { vcpusOf } from '../settings.ts';
 import { fetchInstruction } from './emulate.ts';
 import { eraOf } from './era.ts';
 import { leaveGuest, type Exit } from './exit.ts';
-import { asidOf, flushRemote, makeRequest } from './flush.ts';
+import { asidOf, flushRemote, makeRequest, type Request } from './flush.ts';
 import { ZERO_PFN } from './host-memory.ts';
 import { changePages } from './host-operations.ts';
 import { invalidateAddress } from './invalidate.ts';
@@ -58,6 +59,7 @@ export const kvmShadow: Engine = {
   enter: (m) => {
     if (m.must('vcpu', m.vcpu).mode !== 'guest') enterGuest(m);
   },
+  takesLock: (m, what) => what !== 'entry' || entryTakesLock(m),
   leave: (m, how) => {
     leaveGuest(m, { reason: how === 'halt' ? 'hlt' : 'IPI' });
     m.step('vcpu-leave', { how });
@@ -73,7 +75,7 @@ export const kvmShadow: Engine = {
       va: request.gva,
       request,
       kind: 'linear',
-      tag: { asid: asidOf(m), pcid: 0, root: 0 },
+      tag: { asid: asidOf(m), pcid: activePcid(m), root: 0 },
       under: '',
       refuses: (entry) => refusal(entry, request, registers),
       walk: () => walk(m, { ...request, registers }),
@@ -232,6 +234,13 @@ export function hardwareRegisters(m: Machine): PagingRegisters {
   return { ...registers, pdptrs: [0, 1, 2, 3].map((index) => m.word(paeRootWord(m.vcpu, index)) & ~SPTE_A) };
 }
 
+/**
+ * The shadow root is loaded with the guest's own PCID: so a switch that keeps cached translations (bit 63) finds those of
+ * the process that it switches to, and no other's. A guest without PCIDs has 0.
+ */
+const activePcid = (m: Machine): number =>
+  (m.reg('cr4') & CR4_PCIDE) === 0n ? 0 : Number(m.reg('cr3') & 0xfffn);
+
 /** From VM exit to VM entry. */
 function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
   let call: OpenCall | undefined;
@@ -242,6 +251,8 @@ function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
       leaveGuest(m, exit);
     },
     locked: false,
+    // A vCPU that exits while another holds mmu_lock waits before it handles anything: a schedule like any other.
+    ...(exit.reason === 'cpuid' ? {} : { takesLock: true }),
     body: () => {
       const result = handle();
       m.point('unlock');
@@ -251,10 +262,22 @@ function exitFor<R>(m: Machine, exit: Exit, handle: () => R): Work<R> {
       enterGuest(m);
       if (call !== undefined) m.close(call);
     },
+    afterTakesLock: () => entryTakesLock(m),
   };
 }
 
 const byUserSpace = <R>(m: Machine, does: () => R): Work<R> => exitFor(m, { reason: 'signal' }, does);
+
+/** Requests that are served under mmu_lock. A vCPU that only has to flush enters without it. */
+const UNDER_LOCK: readonly Request[] = ['MMU_FREE_OBSOLETE_ROOTS', 'MMU_SYNC', 'TLB_FLUSH_GUEST'];
+
+function entryTakesLock(m: Machine): boolean {
+  if (m.must('vcpu', m.vcpu).mode === 'guest') return false;
+  const asked = m.get('request', m.vcpu) ?? [];
+  return (
+    m.must('mmu', m.vcpu).root.hpa === undefined || UNDER_LOCK.some((request) => asked.includes(request))
+  );
+}
 
 export function enterGuest(m: Machine): void {
   m.call('vcpu_enter_guest', {}, () => {

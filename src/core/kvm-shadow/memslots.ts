@@ -2,7 +2,7 @@
  * Changes of memory slots, the dirty log, and what else user space or the host asks for. Source: the reference, I.3, E.8,
  * D.11, F.4.
  */
-import type { Machine, OpenCall } from '../machine/machine.ts';
+import { HOST_THREAD, type Machine, type OpenCall } from '../machine/machine.ts';
 import type { SlotRecord } from '../machine/tables.ts';
 import { gfn as toGfn, type Gfn } from '../quantities.ts';
 import { hasBug } from './bugs.ts';
@@ -62,7 +62,7 @@ export function slotPhases(m: Machine, { id, slot }: SlotChange): readonly (() =
     if (change === 'delete' && old !== undefined)
       m.amendLastStep(() => {
         forgetWritten(m, writtenFrames(m, old));
-        clearSlot(m, id);
+        clearSlot(m, id, old);
       });
     if (change === 'flags' && slot !== undefined && (old?.logged === true) !== (slot.logged === true))
       applyLogging(m, { id, slot });
@@ -132,7 +132,9 @@ function created(m: Machine, at: SlotAt): void {
   if (!hasGeneration(m)) zapAllFast(m);
 }
 
-function clearSlot(m: Machine, id: number): void {
+function clearSlot(m: Machine, id: number, { firstGfn, frames }: SlotRecord): void {
+  for (const gfn of [...m.world.tables.dirty.keys()])
+    if (gfn >= firstGfn && gfn < firstGfn + frames) m.set('dirty', gfn, undefined);
   const prefix = `${String(id)}.`;
   for (const table of ['slotRmap', 'disallowLpage', 'writeTrack'] as const)
     for (const key of [...m.world.tables[table].keys()])
@@ -147,7 +149,9 @@ function applyLogging(m: Machine, at: SlotAt): void {
         m.amendLastStep(() => {
           m.set('dirty', gfn, undefined);
         });
-    zapCollapsible(m, at);
+    m.underLock(() => {
+      zapCollapsible(m, at);
+    });
     return;
   }
   if (vmOf(m).initiallySet) {
@@ -158,8 +162,11 @@ function applyLogging(m: Machine, at: SlotAt): void {
     });
     return;
   }
-  for (const level of RMAP_LEVELS)
-    forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
+  m.underLock(() => {
+    for (const level of RMAP_LEVELS)
+      forEachFrame(at, level, (gfn) => protectRmap(m, at, { gfn, level, forTable: false }));
+  });
+  // The lock is free again when the log has everybody flush.
   flushRemote(m, 'writes of the slot are logged from now on');
 }
 
@@ -191,7 +198,7 @@ export function getDirtyLog(m: Machine, at: SlotAt): readonly Gfn[] {
     for (const gfn of found) m.set('dirty', gfn, undefined);
     forgetWritten(m, found);
     for (const gfn of found) protectRmap(m, at, { gfn, level: 1, forTable: false });
-    if (found.length > 0) flushRemote(m, 'the dirty log is fetched');
+    flushForLog(m, found, 'the dirty log is fetched');
     return found;
   });
 }
@@ -204,7 +211,19 @@ export function clearDirtyLog(m: Machine, at: SlotAt, frames: readonly Gfn[]): v
     for (const gfn of cleared) m.set('dirty', gfn, undefined);
     forgetWritten(m, cleared);
     for (const gfn of cleared) protectRmap(m, at, { gfn, level: 1, forTable: false });
-    if (cleared.length > 0) flushRemote(m, 'the dirty log is cleared');
+    flushForLog(m, cleared, 'the dirty log is cleared');
+  });
+}
+
+/**
+ * Until everybody has flushed, a vCPU may write through what its TLB holds. User space copies the frames after that, so
+ * it has those writes.
+ */
+function flushForLog(m: Machine, frames: readonly Gfn[], why: string): void {
+  if (frames.length === 0) return;
+  flushRemote(m, why);
+  m.amendLastStep(() => {
+    forgetWritten(m, frames);
   });
 }
 
@@ -217,15 +236,21 @@ export const dirtyFrames = (m: Machine, { slot }: SlotAt): readonly Gfn[] =>
 export function zapAllFast(m: Machine): void {
   const validGen = vmOf(m).validGen === 0 ? 1 : 0;
   m.call('kvm_mmu_zap_all_fast', { validGen }, () => {
-    m.step('zap-all', { validGen, pages: vmOf(m).usedPages });
-    patchVm(m, { validGen });
-    requestAll(m, 'MMU_FREE_OBSOLETE_ROOTS');
-    const doomed: Doomed = [];
-    for (;;) {
-      const oldest = activePages(m).at(-1);
-      if (oldest === undefined || !isObsolete(m, pageOfSerial(m, oldest.serial))) break;
-      prepareZap(m, oldest.serial, doomed);
-    }
-    commitZap(m, doomed);
+    m.underLock(() => {
+      zapObsolete(m, validGen);
+    }, HOST_THREAD);
   });
+}
+
+function zapObsolete(m: Machine, validGen: 0 | 1): void {
+  m.step('zap-all', { validGen, pages: vmOf(m).usedPages });
+  patchVm(m, { validGen });
+  requestAll(m, 'MMU_FREE_OBSOLETE_ROOTS');
+  const doomed: Doomed = [];
+  for (;;) {
+    const oldest = activePages(m).at(-1);
+    if (oldest === undefined || !isObsolete(m, pageOfSerial(m, oldest.serial))) break;
+    prepareZap(m, oldest.serial, doomed);
+  }
+  commitZap(m, doomed);
 }

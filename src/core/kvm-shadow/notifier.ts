@@ -14,9 +14,23 @@ export interface HvaRange {
   readonly pages: number;
 }
 
-/** `invalidate_range_start`, the host's change, `invalidate_range_end`. */
-export function withNotifier(m: Machine, range: HvaRange, change: () => void): void {
+/**
+ * `invalidate_range_start`, the host's change, `invalidate_range_end`. `holder`: who takes the lock for the first, and has
+ * released it when the host makes its change.
+ */
+export function withNotifier(m: Machine, range: HvaRange, by: { holder?: number; change: () => void }): void {
   m.step('notifier-start', { hva: range.hva, pages: range.pages });
+  m.underLock(() => {
+    start(m, range);
+  }, by.holder);
+  m.preempt('mmu_notifier/started');
+  by.change();
+  const seq = vmOf(m).invalidateSeq + 1;
+  m.step('notifier-end', { seq });
+  patchVm(m, { invalidateSeq: seq, invalidating: vmOf(m).invalidating - 1 });
+}
+
+function start(m: Machine, range: HvaRange): void {
   patchVm(m, { invalidating: vmOf(m).invalidating + 1 });
   let flush = false;
   for (const [id, slot] of m.world.tables.slot) {
@@ -34,11 +48,6 @@ export function withNotifier(m: Machine, range: HvaRange, change: () => void): v
     flush = true;
   }
   if (flush) flushRemote(m, 'the host takes pages away');
-  m.preempt('mmu_notifier/started');
-  change();
-  const seq = vmOf(m).invalidateSeq + 1;
-  m.step('notifier-end', { seq });
-  patchVm(m, { invalidateSeq: seq, invalidating: vmOf(m).invalidating - 1 });
 }
 
 /** `kvm_unmap_gfn_range`: through the reverse map, at every level. */

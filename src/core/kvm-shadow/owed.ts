@@ -18,18 +18,24 @@ export function owesFlush(old: bigint, entry: bigint): boolean {
 }
 const FRAME = 0x000f_ffff_ffff_f000n;
 
-/**
- * Inside the step that changes the entry. What no TLB holds need not leave one. `due`: a guest that changes its own table
- * owes the flush itself, so KVM may wait until the host wants the page back.
- */
-export function oweFlush(m: Machine, word: number, due: OwedFlush['due'] = 'entry'): void {
+/** Why a flush is owed, where it is not simply due before the next entry. */
+export interface Owing {
+  /** A guest that changes its own table owes the flush itself, so KVM may wait until the host wants the page back. */
+  readonly due?: OwedFlush['due'];
+  /** The dirty log took a right: due when user space, which asks, is told. */
+  readonly forLog?: boolean;
+}
+
+/** Inside the step that changes the entry. What no TLB holds need not leave one. */
+export function oweFlush(m: Machine, word: number, { due = 'entry', forLog = false }: Owing = {}): void {
   const holders = new Set<number>();
   for (const { vcpu, filledFrom } of m.world.tables.tlb.values())
     if (!holders.has(vcpu) && filledFrom.includes(word)) holders.add(vcpu);
   for (const vcpu of holders) {
     const serial = m.serial('owed');
     const words = Object.freeze([word]);
-    m.set('owed', serial, Object.freeze({ serial, vcpu, words, due, cause: m.steps - 1 }));
+    const owed = { serial, vcpu, words, due, cause: m.steps - 1 };
+    m.set('owed', serial, Object.freeze(forLog ? { ...owed, asker: m.vcpu } : owed));
   }
 }
 

@@ -111,9 +111,11 @@ function paging(m: Machine, fault: Fault): Handled {
     const found = faultinPfn(m, fault, walk.access);
     if (found !== 'continue') return found;
     walk.access = accessForKernelWrite(m, fault, walk.access);
-    if (isStale(m, fault)) return 'retry';
-    makeRoom(m);
-    return fetchPath(m, walk, fault);
+    return m.underLock(() => {
+      if (isStale(m, fault)) return 'retry';
+      makeRoom(m);
+      return fetchPath(m, walk, fault);
+    });
   });
 }
 
@@ -154,9 +156,11 @@ function nonpaging(m: Machine, fault: Fault): Handled {
     if (fast !== 'invalid') return fast;
     const found = faultinPfn(m, fault, 7);
     if (found !== 'continue') return found;
-    if (isStale(m, fault)) return 'retry';
-    makeRoom(m);
-    return directMap(m, fault);
+    return m.underLock(() => {
+      if (isStale(m, fault)) return 'retry';
+      makeRoom(m);
+      return directMap(m, fault);
+    });
   });
 }
 

@@ -35,12 +35,14 @@ const isLong = ({ cpuRole }: MmuContext): boolean => (cpuRole.base & 0xf) >= 4;
 export function loadMmu(m: Machine): void {
   const pgd = m.reg('cr3');
   m.call('kvm_mmu_load', { pgd }, () => {
-    makeRoom(m);
-    const mmu = mmuOf(m);
-    m.count('root_loads');
-    if (isDirect(mmu.rootRole)) directRoots(m);
-    else if (isLong(mmu)) longRoot(m, pgd);
-    else paeRoots(m, pgd);
+    m.underLock(() => {
+      makeRoom(m);
+      const mmu = mmuOf(m);
+      m.count('root_loads');
+      if (isDirect(mmu.rootRole)) directRoots(m);
+      else if (isLong(mmu)) longRoot(m, pgd);
+      else paeRoots(m, pgd);
+    });
     syncRoots(m);
     flushOwn(m, 'current');
   });
@@ -101,10 +103,12 @@ export function syncRoots(m: Machine): void {
   const { hpa } = mmu.root;
   m.call('kvm_mmu_sync_roots', { pgd: mmu.root.pgd ?? 0n }, () => {
     if (!hasBug(m, 'F-B5')) forgetMmio(m);
-    for (const frame of isLong(mmu) ? [hpa] : paeFrames(m)) {
-      const page = pageOfFrame(m.world, frame);
-      if (page !== undefined && today(page).unsyncChildren > 0) syncChildren(m, page.serial);
-    }
+    m.underLock(() => {
+      for (const frame of isLong(mmu) ? [hpa] : paeFrames(m)) {
+        const page = pageOfFrame(m.world, frame);
+        if (page !== undefined && today(page).unsyncChildren > 0) syncChildren(m, page.serial);
+      }
+    });
   });
 }
 
@@ -131,20 +135,24 @@ export function freeRoots(m: Machine, of: { current: boolean; previous: readonly
   const current = of.current && mmu.root.hpa !== undefined;
   if (previous.length === 0 && !current) return;
   m.call('kvm_mmu_free_roots', {}, () => {
-    const doomed: Doomed = [];
-    for (const at of previous) {
-      const root = mmuOf(m).prevRoots[at];
-      if (root?.hpa !== undefined) releaseRoot(m, root.hpa, doomed);
-      m.step('root-free', { which: at + 1 });
-      const { hpa: _hpa, ...rest } = root ?? {};
-      patchMmu(m, {
-        prevRoots: Object.freeze(
-          mmuOf(m).prevRoots.map((other, index) => (index === at ? Object.freeze(rest) : other)),
-        ),
-      });
-    }
-    if (current) freeCurrent(m, doomed);
-    commitZap(m, doomed);
+    m.underLock(() => {
+      const doomed: Doomed = [];
+      for (const at of previous) freePrevious(m, at, doomed);
+      if (current) freeCurrent(m, doomed);
+      commitZap(m, doomed);
+    });
+  });
+}
+
+function freePrevious(m: Machine, at: number, doomed: Doomed): void {
+  const root = mmuOf(m).prevRoots[at];
+  if (root?.hpa !== undefined) releaseRoot(m, root.hpa, doomed);
+  m.step('root-free', { which: at + 1 });
+  const { hpa: _hpa, ...rest } = root ?? {};
+  patchMmu(m, {
+    prevRoots: Object.freeze(
+      mmuOf(m).prevRoots.map((other, index) => (index === at ? Object.freeze(rest) : other)),
+    ),
   });
 }
 

@@ -18,24 +18,30 @@ const FLOOD = 3;
 export function trackWrite(m: Machine, of: { gpa: bigint; bytes: number }): void {
   if (vmOf(m).indirectPages === 0) return;
   m.call('kvm_mmu_track_write', of, () => {
-    const wide = (m.reg('cr4') & CR4_PAE) !== 0n && of.bytes === 4;
-    const at = wide ? { gpa: of.gpa & ~7n, bytes: 8 } : of;
-    const entry = at.bytes >= 4 ? (entryOfGuest(m, at.gpa) ?? 0n) : 0n;
-    m.step('track-write', at);
-    m.count('mmu_pte_write');
-    const doomed: Doomed = [];
-    let flush = false;
-    for (const { serial } of pagesOfTable(m, Number(at.gpa >> 12n))) {
-      const page = pageOfSerial(m, serial);
-      if (isMisaligned(page, at) || isFlooded(m, page)) {
-        prepareZap(m, serial, doomed);
-        m.amendLastStep(() => {
-          m.count('mmu_flooded');
-        });
-      } else flush = zapWritten(m, page, { ...at, entry }) || flush;
-    }
-    flushOrZap(m, doomed, flush, 'the guest has changed an entry');
+    m.underLock(() => {
+      noteWrite(m, of);
+    });
   });
+}
+
+function noteWrite(m: Machine, of: { gpa: bigint; bytes: number }): void {
+  const wide = (m.reg('cr4') & CR4_PAE) !== 0n && of.bytes === 4;
+  const at = wide ? { gpa: of.gpa & ~7n, bytes: 8 } : of;
+  const entry = at.bytes >= 4 ? (entryOfGuest(m, at.gpa) ?? 0n) : 0n;
+  m.step('track-write', at);
+  m.count('mmu_pte_write');
+  const doomed: Doomed = [];
+  let flush = false;
+  for (const { serial } of pagesOfTable(m, Number(at.gpa >> 12n))) {
+    const page = pageOfSerial(m, serial);
+    if (isMisaligned(page, at) || isFlooded(m, page)) {
+      prepareZap(m, serial, doomed);
+      m.amendLastStep(() => {
+        m.count('mmu_flooded');
+      });
+    } else flush = zapWritten(m, page, { ...at, entry }) || flush;
+  }
+  flushOrZap(m, doomed, flush, 'the guest has changed an entry');
 }
 
 /** A store that is no whole entry; one byte at the beginning of an entry is one that sets a mark. */

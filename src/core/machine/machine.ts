@@ -45,13 +45,16 @@ export class HostStopped extends Error {
   }
 }
 
+/** Stands for a thread of the host, which is no vCPU's, where the holder of the lock is named. */
+export const HOST_THREAD = -1;
+
 export class Machine {
   readonly settings: Settings;
   readonly world: World;
   readonly journal: Journal | undefined;
   /** The vCPU that acts. */
   vcpu = 0;
-  /** The vCPU that holds the hypervisor's lock; undefined while nobody does. */
+  /** The vCPU that holds the hypervisor's lock, or HOST_THREAD; undefined while nobody does. */
   lockHolder: number | undefined;
   /** What has changed since the audit last looked: frames for words, names for registers, tables for all else. */
   readonly changed = { frames: new Set<Pfn>(), registers: new Set<string>(), tables: new Set<TableName>() };
@@ -61,8 +64,6 @@ export class Machine {
   place = -1;
   /** What other vCPUs do at a preemption point; set while an operation runs that has such plans. */
   preemption: ((point: PreemptionPoint) => boolean) | undefined;
-  /** How many vCPUs are in the middle of something while another acts. */
-  interrupted = 0;
   private readonly openCalls: OpenCall[] = [];
   private stepOpen = false;
   private aside: Undo[] | undefined;
@@ -205,12 +206,24 @@ export class Machine {
   preempt(point: PreemptionPoint): boolean {
     if (this.aside !== undefined || this.preemption === undefined) return false;
     const open = this.stepOpen;
-    this.interrupted += 1;
     try {
       return this.preemption(point);
     } finally {
-      this.interrupted -= 1;
       this.stepOpen = open;
+    }
+  }
+
+  /**
+   * Runs `body` with the hypervisor's lock held, by the vCPU that acts or by a thread of the host. Whoever might take it so
+   * does not begin while another holds it: see `takesLock` in sections.ts.
+   */
+  underLock<R>(body: () => R, holder: number = this.vcpu): R {
+    const outer = this.lockHolder;
+    this.lockHolder = outer ?? holder;
+    try {
+      return body();
+    } finally {
+      this.lockHolder = outer;
     }
   }
 

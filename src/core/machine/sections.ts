@@ -15,6 +15,8 @@ export interface Waits {
 export interface Section {
   /** Whether the hypervisor's lock is held while it runs. */
   readonly locked: boolean;
+  /** It takes the lock itself, for a part of what it does: it does not begin while another holds it. */
+  readonly takesLock?: () => boolean;
   /** It does not begin before this is over. */
   readonly waits?: Waits;
   /** Gives what comes next; nothing when the chain is done. */
@@ -25,8 +27,12 @@ export interface Section {
 export interface Work<Result> {
   readonly before?: () => void;
   readonly locked: boolean;
+  /** The body takes the lock itself, where it needs it (`Machine.underLock`). */
+  readonly takesLock?: true;
   readonly body: () => Result;
   readonly after?: () => void;
+  /** Whether what comes after it takes the lock, as things stand then. */
+  readonly afterTakesLock?: () => boolean;
 }
 
 export const freely = (run: Section['run']): Section => ({ locked: false, run });
@@ -38,12 +44,16 @@ export function sectionsOf<Result>(
 ): Section {
   const body: Section = {
     locked: work.locked,
+    ...(work.takesLock === undefined ? {} : { takesLock: () => true }),
     run: () => {
       const result = work.body();
-      return freely(() => {
+      const run = (): Section | undefined => {
         work.after?.();
         return then(result);
-      });
+      };
+      return work.afterTakesLock === undefined
+        ? freely(run)
+        : { locked: false, takesLock: work.afterTakesLock, run };
     },
   };
   if (work.before === undefined) return body;
@@ -91,15 +101,15 @@ export class Sections {
         this.parked.push({ vcpu: task.vcpu, section: next, place: m.place });
         break;
       }
+      if (this.isLockedOut(next, task.vcpu)) {
+        m.step('lock-wait', { holder: m.lockHolder ?? 0 });
+        this.parked.push({ vcpu: task.vcpu, section: next, place: m.place });
+        break;
+      }
       if (!next.locked) {
         next = next.run();
         this.resumeWaiting();
         continue;
-      }
-      if (m.lockHolder !== undefined && m.lockHolder !== task.vcpu) {
-        m.step('lock-wait', { holder: m.lockHolder });
-        this.parked.push({ vcpu: task.vcpu, section: next, place: m.place });
-        break;
       }
       m.lockHolder = task.vcpu;
       next = next.run();
@@ -111,14 +121,25 @@ export class Sections {
     m.place = outer.place;
   }
 
+  /** Whoever takes the lock in the middle of a section holds it only where another acts, nested. */
+  private isLockedOut({ locked, takesLock }: Section, vcpu: number): boolean {
+    const { lockHolder } = this.m;
+    if (lockHolder === undefined) return false;
+    return locked ? lockHolder !== vcpu : takesLock?.() === true;
+  }
+
   /** The lock is free. First come, first served. */
   private resumeParked(): void {
     this.resumeThose(({ section }) => !isWaiting(section));
   }
 
-  /** Those that waited for something else than the lock, where that is over. */
+  /** Those that waited for something else, or for a lock that is taken in the middle of sections, where that is over. */
   private resumeWaiting(): void {
-    this.resumeThose(({ section }) => section.waits !== undefined && !isWaiting(section));
+    const free = this.m.lockHolder === undefined;
+    this.resumeThose(({ section }) => {
+      if (section.takesLock !== undefined) return free && !isWaiting(section);
+      return section.waits !== undefined && !isWaiting(section);
+    });
   }
 
   private resumeThose(may: (task: Task) => boolean): void {

@@ -192,6 +192,8 @@ export interface OwedFlush {
   readonly words: readonly WordKey[];
   /** Before the vCPU runs the guest again, or before the host takes the page away. */
   readonly due: 'entry' | 'unmap';
+  /** For the dirty log: due only when user space, asking in the place of this vCPU, is told what the log says. */
+  readonly asker?: number;
   /** The step that made the change. */
   readonly cause: number;
   /** Id of the shipped bug or broken policy by which nobody will pay. */

@@ -62,8 +62,14 @@ export function accessSections(
     faultsInARow: 0,
     wordChanges: m.wordChanges,
   };
-  return freely(() => tryAccess(attempt));
+  return toGuest(attempt);
 }
+
+/** The guest tries the access; before that its vCPU may have to enter it. */
+const toGuest = (attempt: Attempt): Section => ({
+  ...freely(() => tryAccess(attempt)),
+  takesLock: () => attempt.context.engine.takesLock?.(attempt.m, 'entry') === true,
+});
 
 /** TLB and walk; the data where they allow it; otherwise whoever the fault belongs to. */
 function tryAccess(attempt: Attempt): Section | undefined {
@@ -71,7 +77,7 @@ function tryAccess(attempt: Attempt): Section | undefined {
   const { engine } = context;
   engine.enter(m);
   const found = translateOrLeave(attempt);
-  if (found === undefined) return freely(() => tryAccess(attempt));
+  if (found === undefined) return toGuest(attempt);
   if (found.kind === 'ok') return then({ ...touchData(m, operation, { request, found, context }), faults });
   if (found.kind === 'not-canonical') {
     m.step('guest-gp', {});
@@ -113,9 +119,7 @@ function afterFault(attempt: Attempt, result: FaultResult): Section | undefined 
   const { operation, then, faults } = attempt;
   switch (result.kind) {
     case 'resume':
-      return result.waits === undefined
-        ? tryAccess(attempt)
-        : { locked: false, waits: result.waits, run: () => tryAccess(attempt) };
+      return result.waits === undefined ? tryAccess(attempt) : { ...toGuest(attempt), waits: result.waits };
     case 'unmended':
       return then({ completed: false, faults });
     case 'emulated':
@@ -150,7 +154,7 @@ function handleFault(attempt: Attempt): Section | undefined {
     m.step('guest-retry', { gva });
     // A fault that the guest took is its own affair: it may go round in circles on real hardware too.
     attempt.faultsInARow = 0;
-    return tryAccess(attempt);
+    return toGuest(attempt);
   });
 }
 

@@ -122,22 +122,33 @@ function operationSections(by: By, operation: Operation, then: Then): Section {
     case 'cpuid':
     case 'smi':
     case 'rsm':
-      return freely(() => {
+      return toGuest(by, () => {
         engine.enter(m);
         return sectionsOf(engine.trivialExit(m, operation.kind), () => then({}));
       });
     case 'log':
       return logSections(by, operation, then);
     case 'slot':
-      return phaseSections(engine.changeSlot(m, operation), () => then({}));
+      return phaseSections(by, engine.changeSlot(m, operation), () => then({}));
     case 'invlpg':
+    case 'host-memory':
+      return {
+        ...freely(() => {
+          actAtOnce(by, operation);
+          return then({});
+        }),
+        takesLock: () => engine.takesLock?.(m, operation.kind === 'invlpg' ? 'invlpg' : 'host') === true,
+      };
+    case 'enter':
+      return toGuest(by, () => {
+        actAtOnce(by, operation);
+        return then({});
+      });
     case 'invalidate':
     case 'set-host-entry':
     case 'flip':
     case 'leave':
-    case 'enter':
     case 'flush-all':
-    case 'host-memory':
       return freely(() => {
         actAtOnce(by, operation);
         return then({});
@@ -185,19 +196,29 @@ function actAtOnce({ m, engine }: By, operation: AtOnce): void {
   }
 }
 
-function phaseSections([phase, ...rest]: readonly Phase[], then: Section['run']): Section {
+/** The guest does something; before that its vCPU may have to enter it. */
+const toGuest = ({ m, engine }: By, run: Section['run']): Section => ({
+  ...freely(run),
+  takesLock: () => engine.takesLock?.(m, 'entry') === true,
+});
+
+function phaseSections(by: By, [phase, ...rest]: readonly Phase[], then: Section['run']): Section {
   if (phase === undefined) return freely(then);
   const { waits, body } = phase;
-  const run = () => {
-    body();
-    return phaseSections(rest, then);
+  const section: Section = {
+    ...freely(() => {
+      body();
+      return phaseSections(by, rest, then);
+    }),
+    takesLock: () => by.engine.takesLock?.(by.m, 'host') === true,
   };
-  return waits === undefined ? freely(run) : { locked: false, waits, run };
+  return waits === undefined ? section : { ...section, waits };
 }
 
-function logSections({ m, engine }: By, operation: LogOperation, then: Then): Section {
+function logSections(by: By, operation: LogOperation, then: Then): Section {
+  const { m, engine } = by;
   const { slot, does } = operation;
-  return freely(() => {
+  return toGuest(by, () => {
     engine.enter(m);
     if (does === 'clear') return sectionsOf(engine.clearLog(m, operation), () => then({}));
     return does === 'fetch'
@@ -223,8 +244,9 @@ function handlerSections(
   });
 }
 
-function registerSections({ m, engine }: By, writeNow: () => RegisterWrite, then: Then): Section {
-  return freely(() => {
+function registerSections(by: By, writeNow: () => RegisterWrite, then: Then): Section {
+  const { m, engine } = by;
+  return toGuest(by, () => {
     engine.enter(m);
     const write = writeNow();
     const before = m.reg(write.register);

@@ -11,6 +11,8 @@
  * absent is never cached: that fault must be true at some moment of the access itself.
  */
 import { bit, field, keep } from './bits.ts';
+import { NO_DEVIATIONS, type Deviations } from './deviations.ts';
+import { allOnes, memoryUpTo, type Ground } from './ground.ts';
 import { isPae, pathOf, SMALL, type Loaded, type Page, type Path, type Registers } from './whole-path.ts';
 import { requestCode, rightsRefuse, type X86Request } from './x86.ts';
 
@@ -22,21 +24,10 @@ export interface Access {
   readonly stores: readonly { readonly value: bigint; readonly bytes: number }[];
 }
 
-/** Stated deviations of a hypervisor that are no error here. */
-export interface Deviations {
-  /** Its walker refuses at an upper entry before it sees that a lower one is absent. */
-  readonly refusesOnTheWay: boolean;
-  /** What the kernel could write while CR0.WP was 0 it can write for ever. */
-  readonly kernelWritesStay: boolean;
-  /** A large page that was once dirty is written without a mark, whatever its entry says now. */
-  readonly largePagesStayDirty: boolean;
-}
-
-const NONE: Deviations = { refusesOnTheWay: false, kernelWritesStay: false, largePagesStayDirty: false };
-
-/** Memory and registers between two events. */
+/** Memory, what lies where, and registers, between two events. */
 interface Moment {
   readonly memory: ReadonlyMap<bigint, bigint>;
+  readonly ground: Ground;
   readonly registers: readonly Loaded[];
 }
 
@@ -45,6 +36,13 @@ interface Drop {
   readonly time: number;
   readonly va?: bigint;
   readonly keepsGlobals: boolean;
+}
+
+/** A place in a machine whose guest does not have its memory at the addresses that it names. */
+export interface Found {
+  readonly isAt: (gpa: bigint) => boolean;
+  readonly name: string;
+  readonly holds: bigint;
 }
 
 interface Attempt {
@@ -65,7 +63,6 @@ export class CorrectTlbs {
   /** Accesses that only a translation of an earlier moment explains. */
   stale = 0;
   readonly #below: (at: bigint) => bigint;
-  readonly #end: bigint;
   readonly #deviations: Deviations;
   readonly #moments: Moment[] = [];
   readonly #walked = new Map<string, Path[]>();
@@ -78,14 +75,13 @@ export class CorrectTlbs {
   /** `memory` is what the 8-byte words of guest memory hold at first, up to `end`; `registers` those of each processor. */
   constructor(
     start: { memory: (at: bigint) => bigint; end: bigint; registers: readonly Registers[] },
-    deviations: Deviations = NONE,
+    deviations: Partial<Deviations> = {},
   ) {
     this.#below = start.memory;
-    this.#end = start.end;
-    this.#deviations = deviations;
+    this.#deviations = { ...NO_DEVIATIONS, ...deviations };
     this.#drops = start.registers.map(() => []);
     const registers = start.registers.map((own) => ({ ...own, pdptes: this.#pdptesAt(own.cr3) }));
-    this.#moments.push({ memory: new Map(), registers });
+    this.#moments.push({ memory: new Map(), ground: memoryUpTo(start.end), registers });
   }
 
   /** A processor begins an access, or tries it again. */
@@ -94,18 +90,35 @@ export class CorrectTlbs {
     this.#attempts[cpu] = { access, since: this.#moments.length - 1, reached: false, stored: false };
   }
 
-  /** The access went through, to this guest physical address. A store follows as a change of memory. */
-  reached(cpu: number, gpa: bigint): void {
+  /**
+   * The access went through, to a place that is this guest physical address, or is found at such. `holds`: the 8 bytes
+   * there. A store follows as a change of memory.
+   */
+  reached(cpu: number, place: bigint | Found): void {
     const attempt = this.#attempts[cpu];
     if (attempt === undefined) return;
     const { access } = attempt;
+    const isThere = typeof place === 'bigint' ? (at: bigint) => at === place : place.isAt;
     const allowed = this.#held(cpu, access).filter(({ page }) => this.#allows(cpu, page, access));
-    const fitting = allowed.filter(({ page }) => addressIn(page, access.va) === gpa);
-    if (fitting.length === 0) this.#complain(cpu, access, `reached ${hex(gpa)}`);
+    const fitting = allowed.filter(({ page }) => isThere(addressIn(page, access.va)));
+    const what = typeof place === 'bigint' ? hex(place) : place.name;
+    if (fitting.length === 0) this.#complain(cpu, access, `reached ${what}`);
     else if (!fitting.some(({ time }) => time >= attempt.since)) this.stale += 1;
+    const found = fitting.map(({ page }) => addressIn(page, access.va));
+    const lies = (at: bigint): readonly string[] => this.#grounds(attempt.since).map((ground) => ground(at));
+    if (
+      access.access === 'w' &&
+      found.length > 0 &&
+      found.every((at) => !lies(at).some((is) => is !== 'read-only'))
+    )
+      this.#complain(cpu, access, `reached ${what}, which is read-only`);
+    if (typeof place !== 'bigint' && found.length > 0 && !found.some((at) => this.word(at) === place.holds))
+      this.#complain(cpu, access, `found ${hex(place.holds)} at ${what}`);
     for (const { page } of fitting) if (page.size > SMALL && page.dirty) this.#wereDirty.add(page.to);
     // Where no memory is, a store leaves no trace.
-    this.#attempts[cpu] = { ...attempt, reached: true, stored: gpa >= this.#end };
+    const ends = typeof place === 'bigint' ? [place] : found;
+    const stored = ends.some((at) => this.#now.ground(at) === 'device');
+    this.#attempts[cpu] = { ...attempt, reached: true, stored };
   }
 
   /** The access ended in a page fault that the guest sees. */
@@ -122,20 +135,62 @@ export class CorrectTlbs {
     }
     this.#attempts[cpu] = undefined;
     // A page fault drops what is cached for its address.
-    this.invalidate(cpu, access.va);
+    if ((code & 1) !== 0 || !this.#deviations.absentFaultsKeep) this.invalidate(cpu, access.va);
   }
 
-  /** Somebody ran the instruction for the processor. Its store, if it has one, was made. */
-  emulated(cpu: number): void {
+  /** Somebody ran the instruction for the processor. Its store, if it has one, was made; `got` is what a read got. */
+  emulated(cpu: number, got?: { readonly value: bigint; readonly bytes: number }): void {
     const attempt = this.#attempts[cpu];
     if (attempt === undefined) return;
-    const { access } = attempt;
-    const device = this.#held(cpu, access)
+    const { access, since } = attempt;
+    const places = this.#held(cpu, access)
       .filter(({ page }) => this.#allows(cpu, page, access))
-      .some(({ page }) => addressIn(page, access.va) >= this.#end);
-    if (!device && access.access !== 'w') this.#complain(cpu, access, 'was emulated');
-    this.#attempts[cpu] = { ...attempt, reached: true, stored: attempt.stored || device };
+      .map(({ page }) => addressIn(page, access.va));
+    // It is memory or a device at any moment of the access, where that changes in the middle of it.
+    const grounds = this.#grounds(since);
+    const outside = places.filter((at) =>
+      grounds.some(
+        (ground) => ground(at) === 'device' || (ground(at) === 'read-only' && access.access === 'w'),
+      ),
+    );
+    if (access.access !== 'w') {
+      if (outside.length === 0) this.#complain(cpu, access, 'was emulated');
+      else if (access.access === 'r' && got !== undefined && !this.#answers(outside, grounds, got))
+        this.#complain(cpu, access, `was emulated and got ${hex(got.value)}`);
+    }
+    this.#attempts[cpu] = { ...attempt, reached: true, stored: attempt.stored || outside.length > 0 };
     this.#endStore(cpu);
+  }
+
+  /** Whether one of these places gives this value: a device, or memory that has come to lie there. */
+  #answers(
+    places: readonly bigint[],
+    grounds: readonly Ground[],
+    { value, bytes }: { readonly value: bigint; readonly bytes: number },
+  ): boolean {
+    return places.some((at) =>
+      grounds.some((ground) => {
+        if (ground(at) === 'device') return value === allOnes(bytes);
+        return value === ((this.word(at) >> (field(at, 2, 0) * 8n)) & allOnes(bytes));
+      }),
+    );
+  }
+
+  /** What has lain where since a moment. */
+  #grounds(since: number): readonly Ground[] {
+    return [...new Set(this.#moments.slice(since).map(({ ground }) => ground))];
+  }
+
+  /** From now on something else lies at some addresses: the host has changed that. */
+  lies(ground: Ground): void {
+    this.#moments.push({ ...this.#now, ground });
+  }
+
+  /** The host has taken away what was in some words of memory, whoever acts: they are 0. */
+  wiped(words: Iterable<bigint>): void {
+    const memory = new Map(this.#now.memory);
+    for (const at of words) memory.set(at, 0n);
+    this.#moments.push({ ...this.#now, memory });
   }
 
   /** An 8-byte word of guest memory is written while a processor acts. */
@@ -150,8 +205,7 @@ export class CorrectTlbs {
     )
       this.complaints.push(`v${String(cpu)}: ${hex(at)} became ${hex(value)} from ${hex(before)}`);
     if (value === before) return;
-    const { memory, registers } = this.#now;
-    this.#moments.push({ memory: new Map(memory).set(at, value), registers });
+    this.#moments.push({ ...this.#now, memory: new Map(this.#now.memory).set(at, value) });
   }
 
   /** INVLPG; without an address everything goes. */
@@ -167,8 +221,8 @@ export class CorrectTlbs {
     const reloads = paeBegins || (register === 'cr3' && isPae(values));
     const loaded = { ...values, pdptes: reloads ? this.#pdptesAt(values.cr3) : before.pdptes };
     this.#wpWasOff[cpu] = this.#wpWasOff[cpu] === true || !bit(values.cr0, 16);
-    const { memory, registers } = this.#now;
-    this.#moments.push({ memory, registers: registers.map((own, at) => (at === cpu ? loaded : own)) });
+    const registers = this.#now.registers.map((own, at) => (at === cpu ? loaded : own));
+    this.#moments.push({ ...this.#now, registers });
     if (changed('cr0', 31) || changed('cr4', 7) || changed('cr4', 5)) this.invalidate(cpu);
     else if (register === 'cr3') this.#drop(cpu, { keepsGlobals: bit(values.cr4, 7) });
   }
@@ -207,7 +261,7 @@ export class CorrectTlbs {
   }
 
   #pdptesAt(cr3: bigint): readonly bigint[] {
-    const moment = this.#moments.at(-1) ?? { memory: new Map() };
+    const moment = this.#moments.at(-1) ?? { memory: new Map<bigint, bigint>() };
     return [0n, 8n, 16n, 24n].map((offset) => this.#wordIn(moment, keep(cr3, 31, 5) + offset));
   }
 

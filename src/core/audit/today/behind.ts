@@ -13,7 +13,7 @@ import { PTE_D, PTE_NX, PTE_P, PTE_U, PTE_W } from '../../hardware/x86-entry.ts'
 import type { ShadowPage } from '../../machine/tables.ts';
 import type { World } from '../../machine/world.ts';
 import { wordOf } from '../../quantities.ts';
-import { directGfn, hostFrameAt } from './overview.ts';
+import { contentsAt, directGfn } from './overview.ts';
 
 /** What is behind an entry, now. */
 export interface Behind {
@@ -37,7 +37,7 @@ export function behind(world: World, page: ShadowPage, word: number): Behind | u
     const gfn = directGfn(page, word);
     return { present: true, table: gfn, gfn, access: ALL, leafAccess: ALL };
   }
-  const frame = hostFrameAt(world, page.gfn, spaceOfRole(page.role));
+  const frame = contentsAt(world, page.gfn, spaceOfRole(page.role));
   if (frame === undefined) return undefined;
   const four = roleField(page.role, 'has_4_byte_gpte') === 1;
   const offset = four ? offsetOfFour(page.role, word % ENTRIES) : (word % ENTRIES) * 8;

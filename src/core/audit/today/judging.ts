@@ -10,7 +10,7 @@ import type { Judging } from '../judging.ts';
 import { suspectAnywhere } from '../suspects.ts';
 import { formerFrames, forgetFormer, noteFormer } from './former.ts';
 import { scanFreed } from './freed.ts';
-import { shadowedFrames, hostFrameAt } from './overview.ts';
+import { contentsAt, hostFrameAt, shadowedFrames } from './overview.ts';
 import { scan } from './scan.ts';
 
 export const judgingToday: Judging = {
@@ -35,8 +35,8 @@ export const judgingToday: Judging = {
   ],
   scannedRegisters: [],
   scansFrames,
-  // Its lock is not told apart from its work: whoever acts in the middle of what another does finds it half done.
-  isHalfDone: ({ interrupted }) => interrupted > 0,
+  // Who acts while another holds the lock finds its work half done; at the other points nobody does.
+  isHalfDone: ({ lockHolder }) => lockHolder !== undefined,
   suspectOf: suspectAnywhere,
   usableEntries: ({ world }, vcpu) =>
     [...world.tables.tlb.values()].filter((entry) => entry.vcpu === vcpu && entry.asid === asidOf({ vcpu })),
@@ -46,6 +46,7 @@ export const judgingToday: Judging = {
     noteFormer(m, frame, written);
   },
   pfnOfGfn: (m, gfn) => hostFrameAt(m.world, gfn, spaceOf(m)),
+  contentsOfGfn: (m, gfn) => contentsAt(m.world, gfn, spaceOf(m)),
   guestRegisters: (_m, decoded) => decoded,
   kernelWritesStay: false,
   formerFrames,

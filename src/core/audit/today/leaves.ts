@@ -12,10 +12,11 @@ import {
 } from '../../kvm-shadow/spte.ts';
 import { changesOf, hvaOf, isVisible, slotAt } from '../../kvm-shadow/vm.ts';
 import { must } from '../../assert.ts';
+import type { VmState } from '../../machine/tables-today.ts';
 import type { World } from '../../machine/world.ts';
 import type { Falsity, Place } from '../falsity.ts';
 import { behind, type Behind } from './behind.ts';
-import { hostPageOf, type Device, type Leaf } from './overview.ts';
+import type { Device, Leaf } from './overview.ts';
 
 export function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
   const found: Falsity[] = [];
@@ -36,13 +37,19 @@ export function checkLeaf(world: World, leaf: Leaf): readonly Falsity[] {
   return found;
 }
 
+const vmOf = (world: World): VmState => must(world.get('vm', 'kvm'), 'a VM');
+
 type Broken = (rule: string, more?: { words?: readonly number[]; places?: readonly Place[] }) => void;
 
-/** INV-11: all of it lies in a slot that is not being deleted. */
-function isInSlot(world: World, leaf: Leaf): boolean {
-  const { gfn, frames } = leaf;
-  const at = slotAt(world, gfn, spaceOfRole(leaf.page.role));
-  return isVisible(at) && gfn + frames <= at.slot.firstGfn + at.slot.frames;
+/**
+ * INV-11: all of it lies in a slot that is not being deleted. Who looked at the slot before may map it until nobody looks
+ * at the old slots any more; only then everything is given up.
+ */
+function isInSlot(world: World, { gfn, frames, page }: Leaf): boolean {
+  const space = spaceOfRole(page.role);
+  const at = slotAt(world, gfn, space);
+  const counts = isVisible(at) || changesOf(vmOf(world), space).updating;
+  return at !== undefined && counts && gfn + frames <= at.slot.firstGfn + at.slot.frames;
 }
 
 const slotPlaces = (world: World, { gfn, page }: Pick<Leaf, 'gfn' | 'page'>): readonly Place[] => {
@@ -56,10 +63,9 @@ const slotPlaces = (world: World, { gfn, page }: Pick<Leaf, 'gfn' | 'page'>): re
  * and what it holds read-only is not written (INV-7).
  */
 function checkHost(world: World, { gfn, frames, entry, page }: Leaf, broken: Broken): void {
-  if (must(world.get('vm', 'kvm'), 'a VM').invalidating > 0) return;
-  const space = spaceOfRole(page.role);
-  const at = must(slotAt(world, gfn, space), 'a slot');
-  const host = hostPageOf(world, gfn, space);
+  if (vmOf(world).invalidating > 0) return;
+  const at = must(slotAt(world, gfn, spaceOfRole(page.role)), 'a slot');
+  const host = world.get('hostPage', hvaOf(at, gfn));
   const places: readonly Place[] = [{ table: 'hostPage', key: hvaOf(at, gfn) }];
   if (host?.pfn === undefined) broken('I.5c', { places });
   else if (host.pfn !== frameOf(entry) || (frames > 1 && host.pageBits === 12)) broken('INV-1', { places });
@@ -106,15 +112,16 @@ export function exceeds(rights: number, allowed: number, role: number): boolean 
 }
 
 /**
- * INV-11 for a device's entry: while its generation is the present one, no slot has the frame. An entry without one
- * counts always, except that a slot which is just coming has not had all shadow pages given up yet.
+ * INV-11 for a device's entry: while its generation counts as the present one, no slot has the frame. One without a
+ * number counts always.
  */
 export function checkDevice(world: World, { word, entry, obsolete, page }: Device): readonly Falsity[] {
   const { gfn, generation } = mmioEntryOf(entry);
   const space = spaceOfRole(page.role);
-  const now = changesOf(must(world.get('vm', 'kvm'), 'a VM'), space);
+  const now = changesOf(vmOf(world), space);
+  // While the slots are being changed no such entry counts, whatever its number.
   const counts =
-    now.generation === undefined ? !now.updating : generation === (now.generation & MMIO_GEN_MASK);
+    !now.updating && (now.generation === undefined || generation === (now.generation & MMIO_GEN_MASK));
   if (obsolete || !counts || !isVisible(slotAt(world, gfn, space))) return [];
   return [{ rule: 'INV-11', subject: word, decidedBy: [word], places: slotPlaces(world, { gfn, page }) }];
 }

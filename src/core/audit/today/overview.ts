@@ -93,11 +93,17 @@ export function hostPageOf(world: World, gfn: number, space: AddressSpace): Host
 export const hostFrameAt = (world: World, gfn: number, space: AddressSpace): Pfn | undefined =>
   hostPageOf(world, gfn, space)?.pfn;
 
+/** Where what is in a guest frame lies, be it swapped out: the guest's tables say the same there. */
+export function contentsAt(world: World, gfn: number, space: AddressSpace): Pfn | undefined {
+  const page = hostPageOf(world, gfn, space);
+  return page?.pfn ?? page?.swapped;
+}
+
 /** Host frames of the guest's tables that have shadow pages. */
 export function shadowedFrames(world: World): ReadonlySet<Pfn> {
   const frames = new Set<Pfn>();
   for (const { role, gfn } of world.tables.sp.values()) {
-    const frame = hasGptes(role) ? hostFrameAt(world, gfn, spaceOfRole(role)) : undefined;
+    const frame = hasGptes(role) ? contentsAt(world, gfn, spaceOfRole(role)) : undefined;
     if (frame !== undefined) frames.add(frame);
   }
   return frames;

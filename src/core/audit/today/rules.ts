@@ -58,7 +58,7 @@ export const RULES_TODAY: Rules = {
   'INV-11': {
     words: `${words('INV-11')} What marks a device leads into no such memory.`,
     means:
-      'The gfns of a present leaf spte lie in a visible memslot. That of an mmio spte of the present generation, or of one without a generation, lies in none.',
+      'The gfns of a present leaf spte lie in a visible memslot, or in an invalid one while kvm_set_memslot waits for its readers. That of an mmio spte of the present generation, or of one without a generation, lies in none, unless an update is under way.',
     points: BETWEEN_WORK,
   },
   'INV-12': {
