@@ -4,15 +4,8 @@ import { engineOf } from '../core/operations/engines.ts';
 import { STRINGS } from './strings.ts';
 import { openSide, useApp, useSettledRun } from './use-app.ts';
 
-const LABELS = {
-  none: STRINGS.auditNone,
-  holds: STRINGS.auditHolds,
-  'in-flight': STRINGS.auditInFlight,
-  broken: STRINGS.auditBroken,
-} as const;
-
 interface Light {
-  readonly kind: keyof typeof LABELS;
+  readonly kind: keyof typeof STRINGS.audit;
   readonly label: string;
   readonly rules: string;
 }
@@ -24,12 +17,11 @@ function useLight(side: 0 | 1): Light | undefined {
   const judged = engineOf(program.settings).judged || world.tables.violation.size > 0;
   const state = judged ? auditState(world) : ({ kind: 'none' } as const);
   const { kind } = state;
-  if (kind !== 'broken') return { kind, label: LABELS[kind], rules: STRINGS.auditMeaning[kind] };
-  const broken = [...new Set(state.violations.map(({ rule }) => rule))];
+  const broken = kind === 'broken' ? [...new Set(state.violations.map(({ rule }) => rule))].join(', ') : '';
   return {
     kind,
-    label: `${LABELS.broken}: ${broken.join(', ')}`,
-    rules: STRINGS.auditMeaning.broken,
+    label: `${STRINGS.audit[kind]}${broken && `: ${broken}`}`,
+    rules: STRINGS.auditMeaning[kind],
   };
 }
 

@@ -31,10 +31,12 @@ export const STRINGS = {
   translate: 'Translate',
   close: 'Close',
   theme: { label: 'Colours', system: 'System colours', light: 'Light', dark: 'Dark' },
-  auditHolds: 'Audit holds',
-  auditInFlight: 'Audit: in flight',
-  auditBroken: 'Audit broken',
-  auditNone: 'No audit here',
+  audit: {
+    holds: 'Audit holds',
+    'in-flight': 'Audit: in flight',
+    broken: 'Audit broken',
+    none: 'No audit here',
+  },
   auditOpen: 'Press for every rule and the steps that break one (A).',
   auditMeaning: {
     holds: 'Every rule that ties shadow tables, reverse map and TLB together holds here.',

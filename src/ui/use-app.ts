@@ -65,17 +65,11 @@ export function useScene(side: number, viewport: { width: number; height: number
   const at = useRun(side);
   const { run, cursor } = at ?? {};
   const { width, height } = viewport;
-  const layout = useMemo(
-    () => (run === undefined ? undefined : layOut(run.cast, { width, height })),
-    [run, width, height],
-  );
-  const scenes = useMemo(
-    () =>
-      run === undefined || layout === undefined
-        ? undefined
-        : new Scenes(run.timeline, { cast: run.cast, layout, names: run.plan.names, show: run.show }),
-    [run, layout],
-  );
+  const scenes = useMemo(() => {
+    if (run === undefined) return undefined;
+    const { timeline, cast, plan, show } = run;
+    return new Scenes(timeline, { cast, layout: layOut(cast, { width, height }), names: plan.names, show });
+  }, [run, width, height]);
   useEffect(() => {
     if (scenes === undefined || cursor === undefined) return undefined;
     let ended = false;

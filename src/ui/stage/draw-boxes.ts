@@ -1,5 +1,5 @@
 /** The boxes of a scene, with their rows and flags. */
-import { select, type Selection } from 'd3-selection';
+import { select } from 'd3-selection';
 import { ROW } from '../../scene/layout.ts';
 import type { Flag, Scene, SceneBox } from '../../scene/parts.ts';
 import { STRINGS } from '../strings.ts';
@@ -12,12 +12,10 @@ export interface StageEvents {
   readonly inspect: (row: string) => void;
 }
 
-type Group = Selection<SVGGElement, unknown, null, undefined>;
-
 /** A shadow page can be looked into as a whole: its role. */
 const ofRole = (id: string): boolean => id.startsWith('sp:');
 
-export function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
+export function drawBoxes(group: SVGGElement, scene: Scene, on: StageEvents): void {
   const box = joinChanged<SVGGElement, SceneBox>(group, scene.boxes, {
     selector: 'g.box',
     make: (enter) => {
@@ -81,8 +79,8 @@ export function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
   const fold = box.select('text.fold');
   putAt(fold, { x: (d) => d.x + 8, y: foldY });
   setText(fold, (d) => d.fold);
-  box.each(function rows(d) {
-    drawRows(select(this).select<SVGGElement>('g.rows'), d, on);
+  box.select<SVGGElement>('g.rows').each(function rows(d) {
+    drawRows(this, d, on);
   });
   const badge = box.select<SVGGElement>('g.badge');
   setAttr(badge, 'display', (d) => (d.badge === undefined ? 'none' : null));
@@ -98,7 +96,7 @@ export function drawBoxes(group: Group, scene: Scene, on: StageEvents): void {
   setText(badge.select('text'), (d) => d.badge ?? '');
 }
 
-function drawRows(group: Group, box: SceneBox, on: StageEvents): void {
+function drawRows(group: SVGGElement, box: SceneBox, on: StageEvents): void {
   const row = joinChanged<SVGGElement, PlacedRow>(group, placeRows(box), {
     selector: 'g.row',
     make: (enter) => {

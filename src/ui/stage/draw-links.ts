@@ -1,5 +1,4 @@
 /** The links of a scene, from an entry to what it leads to. */
-import type { Selection } from 'd3-selection';
 import type { Scene, SceneBox, SceneLink } from '../../scene/parts.ts';
 import { endsOf, type Ends } from './geometry.ts';
 import { joinChanged, setAttr } from './sparing.ts';
@@ -12,7 +11,7 @@ const RUNS = new WeakMap<
   { from?: SceneBox | undefined; to?: SceneBox | undefined; drawn: Drawn }
 >();
 
-export function drawLinks(group: Selection<SVGGElement, unknown, null, undefined>, scene: Scene): void {
+export function drawLinks(group: SVGGElement, scene: Scene): void {
   const boxes = new Map(scene.boxes.map((box) => [box.id, box]));
   const data = scene.links.map((link) => {
     const [from, to] = [boxes.get(link.from.box), boxes.get(link.to.box)];

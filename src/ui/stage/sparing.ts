@@ -3,16 +3,13 @@
  * it shows differs from what it shows already. Setting an attribute of an SVG element to the value that it has would
  * still make the browser lay it out and paint it again.
  */
-import { selectAll, type BaseType, type EnterElement, type Selection } from 'd3-selection';
-import { must } from '../../core/assert.ts';
+import { select, selectAll, type BaseType, type EnterElement, type Selection } from 'd3-selection';
 
 /** What a group holds, in the order of the data that it was drawn from. */
 interface Drawn {
   readonly data: readonly { readonly id: string }[];
   readonly elements: readonly SVGElement[];
 }
-
-type Group = Selection<SVGGElement, unknown, null, undefined>;
 
 const DRAWN = new WeakMap<SVGGElement, Drawn>();
 
@@ -21,24 +18,23 @@ const DRAWN = new WeakMap<SVGGElement, Drawn>();
  * like the one that they were drawn from. A group holds one kind.
  */
 export function joinChanged<E extends SVGElement, D extends { readonly id: string }>(
-  group: Group,
+  group: SVGGElement,
   data: readonly D[],
   by: {
     selector: string;
     make: (enter: Selection<EnterElement, D, SVGGElement, unknown>) => Selection<E, D, SVGGElement, unknown>;
   },
 ): Selection<E, D, null, undefined> {
-  const own = must(group.node(), 'the group that is drawn into');
-  const before = DRAWN.get(own);
+  const before = DRAWN.get(group);
   const asBefore = before?.data.length === data.length && data.every((d, at) => d.id === before.data[at]?.id);
   const elements = asBefore
     ? (before.elements as readonly E[])
-    : group
+    : select(group)
         .selectAll<E, D>(by.selector)
         .data(data, (d) => d.id)
         .join(by.make)
         .nodes();
-  DRAWN.set(own, { data, elements });
+  DRAWN.set(group, { data, elements });
   const old = new Map(before?.data.map((d) => [d.id, d]));
   const changed = elements.flatMap((element, at) => {
     const datum = data[at];

@@ -61,8 +61,12 @@ export function createStage(host: HTMLElement, on: StageEvents): StageView {
         picture.attr('width', scene.layout.width).attr('height', scene.layout.height);
         drawZones(zones, scene);
       }
-      drawBoxes(boxes, scene, on);
-      drawLinks(links, scene);
+      boxes.each(function draw() {
+        drawBoxes(this, scene, on);
+      });
+      links.each(function draw() {
+        drawLinks(this, scene);
+      });
       if (first) eye.fit(scene, false);
       eye.follow(scene, !options.still);
       later?.paintSelection(camera, scene, options.selected);
