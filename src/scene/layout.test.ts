@@ -25,6 +25,19 @@ function overlaps(layout: Layout): string[] {
   );
 }
 
+/** Boxes that stick out of the zones. */
+const outside = ({ boxes, zones }: Layout): string[] =>
+  [...boxes].flatMap(([id, box]) =>
+    [zones.hardware, zones.guest, zones.hypervisor].some((zone) => zone !== undefined && holds(zone, box))
+      ? []
+      : [id],
+  );
+const holds = (zone: Box, box: Box): boolean =>
+  box.x >= zone.x &&
+  box.y >= zone.y &&
+  box.x + box.width <= zone.x + zone.width &&
+  box.y + box.height <= zone.y + zone.height;
+
 /** A guest with a table in each of many places: over thirty tables in all. */
 const MANY = [
   'mmuscope 1',
@@ -42,17 +55,24 @@ const MANY = [
 ].join('\n');
 
 describe('the layout', () => {
-  test.each(CATALOGUE_IDS)('of %s puts no two boxes in one place', (id) => {
+  test.each(CATALOGUE_IDS)('of %s puts no two boxes in one place, and each into a zone', (id) => {
     const timeline = timelineOf(catalogueText(id));
     const cast = timeline.program.settings.machine === 'kvm-shadow' ? todaysCast(timeline) : castOf(timeline);
-    for (const viewport of VIEWPORTS) expect(overlaps(layOut(cast, viewport))).toEqual([]);
+    for (const viewport of VIEWPORTS) {
+      const layout = layOut(cast, viewport);
+      expect(overlaps(layout)).toEqual([]);
+      expect(outside(layout)).toEqual([]);
+    }
   });
   test('of an empty guest and of one with many tables neither', () => {
     const empty = timelineOf('mmuscope 1\nslot 0x0 64M\nbegin\nv0 cpuid');
     const many = timelineOf(MANY);
     expect(castOf(many).tables.length).toBeGreaterThanOrEqual(30);
     for (const timeline of [empty, many]) {
-      for (const viewport of VIEWPORTS) expect(overlaps(layOut(castOf(timeline), viewport))).toEqual([]);
+      for (const viewport of VIEWPORTS) {
+        const layout = layOut(castOf(timeline), viewport);
+        expect([...overlaps(layout), ...outside(layout)]).toEqual([]);
+      }
     }
   });
   test('of any generated scenario neither, and every step has a scene and a sentence', () => {
@@ -61,7 +81,7 @@ describe('the layout', () => {
         const timeline = timelineOf(text);
         const cast = castOf(timeline);
         const layout = layOut(cast, VIEWPORTS[0]);
-        expect(overlaps(layout)).toEqual([]);
+        expect([...overlaps(layout), ...outside(layout)]).toEqual([]);
         for (let position = timeline.begin; position <= timeline.length; position += 7) {
           timeline.seek(position);
           const scene = sceneAt(timeline, { cast, layout, names: new Map() });

@@ -132,7 +132,7 @@ function arrange(cast: Cast, arrangement: Arrangement): Layout {
           y: shared ? zonesY : guestBox.y + guestBox.height + 22,
         });
   const last = hypervisorBox ?? guestBox;
-  const height = Math.max(last.y + last.height, left ? size.height : 0);
+  const height = Math.max(guestBox.y + guestBox.height, last.y + last.height, left ? size.height : 0);
   const width = Math.max(last.x + last.width, guestBox.x + guestBox.width, left ? 0 : size.width);
   const hardware: Box = { x: 0, y: 0, width: size.width, height: left ? height : size.height };
   placeHardware(cast, { zone: hardware, column: left || size.column, boxes });

@@ -7,7 +7,7 @@ import type { SettingChoices } from '../scenario/ast.ts';
 import { formatScenario, planScenario } from '../scenario/plan.ts';
 import { twoStageText } from './two-stage-programs.ts';
 import { programText, vcpuProgram } from './vcpu-programs.ts';
-import { watch, wrongs, type Watched } from './watched-run.ts';
+import { COSTS, watch, wrongs, type Watched } from './watched-run.ts';
 import { watchTwoStage } from './watched-two-stage.ts';
 import { choicesFor, WRONG_POLICIES, type Search } from './wrong-policies.ts';
 
@@ -132,9 +132,16 @@ export function asScenario(text: string, id: string): string {
       `expect ${theirs} when ${pairs(right)}`,
     ]);
   });
+  // What no access, rule or harm says, a count may.
+  const told = added.size > 0 || bad.violations.length > 0 || bad.harms.length > 0;
+  const costs = COSTS.filter((cost) => !told && bad.costs[cost] !== good.costs[cost]);
   return formatScenario(
     [
       ...lines.flatMap((line, at) => [line, ...(added.get(at + 1) ?? [])]),
+      ...costs.flatMap((cost) => [
+        `expect ${cost}=${String(bad.costs[cost])} when ${pairs(wrong)}`,
+        `expect ${cost}=${String(good.costs[cost])} when ${pairs(right)}`,
+      ]),
       ...bad.violations.map((rule) => `expect violation ${rule} when ${pairs(wrong)}`),
       ...bad.harms.map((kind) => `expect harm ${kind} when ${pairs(wrong)}`),
       `expect no violation when ${pairs(right)}`,

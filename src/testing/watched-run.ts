@@ -30,6 +30,10 @@ const deviationsOf = ({ machine }: Settings): Partial<Deviations> => {
   return machine === 'kvm-shadow' ? DEVIATIONS_TODAY : {};
 };
 
+/** Counters by which a program can show what it costs. */
+export const COSTS = ['mmio_stale', 'mmio_exits'] as const;
+export type Cost = (typeof COSTS)[number];
+
 export interface Watched {
   /** What no correct TLB explains, and what is missing in a dirty log. */
   readonly complaints: readonly string[];
@@ -46,7 +50,7 @@ export interface Watched {
    */
   readonly marksRenewed: boolean;
   /** Of all vCPUs together. */
-  readonly costs: { readonly mmio_stale: number };
+  readonly costs: Readonly<Record<Cost, number>>;
   readonly operations: readonly OperationRecord[];
 }
 
@@ -73,15 +77,15 @@ export function brokenIn({
   stop,
 }: Recorder): Pick<Watched, 'violations' | 'harms' | 'stop' | 'costs' | 'operations'> {
   const { tables } = machine.world;
+  const total = (cost: Cost): number =>
+    [...tables.counter]
+      .filter(([name]) => name.startsWith(`${cost}@`))
+      .reduce((sum, [, count]) => sum + count, 0);
   return {
     violations: [...new Set([...tables.violation.values()].map(({ rule }) => rule))],
     harms: [...new Set([...tables.harm.values()].map(({ kind }) => kind as string))],
     stop: stop?.message,
-    costs: {
-      mmio_stale: [...tables.counter]
-        .filter(([name]) => name.startsWith('mmio_stale@'))
-        .reduce((sum, [, count]) => sum + count, 0),
-    },
+    costs: { mmio_stale: total('mmio_stale'), mmio_exits: total('mmio_exits') },
     operations,
   };
 }

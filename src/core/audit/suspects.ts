@@ -30,7 +30,11 @@ const BROKEN_UNSEEN: readonly string[] = ['INV-1', 'INV-12'];
  * owed knows its own.
  */
 export const suspectOf = (m: Machine, rule: string): string | undefined =>
-  suspectAnywhere(m, rule) ?? BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug));
+  suspectAnywhere(m, rule) ?? BUGS_OF_RULE[rule]?.find((bug) => hasBug(m, bug) && !isAlone(m, bug));
+
+/** A vCPU alone meets nobody. */
+const isAlone = ({ settings }: Machine, bug: Bug): boolean =>
+  bug === 'walk-race' && Number(settings.vcpus) === 1;
 
 /** The same for a machine that has no bugs of its own. */
 export function suspectAnywhere(m: Machine, rule: string): string | undefined {
