@@ -17,6 +17,7 @@ import type { SettingChoices } from '../scenario/ast.ts';
 import type { Deed } from './guest-deeds.ts';
 import type { GuestMode } from './guest-programs.ts';
 import { tableChangedUnderWalk } from './guest-races.ts';
+import { cleanTwins, hookedAlike, hookedUnalike } from './today-deeds.ts';
 import type { Around } from './vcpu-programs.ts';
 
 const MACHINE = 'kvm-2007';
@@ -77,11 +78,6 @@ const about = (around: Around, vcpus = 1): Pick<Search, 'machine' | 'vcpus' | 'a
   around,
 });
 
-/** Several deeds have to meet for it. */
-const seldom = (lesson: string): NotFound => ({
-  notFound: `Too few of 800 generated programs show it for a test. The lesson ${lesson} shows it.`,
-});
-
 /** By `setting=value`. C-B7 of the reference is no value: it breaks nothing, its lesson is a count. */
 export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
   'flush=never': onSvm('2007b'),
@@ -121,9 +117,9 @@ export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
     also: tableChangedUnderWalk,
   },
   'break=D-B3': onShadow(1),
-  'break=D-B2': seldom('hooked-in'),
-  'break=D-B4': seldom('rights-of-large'),
-  'break=D-B5': seldom('whose-right'),
+  'break=D-B2': { ...onShadow(1), around: 'tables', also: hookedAlike, modes: ['4-level'], runs: 1500 },
+  'break=D-B4': { ...onShadow(1), around: 'tables', also: cleanTwins, runs: 1500 },
+  'break=D-B5': { ...onShadow(1), around: 'tables', also: hookedUnalike, modes: ['4-level'], runs: 1500 },
   'break=I-B1': { ...about('pages'), runs: 1500 },
   'break=I-B2': { ...about('pages', 2), runs: 1500 },
   'break=F-B2': { ...about('devices'), runs: 1500 },
