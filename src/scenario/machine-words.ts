@@ -49,10 +49,10 @@ export function missingOn(action: GuestAction, settings: Settings): Said | undef
       return action.does === 'clear' ? missingClear(settings) : isKvm(settings) ? undefined : noLog(settings);
     case 'host-memory':
     case 'slot':
-    // System Management Mode has other memory.
+      return isToday(settings) ? undefined : noHostMemory(settings);
     case 'smi':
     case 'rsm':
-      return isToday(settings) ? undefined : noHostMemory(settings);
+      return isToday(settings) ? undefined : noSmm(settings);
     case 'set-host-entry':
       return settings.machine === 'two-stage' ? undefined : noHost(settings);
     case 'flip':
@@ -120,10 +120,12 @@ function missingClear(settings: Settings): Said | undefined {
 const USE_TODAY = 'Use machine kvm-shadow, or remove the line.';
 
 export const noHostMemory = ({ machine }: Settings): Said => ({
-  message:
-    machine === 'kvm-2007'
-      ? 'On kvm-2007 guest memory is fixed: all of it is held from the start'
-      : `Guest memory is fixed on machine ${machine}`,
+  message: `On machine ${machine} guest memory is fixed: all of it is there from the start`,
+  remedy: USE_TODAY,
+});
+
+export const noSmm = ({ machine }: Settings): Said => ({
+  message: `Machine ${machine} has no System Management Mode`,
   remedy: USE_TODAY,
 });
 

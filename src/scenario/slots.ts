@@ -4,7 +4,7 @@ import type { Operation, Slot } from '../core/operations/operation.ts';
 import type { GuestRange, HostMemory, Line, SlotChange, SlotStatement, Statement } from './ast.ts';
 import type { Ground } from './entries.ts';
 import type { Report } from './machine-check.ts';
-import { isToday, noHostMemory } from './machine-words.ts';
+import { isToday, noHostMemory, noSmm } from './machine-words.ts';
 import type { Settings } from '../core/settings.ts';
 
 const PAGE = 4096n;
@@ -42,7 +42,7 @@ export function slotOf(
   }
   const traits = traitsOf(statement);
   if (Object.keys(traits).length > 0 && !isToday(settings)) {
-    report({ line }, noHostMemory(settings));
+    report({ line }, traits.smm === undefined ? noHostMemory(settings) : noSmm(settings));
     return undefined;
   }
   if (hva !== undefined && (hva % PAGE !== 0n || hva < FIRST_HVA || hva + bytes > FIRST_HVA + END_TODAY)) {

@@ -31,8 +31,7 @@ export function shows(text: string, id: string): boolean {
 }
 
 function shownBy(id: string): NonNullable<Search['shownBy']> {
-  const search = WRONG_POLICIES[id];
-  return search === undefined || 'notFound' in search ? 'guest' : (search.shownBy ?? 'guest');
+  return WRONG_POLICIES[id]?.shownBy ?? 'guest';
 }
 
 /** What the guest sees counts; where nothing reaches the guest, the search says what else does. */

@@ -19,7 +19,6 @@ const ids = asked.length > 0 ? asked : Object.keys(WRONG_POLICIES).filter((id) =
 for (const id of ids) {
   const search = WRONG_POLICIES[id];
   if (search === undefined) console.log(`${id}: there is no line for it in wrong-policies.ts`);
-  else if ('notFound' in search) console.log(`${id}: ${search.notFound}`);
   else {
     const found = findProgram(id, search, { runs: RUNS, shrink: true });
     if (found === undefined) {

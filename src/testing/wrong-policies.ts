@@ -1,5 +1,5 @@
 /**
- * Policies of the machine of 2006 and 2007, right and wrong, for generated programs: the right ones as the settings
+ * Policies, right and wrong, for generated programs: the right ones of 2006 and 2007 as the settings
  * list them, and for each wrong one under what it can show. A wrong value without a line here fails a test, whatever machine
  * it is for.
  */
@@ -57,11 +57,6 @@ export interface Search {
   readonly runs?: number;
 }
 
-/** Why generated programs are not to find it: it breaks nothing, or they do not come to where it does. */
-export interface NotFound {
-  readonly notFound: string;
-}
-
 const onSvm = (era: string): Pick<Search, 'machine' | 'vcpus'> => ({
   machine: { era, cpu: 'svm' },
   vcpus: 1,
@@ -79,7 +74,7 @@ const about = (around: Around, vcpus = 1): Pick<Search, 'machine' | 'vcpus' | 'a
 });
 
 /** By `setting=value`. C-B7 of the reference is no value: it breaks nothing, its lesson is a count. */
-export const WRONG_POLICIES: Readonly<Record<string, Search | NotFound>> = {
+export const WRONG_POLICIES: Readonly<Record<string, Search>> = {
   'flush=never': onSvm('2007b'),
   'flush-reach=local': { machine: { era: '2007c', cpu: 'svm' }, vcpus: 2 },
   'flush-size=one-page': onSvm('2007b'),

@@ -245,11 +245,15 @@ describe('problems have a remedy', () => {
     expect(said(...lines)).toEqual([expected]);
   });
   test.each([
-    ['native', 'host swap-out 0x1000', 'Guest memory is fixed on machine native'],
+    [
+      'native',
+      'host swap-out 0x1000',
+      'On machine native guest memory is fixed: all of it is there from the start',
+    ],
     [
       'kvm-2007',
       'host delete-slot slot=0',
-      'On kvm-2007 guest memory is fixed: all of it is held from the start',
+      'On machine kvm-2007 guest memory is fixed: all of it is there from the start',
     ],
     ['kvm-2007', 'host clear-log slot=0', 'The log cannot be cleared apart on machine kvm-2007'],
   ])('machine %s: %s', (machine, line, expected) => {

@@ -196,18 +196,20 @@ describe('problems have a remedy', () => {
     [
       'kvm-2007',
       'v0 smi',
-      'On kvm-2007 guest memory is fixed: all of it is held from the start | Use machine kvm-shadow, or remove the line.',
+      'Machine kvm-2007 has no System Management Mode | Use machine kvm-shadow, or remove the line.',
     ],
     [
       'native',
       'v0 rsm',
-      'Guest memory is fixed on machine native | Use machine kvm-shadow, or remove the line.',
+      'Machine native has no System Management Mode | Use machine kvm-shadow, or remove the line.',
     ],
     ['kvm-shadow', 'v0 user smi', 'smi is for the kernel only | Write: v0 kernel smi ...'],
   ])('machine %s, %s', (machine, line, expected) => {
     expect(said(machine, 'begin', line)).toEqual([expected]);
   });
   test('a slot for System Management Mode on another machine', () => {
-    expect(said('native', 'slot 0x0 4M smm', 'begin', 'v0 cpuid')[0]).toContain('Guest memory is fixed');
+    expect(said('native', 'slot 0x0 4M smm', 'begin', 'v0 cpuid')[0]).toContain(
+      'native has no System Management Mode',
+    );
   });
 });
