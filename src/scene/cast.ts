@@ -84,6 +84,8 @@ export interface Cast {
       readonly lists: readonly string[];
       /** Boxes of tables above the last level that ever map a large page. */
       readonly largeLeaves: ReadonlySet<string>;
+      /** Some reverse maps are those of System Management Mode, and say so. */
+      readonly inSmm: boolean;
     };
   };
   /** What differs on a machine without KVM. */

@@ -66,8 +66,13 @@ const SMALL = { guest: 78, hypervisor: 118 } as const;
 const SMALL_PAGE = 112;
 /** Of a reverse map of today, which says how many of its entries are writable. */
 const SMALL_LIST = 142;
-const smallWidth = (cast: Cast, zone: CastTable['zone']): number =>
-  zone === 'hypervisor' && cast.kvm?.today !== undefined ? SMALL_LIST : smallWidthOf(cast, zone);
+const OF_SMM = 36;
+const smallWidth = (cast: Cast, zone: CastTable['zone']): number => {
+  const today = cast.kvm?.today;
+  return zone === 'guest' || today === undefined
+    ? smallWidthOf(cast, zone)
+    : SMALL_LIST + (today.inSmm ? OF_SMM : 0);
+};
 const smallWidthOf = (cast: Cast, zone: CastTable['zone']): number =>
   zone === 'guest' && (cast.kvm?.logs === true || cast.largePages.size > 0) ? SMALL_PAGE : SMALL[zone];
 

@@ -75,6 +75,7 @@ class Casting {
   private readonly owners = new Map<Pfn, string>();
   private readonly frames = new Set<Gfn>();
   private readonly lists = new Set<string>();
+  private inSmm = false;
   private readonly largePages = new Map<Gfn, number>();
   private readonly largeLeaves = new Set<string>();
   private readonly rows = new Set<CpuRow>(['cr3']);
@@ -146,6 +147,7 @@ class Casting {
     if (slot === undefined) this.slots.delete(id);
     else this.slots.set(id, slot);
     this.logs ||= slot?.logged === true;
+    this.inSmm ||= slot?.smm === true;
   }
 
   private followHost(hva: number, page: HostPage): void {
@@ -281,6 +283,7 @@ class Casting {
           places: this.places.bySerial,
           lists: [...this.lists].sort(byFrame).slice(0, BOUNDS.tablesDrawn),
           largeLeaves: this.largeLeaves,
+          inSmm: this.inSmm,
         },
       },
     };

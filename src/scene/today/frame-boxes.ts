@@ -98,11 +98,12 @@ function rmapBox(
   const writable = words.filter((word) => isWritable(world.word(word))).length;
   const fill = fillOf(world, 'rnode', world.get('slotRmap', key));
   const id = `rmap:${key}`;
+  const inSmm = world.get('slot', Number(slot))?.smm === true;
   return {
     ...place(context, id),
     id,
     zone: 'hypervisor',
-    title: `rmap ${frame}${size}`,
+    title: `rmap ${frame}${size}${inSmm ? ' SMM' : ''}`,
     subtitle: small
       ? smallText(words.length, writable)
       : [several ? `slot ${slot}` : '', fill.length === 0 ? '' : `${fill.join('+')} of 14`]

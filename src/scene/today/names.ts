@@ -40,10 +40,9 @@ const TELLING: Readonly<Partial<Record<RoleFieldName, (value: number) => string>
   ad_disabled: (value) => (value === 0 ? 'A/D' : 'no A/D'),
   guest_mode: (value) => (value === 0 ? '' : 'nested'),
   has_4_byte_gpte: (value) => (value === 0 ? '8-byte' : '4-byte'),
-  smm: (value) => (value === 0 ? '' : 'SMM'),
 };
 
-/** `shadow PT`, `shadow PD q3`, `direct PT`, `shadow PT –UX`, `shadow PML4 WP off`. */
+/** `shadow PT`, `shadow PD q3`, `direct PT`, `direct PT SMM`, `shadow PT –UX`, `shadow PML4 WP off`. */
 export function titleOf(page: PageKey, among: readonly PageKey[]): string {
   const base = baseOf(page);
   const alike = among.filter((other) => other.gfn === page.gfn && baseOf(other) === base);
@@ -57,8 +56,9 @@ export function titleOf(page: PageKey, among: readonly PageKey[]): string {
 
 function baseOf({ role }: PageKey): string {
   const kind = isDirect(role) ? 'direct' : roleField(role, 'passthrough') === 1 ? 'extra' : 'shadow';
+  const space = roleField(role, 'smm') === 1 ? ' SMM' : '';
   const part = partsOf(role) > 1 ? ` q${String(roleField(role, 'quadrant'))}` : '';
-  return `${kind} ${TABLE_NAMES_BY_LEVEL[levelOfRole(role)] ?? ''}${part}`;
+  return `${kind} ${TABLE_NAMES_BY_LEVEL[levelOfRole(role)] ?? ''}${part}${space}`;
 }
 
 /** Rights in words. */
