@@ -98,7 +98,7 @@ const WITH_GENERATION: readonly string[] = ['6.12', '6.1'];
 const SMP_ERAS: readonly string[] = ['2007c', ...WITH_GENERATION, '2011'];
 
 /** Bugs that take several vCPUs. */
-const BUGS_OF_SEVERAL: readonly Bug[] = ['walk-race', 'E-B4'];
+export const BUGS_OF_SEVERAL: readonly Bug[] = ['walk-race', 'E-B4'];
 const valueOf = (value: Bug): ValueSpec =>
   BUGS_OF_SEVERAL.includes(value) ? { value, eras: ['2007c'] } : { value };
 

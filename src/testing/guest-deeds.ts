@@ -44,7 +44,7 @@ export type Deed = (guest: Guest) => readonly string[];
 const actor = fc.nat(2);
 const by = (vcpu: number, { vcpus }: Guest): string => `v${String(vcpu % vcpus)}`;
 
-interface Invalidations {
+export interface Invalidations {
   /** A careless guest makes only those of these vCPUs. */
   readonly kept: readonly boolean[];
   /** What somebody does before any of them. */

@@ -15,6 +15,7 @@ import {
   use,
   type Deed,
   type Guest,
+  type Invalidations,
 } from './guest-deeds.ts';
 import { windowAt } from './guest-programs.ts';
 
@@ -37,6 +38,16 @@ const namesOf = ([one, step]: [number, number], { vcpus }: Guest): [string, stri
 /** Stores that make no difference to the guest: the entry is not present before and after. */
 const idle = (vcpu: string, window: string): string => `${vcpu} kernel write ${window}+0x10 = 0`;
 const times = (count: number, line: string): readonly string[] => Array.from({ length: count }, () => line);
+
+/** So many stores into a table that its shadow is given up, and one more, which nobody sees any longer. */
+const floodedAndWritten = (
+  guest: Guest,
+  a: { by: string; window: string; invalidations: Invalidations },
+): readonly string[] => [
+  ...times(FREED_FROM_FLOOD, idle(a.by, a.window)),
+  ...everywhere(guest, { ...a.invalidations, before: [] }, 'load-cr3 main'),
+  idle(a.by, a.window),
+];
 
 /** Between write protection and the return to the guest. */
 const WHILE_PROTECTING: readonly PreemptionPoint[] = [
@@ -68,9 +79,7 @@ export const tableTakenBack: fc.Arbitrary<Deed> = fc
     const made = { ...a.change, address: page };
     const nested = a.meanwhile === 'store' ? idle(other, window) : `${other} ${a.meanwhile}`;
     return [
-      ...times(FREED_FROM_FLOOD, idle(other, window)),
-      ...everywhere(guest, { ...a.invalidations, before: [] }, 'load-cr3 main'),
-      idle(other, window),
+      ...floodedAndWritten(guest, { by: other, window, invalidations: a.invalidations }),
       ...(a.leaves === '' ? [] : [`${other} ${a.leaves}`]),
       `${own} ${a.uses[0]?.(`${page}+0x8`) ?? 'cpuid'}\n  at ${a.point}: ${nested}`,
       `${other} ${changeText(made, guest)}`,
@@ -98,9 +107,7 @@ export const tableChangedUnderWalk: fc.Arbitrary<Deed> = fc
     const { page, window } = a.table;
     const made = { ...a.change, address: page };
     return [
-      ...times(FREED_FROM_FLOOD, idle(other, window)),
-      ...everywhere(guest, { ...a.invalidations, before: [] }, 'load-cr3 main'),
-      idle(other, window),
+      ...floodedAndWritten(guest, { by: other, window, invalidations: a.invalidations }),
       `${own} ${a.uses[0]?.(`${page}+0x8`) ?? 'cpuid'}\n  at ${a.point}: ${other} ${changeText(made, guest)}`,
       ...everywhere(guest, { ...a.invalidations, before: [] }, remedyOf(made)),
       `${own} ${a.uses[1]?.(`${page}+0x8`) ?? 'cpuid'}`,

@@ -4,7 +4,7 @@ import { hasBug } from '../kvm/era-2007.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { OwedFlush } from '../machine/tables.ts';
 import type { World } from '../machine/world.ts';
-import type { Bug } from '../settings.ts';
+import { BUGS_OF_SEVERAL, type Bug } from '../settings.ts';
 
 /** A bit has changed from outside, in the step marked last: what breaks from now on may go back to it. */
 export const noteFlip = (m: Machine): void => {
@@ -34,7 +34,7 @@ export const suspectOf = (m: Machine, rule: string): string | undefined =>
 
 /** A vCPU alone meets nobody. */
 const isAlone = ({ settings }: Machine, bug: Bug): boolean =>
-  bug === 'walk-race' && Number(settings.vcpus) === 1;
+  BUGS_OF_SEVERAL.includes(bug) && Number(settings.vcpus) === 1;
 
 /** The same for a machine that has no bugs of its own. */
 export function suspectAnywhere(m: Machine, rule: string): string | undefined {
